@@ -1,0 +1,92 @@
+# Everything a developer or a first visitor runs. Needs make and python3 >= 3.11, nothing else.
+.DEFAULT_GOAL := help
+.PHONY: help venv install demo check lint format test bench lock clean
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --constraint requirements/lock.txt
+RECIPE := pyproject.toml requirements/lock.txt meshsim/__init__.py
+DEMO := online-boutique-primary-outage
+# Processes for the tests; PYTEST_ARGS takes anything else, as in: make test PYTEST_ARGS="-k histogram"
+JOBS ?= auto
+PYTEST_ARGS ?=
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-15s %s\n", $$1, $$2 }'
+
+venv: .venv/.lint .venv/.test  ## create .venv with everything a developer needs
+
+install: .venv/.run  ## create .venv with what meshsim itself needs
+
+demo: .venv/.run  ## compare three deployments of Online Boutique while a control plane is down
+	@$(BIN)/meshsim compare scenarios/$(DEMO).yaml --out results/
+	@echo "Pictures and tables are in $$(ls -td results/$(DEMO)/*/ | head -n 1)"
+
+check: lint .venv/.test  ## lint, types, import contracts and the fast tests
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(PYTEST_ARGS)
+
+lint: .venv/.lint  ## import contracts, ruff and mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: .venv/.lint  ## let ruff write the code as it wants to read it
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test: .venv/.test  ## import contracts and every test
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+bench: .venv/.run  ## calls per second, beside two yardsticks
+	@$(BIN)/meshsim bench
+
+lock:  ## resolve the newest versions into requirements/lock.txt
+	@rm -rf .venv/lock && $(call python) -m venv .venv/lock
+	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint]'
+	@{ sed '/^#/!d' requirements/lock.txt; \
+	   .venv/lock/bin/python -m pip freeze --exclude meshsim --exclude-editable; } > .venv/lock.txt
+	@mv .venv/lock.txt requirements/lock.txt && rm -rf .venv/lock
+
+clean:  ## remove .venv and caches; results stay
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find meshsim tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- stamps: a step is repeated when the recipe for it changed -------------------------------------------------
+
+# The first Python that is new enough and can make environments; PYTHON=... overrides the choice.
+python = $$(for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v "$$candidate"; break; }; done)
+
+.venv/.created:
+	@chosen=$(python); \
+	if [ -z "$$chosen" ]; then \
+		echo "meshsim needs Python 3.11 or newer with its venv module, and found none. What is here:" >&2; \
+		for candidate in $(PYTHON) python3 python; do \
+			"$$candidate" -c 'import sys; print("  " + sys.executable + " is " + sys.version.split()[0])' 2>/dev/null >&2; \
+		done; \
+		echo "Install Python 3.11 or newer (on Debian and Ubuntu also python3-venv), or say: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	echo "Creating .venv with $$chosen"; \
+	"$$chosen" -m venv --clear .venv
+	@touch $@
+
+.venv/.run: .venv/.created $(RECIPE)
+	@echo "Installing meshsim"
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/.test: .venv/.created $(RECIPE)
+	@echo "Installing what the tests need"
+	@$(INSTALL) -e '.[test]'
+	@touch $@ .venv/.run
+
+.venv/.lint: .venv/.created $(RECIPE)
+	@echo "Installing what lint needs"
+	@$(INSTALL) -e '.[lint]'
+	@touch $@ .venv/.run

@@ -1,0 +1,143 @@
+"""Metrics of each cell of a grid, from the result tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.analysis.grid import Grid, Rows, Values, flags_of
+from meshsim.analysis.metrics import PERCENTILES
+from meshsim.results.tables import FLOWS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Metric, flow, and its values in the shape of the grid.
+Measure = tuple[str, str, Values]
+
+_WORKERS = {"sidecar": "sidecar_utilisation", "ingress": "ingress_utilisation", "east-west": "gateway_utilisation"}
+
+
+def measures(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    """Return every metric of `METRICS` that has a value for any span of time."""
+    yield from requests(tables, grid)
+    yield from _latency(tables, grid)
+    yield from _calls(tables, grid)
+    yield from staleness(tables, grid)
+    yield from _convergence(tables, grid)
+    yield from _pods(tables, grid)
+    yield from _proxies(tables, grid)
+
+
+def requests(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    """Return counts, success and mean latency of user requests, by flow, and their errors by response flag."""
+    table = tables["requests"]
+    cells, count, good = grid.cells(table), table["count"].to_numpy(), _good(table)
+    waited = table["latency_sum"].to_numpy()
+    for flow, where in _flows(table):
+        ended = grid.total(cells, count, where)
+        yield "requests", flow, ended
+        yield "requests_per_second", flow, ended / grid.lengths
+        yield "success_rate", flow, _ratio(grid.total(cells, count, where & good), ended)
+        yield "latency_mean", flow, _ratio(grid.total(cells, waited, where), ended)
+    yield "errors", "all", grid.total(cells, count, ~good)
+    for flag, where in flags_of(table, ~good):
+        yield f"errors:{flag}", "all", grid.total(cells, count, where)
+    yield "cross_region_requests", "all", grid.total(cells, count, _is(table, "flow", "cross-region"))
+
+
+def _latency(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    table = tables["latency"]
+    table = table[_is(table, "kind", "request")]
+    cells = grid.cells(table)
+    for flow, where in _flows(table):
+        found = grid.quantiles(cells, table, list(PERCENTILES.values()), where)
+        for name, values in zip(PERCENTILES, found, strict=True):
+            yield f"latency_{name}", flow, values
+
+
+def _calls(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    table = tables["calls"]
+    cells, count, good = grid.cells(table), table["count"].to_numpy(), _good(table)
+    ended = grid.total(cells, count)
+    yield "calls", "all", ended
+    yield "call_errors", "all", grid.total(cells, count, ~good)
+    for flag, where in flags_of(table, ~good):
+        yield f"call_errors:{flag}", "all", grid.total(cells, count, where)
+    yield "attempts_per_call", "all", _ratio(grid.total(cells, table["attempts"].to_numpy()), ended)
+    reached = ~_is(table, "destination_cluster", "")
+    arrived = grid.total(cells, count, reached)
+    for flow in FLOWS:
+        yield "call_share", flow, _ratio(grid.total(cells, count, reached & _is(table, "flow", flow)), arrived)
+    far = _is(table, "flow", "cross-region")
+    yield "cross_region_calls", "all", grid.total(cells, count, far)
+    moved = table["request_bytes"].to_numpy() + table["response_bytes"].to_numpy()
+    yield "cross_region_bytes", "all", grid.total(cells, moved, far)
+
+
+def staleness(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    """Return how long and how much of the mesh had endpoints behind the truth."""
+    table = tables["config"]
+    cells = grid.cells(table)
+    stale = grid.total(cells, table["stale_seconds"].to_numpy())
+    alive = grid.total(cells, (table["proxies"] * (table["end"] - table["start"])).to_numpy())
+    yield "stale_proxy_seconds", "all", stale
+    yield "stale_share", "all", _ratio(stale, alive)
+    yield "pushes", "all", grid.total(cells, table["pushes"].to_numpy())
+
+
+def _convergence(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    table = tables["convergence"]
+    median, tail = grid.quantiles(grid.cells(table), table, [0.5, 0.99])
+    yield "convergence_p50", "all", median
+    yield "convergence_p99", "all", tail
+
+
+def _pods(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    table = tables["pods"]
+    cells = grid.cells(table)
+
+    def total(column: str) -> Values:
+        return grid.total(cells, table[column].to_numpy())
+
+    yield "pods_blocked", "all", total("blocked")
+    yield "pods_rejected", "all", total("rejected")
+    yield "blocked_pod_seconds", "all", total("blocked_seconds")
+    yield "pods_started", "all", total("started")
+    yield "ready_pods", "all", total("ready_seconds") / grid.lengths
+    yield "desired_pods", "all", total("desired_seconds") / grid.lengths
+    yield "utilisation", "all", _ratio(total("busy_seconds"), total("worker_seconds"))
+
+
+def _proxies(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    table = tables["proxies"]
+    cells = grid.cells(table)
+    for kind, name in _WORKERS.items():
+        where = _is(table, "kind", kind)
+        busy, all_of_it = (
+            grid.total(cells, table[f"{which}_seconds"].to_numpy(), where) for which in ("busy", "worker")
+        )
+        yield name, "all", _ratio(busy, all_of_it)
+
+
+def _good(table: pd.DataFrame) -> Rows:
+    code = table["code"].to_numpy()
+    return np.asarray((code > 0) & (code < 500))
+
+
+def _is(table: pd.DataFrame, column: str, word: str) -> Rows:
+    return np.asarray((table[column] == word).to_numpy(dtype=bool))
+
+
+def _flows(table: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
+    yield "all", np.ones(len(table), dtype=bool)
+    for flow in FLOWS:
+        yield flow, _is(table, "flow", flow)
+
+
+def _ratio(part: Values, whole: Values) -> Values:
+    share = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=share, where=whole > 0)
+    return share

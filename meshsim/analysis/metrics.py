@@ -1,0 +1,98 @@
+"""The numbers that a run is judged by: each one's meaning, unit and which way is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number of a run.
+
+    Parameters
+    ----------
+    meaning
+        In words.
+    unit
+        ``"fraction"``, ``"seconds"``, ``"bytes"``, ``"count"`` or a word that follows the number.
+    better
+        Which way is better; None where a difference is only a difference.
+    """
+
+    meaning: str
+    unit: str
+    better: Literal["lower", "higher"] | None
+
+
+#: Percentiles of latency: name → quantile.
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+
+#: How far below the before-phase's success rate still counts as recovered: 0.1 percentage points.
+SUCCESS_TOLERANCE = 0.001
+
+#: How far above the before-phase's worst bucket the share of stale proxies may be: 1 percentage point.
+STALE_TOLERANCE = 0.01
+
+METRICS = {
+    "requests": Metric("user requests that ended", "count", None),
+    "requests_per_second": Metric("user requests that ended, per second", "/s", None),
+    "success_rate": Metric("user requests answered with a code below 500", "fraction", "higher"),
+    "errors": Metric("user requests that failed", "count", "lower"),
+    **{
+        f"latency_{name}": Metric(
+            f"{name[1:]}th percentile of what users waited, failed requests included", "seconds", "lower"
+        )
+        for name in PERCENTILES
+    },
+    "latency_mean": Metric("mean of what users waited, failed requests included", "seconds", "lower"),
+    "cross_region_requests": Metric("user requests for which a call crossed regions", "count", "lower"),
+    "calls": Metric("calls between services that ended", "count", None),
+    "call_share": Metric("share of the calls that reached a pod, by distance", "fraction", None),
+    "call_errors": Metric("calls between services that failed after all retries", "count", "lower"),
+    "attempts_per_call": Metric("attempts per call, 1 without retries", "count", "lower"),
+    "cross_region_calls": Metric("calls between services that crossed regions", "count", "lower"),
+    "cross_region_bytes": Metric("bytes that calls sent across regions, both ways", "bytes", "lower"),
+    "stale_proxy_seconds": Metric("proxy-seconds with endpoints behind the truth", "proxy-seconds", "lower"),
+    "stale_share": Metric("share of proxies with endpoints behind the truth", "fraction", "lower"),
+    "pushes": Metric("endpoint updates that proxies applied", "count", None),
+    "convergence_p50": Metric("from an endpoint change to a proxy applying it, median", "seconds", "lower"),
+    "convergence_p99": Metric("from an endpoint change to a proxy applying it, 99th percentile", "seconds", "lower"),
+    "pods_blocked": Metric("pods that could not start for want of the injection webhook", "count", "lower"),
+    "pods_rejected": Metric("pod creations rejected for want of the injection webhook", "count", "lower"),
+    "blocked_pod_seconds": Metric("pod-seconds waited for the injection webhook", "pod-seconds", "lower"),
+    "pods_started": Metric("pods that became ready", "count", None),
+    "ready_pods": Metric("pods ready, on average", "count", None),
+    "desired_pods": Metric("pods that the Deployments asked for, on average", "count", None),
+    "utilisation": Metric("busy share of the pods' workers", "fraction", None),
+    "sidecar_utilisation": Metric("busy share of the sidecars' workers", "fraction", None),
+    "ingress_utilisation": Metric("busy share of the ingress gateways' workers", "fraction", None),
+    "gateway_utilisation": Metric("busy share of the east-west gateways' workers", "fraction", None),
+    "time_to_recover": Metric(
+        "from the end of the last fault to the end of the last time bucket whose success rate is more than 0.1"
+        " percentage points below that of the before-phase, and below its worst bucket; 0 if there is none, no value"
+        " if the run ends like that",
+        "seconds",
+        "lower",
+    ),
+    "config_recovery": Metric(
+        "from the end of the last fault to the end of the last time bucket whose share of stale proxies is more than"
+        " 1 percentage point above the before-phase's worst bucket; 0 and no value as for time_to_recover",
+        "seconds",
+        "lower",
+    ),
+    "control_planes": Metric("control planes to operate", "count", "lower"),
+}
+
+
+def metric(name: str) -> Metric:
+    """Return the description of a metric, also of a count of errors by response flag such as ``errors:UF,URX``.
+
+    Examples
+    --------
+    >>> metric("latency_p99").unit, metric("errors:UF,URX").meaning
+    ('seconds', 'user requests that failed, with response flag UF,URX')
+    """
+    base, colon, flag = name.partition(":")
+    found = METRICS[base]
+    return Metric(f"{found.meaning}, with response flag {flag}", found.unit, found.better) if colon else found

@@ -1,0 +1,313 @@
+"""From the result tables to what a user reads: metrics per phase, deployments compared, and their course over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshsim.analysis.grid import Grid, Values, buckets, runs
+from meshsim.analysis.measures import Measure, measures, requests, staleness
+from meshsim.analysis.metrics import STALE_TOLERANCE, SUCCESS_TOLERANCE, metric
+from meshsim.analysis.phases import Phase, phases
+from meshsim.analysis.statistics import Estimate, intervals, verdict
+from meshsim.results.histogram import edges
+from meshsim.results.tables import BINS, FLOWS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Phase", "compare", "distributions", "phases", "summarize", "timeline"]
+
+#: The phase from the end of the warm-up to the end of the run.
+WHOLE = "all"
+
+#: In the table ``totals``: how many control planes the deployment has.
+CONTROL_PLANES = "control planes"
+
+
+def summarize(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> pd.DataFrame:
+    """Return every metric of every run and phase, in long form.
+
+    Parameters
+    ----------
+    tables
+        The tables of a run.
+    spans
+        As `phases` returns them. A phase ``all`` over the whole of them is added where there is none.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``deployment, replication, phase, metric, flow, value``; units and meanings in
+        `meshsim.analysis.metrics`. ``flow`` is ``all`` or the farthest hop of a user request (of a call, for
+        ``call_share``). A value is nan where nothing was observed.
+
+    Raises
+    ------
+    ResultsError
+        If a time bucket of the tables crosses the edge of a phase.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> run = {"deployment": ["hybrid"], "replication": [0], "start": [0.0], "end": [5.0]}
+    >>> ended = {"entry": ["web"], "cluster": ["eu"], "flow": ["local"], "code": [200], "response_flag": [""]}
+    >>> tables = concatenate([{"requests": {**run, **ended, "count": [10], "latency_sum": [0.2]}}])
+    >>> summary = summarize(tables, [Phase("all", 0.0, 5.0)]).set_index(["metric", "flow"])["value"]
+    >>> float(summary["requests_per_second", "all"]), float(summary["success_rate", "local"])
+    (2.0, 1.0)
+    """
+    compared = runs(tables)
+    whole = Phase(WHOLE, spans[0].start, spans[-1].end)
+    parts = [_long(compared, spans, measures(tables, _over(compared, spans)))]
+    once = [*_recoveries(tables, compared, spans), *_control_planes(tables, compared)]
+    if [phase.name for phase in spans] != [WHOLE]:
+        once = [*measures(tables, _over(compared, [whole])), *once]
+    parts.append(_long(compared, [whole], once))
+    return _joined(parts)
+
+
+def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Return means over replications with their intervals, and paired differences to the first deployment.
+
+    Parameters
+    ----------
+    summary
+        As `summarize` returns it.
+    confidence
+        Of every single interval: with many metrics side by side, one in twenty differs by chance alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, difference, difference_half_width,
+        verdict``. ``missing`` counts replications without a value. The verdict is ``better``, ``worse``,
+        ``no difference seen``, ``differs`` (where neither way is better), or empty for the first deployment.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(name, replication, "all", "latency_p99", "all", 0.1 * replication + extra)
+    ...         for name, extra in (("hybrid", 0.0), ("primary-remote", 0.05)) for replication in range(3)]
+    >>> columns = ["deployment", "replication", "phase", "metric", "flow", "value"]
+    >>> table = compare(pd.DataFrame(rows, columns=columns))
+    >>> table[["deployment", "mean", "difference", "verdict"]].round(6)
+           deployment  mean  difference verdict
+    0          hybrid  0.10         NaN
+    1  primary-remote  0.15        0.05   worse
+    """
+    deployments, names, values = _cube(summary, ["phase", "metric", "flow"])
+    frame = _estimates(deployments, names, values, confidence)
+    mean, half_width, n = intervals(_rows(values - values[:1]), confidence)
+    reference = frame["deployment"] == (deployments[0] if deployments else "")
+    said = map(_said, frame["metric"], mean, half_width, n)
+    return frame.assign(
+        difference=np.where(reference, np.nan, mean),
+        difference_half_width=np.where(reference, np.nan, half_width),
+        verdict=["" if own else word for own, word in zip(reference, said, strict=True)],
+    )
+
+
+def timeline(tables: Mapping[str, pd.DataFrame], confidence: float = 0.95) -> pd.DataFrame:
+    """Return the metrics of every time bucket, means over replications with their intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``deployment, start, end, metric, flow, mean, half_width, n, missing``, by deployment and time.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> timeline(concatenate([])).columns.tolist()[:6]
+    ['deployment', 'start', 'end', 'metric', 'flow', 'mean']
+    """
+    compared = runs(tables)
+    starts, ends = buckets(tables)
+    found = list(measures(tables, Grid(compared, starts, ends))) if len(starts) else []
+    deployments = list(dict.fromkeys(name for name, _ in compared))
+    values = _stacked(compared, deployments, [array for _, _, array in found], len(starts))
+    import pandas as pd
+
+    each = np.repeat(np.arange(len(starts)), len(found))
+    names = pd.DataFrame(
+        {
+            "start": starts[each],
+            "end": ends[each],
+            "metric": [name for name, _, _ in found] * len(starts),
+            "flow": [flow for _, flow, _ in found] * len(starts),
+        }
+    )
+    return _estimates(deployments, names, values, confidence)
+
+
+def distributions(tables: Mapping[str, pd.DataFrame], start: float, end: float = np.inf) -> pd.DataFrame:
+    """Return the distribution of what users waited from ``start`` to ``end`` (seconds), all replications together.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``deployment, flow, seconds, share``: the share of requests that took at most so long.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> distributions(concatenate([]), 30.0).columns.tolist()
+    ['deployment', 'flow', 'seconds', 'share']
+    """
+    table = tables["latency"]
+    table = table[(table["kind"] == "request") & (table["start"] >= start - 1e-6) & (table["end"] <= end + 1e-6)]
+    import pandas as pd
+
+    parts = [pd.DataFrame({"deployment": [], "flow": [], "seconds": [], "share": []})]
+    for deployment in dict.fromkeys(name for name, _ in runs(tables)):
+        own = table[table["deployment"] == deployment]
+        for flow in ("all", *FLOWS):
+            part = own if flow == "all" else own[own["flow"] == flow]
+            counts = np.bincount(part["bin"].to_numpy(), weights=part["count"].to_numpy(), minlength=BINS)
+            seen = np.flatnonzero(counts)
+            shares = np.cumsum(counts[seen]) / max(counts.sum(), 1.0)
+            parts.append(
+                pd.DataFrame({"deployment": deployment, "flow": flow, "seconds": edges(seen + 1), "share": shares})
+            )
+    return _joined(parts)
+
+
+# --- what is known once per run ---------------------------------------------------------------------------------
+
+
+def _recoveries(
+    tables: Mapping[str, pd.DataFrame], compared: Sequence[tuple[str, int]], spans: Sequence[Phase]
+) -> Iterator[Measure]:
+    """Return how long after the last fault users, and configuration, were back where they had been before."""
+    named = {phase.name: phase for phase in spans}
+    if not {"before", "during"} <= set(named):
+        return
+    starts, ends = buckets(tables)
+    inside = (starts >= spans[0].start - 1e-6) & (ends <= spans[-1].end + 1e-6)
+    grid = Grid(tuple(compared), starts[inside], ends[inside])
+    earlier = grid.ends <= named["before"].end + 1e-6
+    fault_end = named["during"].end
+    success = _only("success_rate", requests(tables, grid))
+    usual = _only("success_rate", requests(tables, _over(compared, [named["before"]])))
+    least = np.minimum(usual - SUCCESS_TOLERANCE, -_highest(-success[:, earlier]))
+    yield "time_to_recover", "all", _recovery(grid, success < least, ~np.isnan(success - least), fault_end)
+    stale = _only("stale_share", staleness(tables, grid))
+    most = _highest(stale[:, earlier]) + STALE_TOLERANCE
+    yield "config_recovery", "all", _recovery(grid, stale > most, ~np.isnan(stale - most), fault_end)
+
+
+def _highest(values: Values) -> Values:
+    """Return the highest value of each run, nan where there is none; shape ``(runs, 1)``."""
+    highest = np.max(values, axis=1, initial=-np.inf, where=~np.isnan(values), keepdims=True)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def _recovery(grid: Grid, bad: NDArray[np.bool_], seen: NDArray[np.bool_], fault_end: float) -> Values:
+    """Return, per run, seconds from the fault's end to the end of the last bad bucket, nan where none is good after."""
+    seconds = np.full((len(bad), 1), np.nan)
+    late = grid.starts >= fault_end - 1e-6
+    for run in range(len(bad)):
+        observed, failed = np.flatnonzero(seen[run, late]), np.flatnonzero(bad[run, late])
+        if not len(observed):
+            continue
+        if not len(failed):
+            seconds[run] = 0.0
+        elif failed[-1] < observed[-1]:
+            seconds[run] = grid.ends[late][failed[-1]] - fault_end
+    return seconds
+
+
+def _control_planes(tables: Mapping[str, pd.DataFrame], compared: Sequence[tuple[str, int]]) -> Iterator[Measure]:
+    table = tables["totals"]
+    table = table[table["quantity"] == CONTROL_PLANES]
+    known = {
+        (str(name), int(number)): float(value)
+        for name, number, value in table[["deployment", "replication", "value"]].itertuples(index=False)
+    }
+    if known:
+        yield "control_planes", "all", np.array([[known.get(run, np.nan)] for run in compared])
+
+
+def _only(name: str, found: Iterable[Measure]) -> Values:
+    return next(values for metric_name, flow, values in found if (metric_name, flow) == (name, "all"))
+
+
+# --- frames and cubes -------------------------------------------------------------------------------------------
+
+
+def _over(compared: Sequence[tuple[str, int]], spans: Sequence[Phase]) -> Grid:
+    starts, ends = (np.array([getattr(phase, edge) for phase in spans], dtype=float) for edge in ("start", "end"))
+    return Grid(tuple(compared), starts, ends)
+
+
+def _long(compared: Sequence[tuple[str, int]], spans: Sequence[Phase], found: Iterable[Measure]) -> pd.DataFrame:
+    """Return a row per run, phase and measure."""
+    import pandas as pd
+
+    names = ["deployment", "replication", "phase", "metric", "flow", "value"]
+    labels = [(*run, phase.name) for run in compared for phase in spans]
+    rows = [
+        (*label, name, flow, value)
+        for name, flow, values in found
+        for label, value in zip(labels, values.ravel().tolist(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=names).astype({"replication": "int64", "value": "float64"})
+
+
+def _cube(frame: pd.DataFrame, keys: list[str]) -> tuple[list[str], pd.DataFrame, NDArray[np.float64]]:
+    """Return deployments, names of what was measured, and values by deployment, name and replication."""
+    import pandas as pd
+
+    row = frame.groupby(keys, sort=False).ngroup().to_numpy()
+    deployment, deployments = pd.factorize(frame["deployment"])
+    replication, replications = pd.factorize(frame["replication"], sort=True)
+    names = frame[keys].drop_duplicates().reset_index(drop=True)
+    values = np.full((len(deployments), len(names), len(replications)), np.nan)
+    values[deployment, row, replication] = frame["value"].to_numpy(dtype=float)
+    return [str(name) for name in deployments], names, values
+
+
+def _stacked(
+    compared: Sequence[tuple[str, int]], deployments: Sequence[str], arrays: Sequence[Values], spans: int
+) -> NDArray[np.float64]:
+    """Return measures (each runs by spans) by deployment, span and measure, and replication."""
+    replications = sorted({number for _, number in compared})
+    values = np.full((len(deployments), spans, len(arrays), len(replications)), np.nan)
+    for row, (name, number) in enumerate(compared):
+        for at, array in enumerate(arrays):
+            values[deployments.index(name), :, at, replications.index(number)] = array[row]
+    return values.reshape(len(deployments), spans * len(arrays), len(replications))
+
+
+def _rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values.reshape(values.shape[0] * values.shape[1], values.shape[2])
+
+
+def _estimates(
+    deployments: Sequence[str], names: pd.DataFrame, values: NDArray[np.float64], confidence: float
+) -> pd.DataFrame:
+    """Return a row per deployment and name, with the mean of the replications and its interval."""
+    import pandas as pd
+
+    mean, half_width, n = intervals(_rows(values), confidence)
+    repeated = pd.concat([names] * len(deployments), ignore_index=True) if deployments else names
+    frame = repeated.assign(mean=mean, half_width=half_width, n=n, missing=values.shape[2] - n)
+    frame.insert(0, "deployment", [deployment for deployment in deployments for _ in range(len(names))])
+    return frame
+
+
+def _said(name: str, mean: float, half_width: float, n: int) -> str:
+    better = metric(name).better
+    found = verdict(Estimate(mean, half_width, n), better or "lower")
+    return found if better or found == "no difference seen" else "differs"
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    full = [part for part in parts if len(part)]
+    return pd.concat(full, ignore_index=True) if full else parts[0]

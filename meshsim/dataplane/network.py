@@ -1,0 +1,58 @@
+"""Links between zones and the stations of proxies: how long a message takes from here to there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from meshsim.dataplane.distributions import sample
+from meshsim.dataplane.draws import LOSS, uniforms
+from meshsim.dataplane.jit import jit
+
+#: TCP's smallest retransmission timeout on Linux (RFC 6298 allows 1 s; Linux uses 200 ms), doubled at every loss.
+RETRANSMISSION_TIMEOUT = 0.2
+
+
+@jit
+def pass_station(w, proxy, now, u, request, path):
+    """Return when a message leaves a proxy that it reaches now.
+
+    Each worker thread is a first-come first-served server that a request occupies for the proxy's CPU time; the
+    request itself leaves after the wait and the proxy's latency. The departure is known at the arrival.
+    """
+    record = w.proxies[proxy]
+    workers = record.workers
+    if workers == 0:
+        return now
+    best = record.station
+    earliest = w.free_at[best]
+    for index in range(record.station + 1, record.station + workers):
+        if w.free_at[index] < earliest:
+            earliest = w.free_at[index]
+            best = index
+    start = now if earliest < now else earliest
+    w.free_at[best] = start + record.cpu
+    record.busy += record.cpu
+    return start + sample(w, record.latency, u, request, path, 7)
+
+
+@jit
+def transit(w, here, there, jitter, request, path, salt):
+    """Return the one-way latency in seconds of a link for one message; a cut link has none (negative).
+
+    ``jitter`` is the message's standard normal: request and response share it, so that round trips have the
+    percentiles of the table. A lost message is sent again after TCP's timeout, which doubles.
+    """
+    link = w.links[here, there]
+    if link.cut > 0:
+        return -1.0
+    latency = link.half if link.sigma == 0.0 else link.half * math.exp(link.sigma * jitter)
+    latency = latency * link.factor + link.delay
+    if link.loss > 0.0:
+        u, _, _, _ = uniforms(w.keys, LOSS, request, path, np.uint64(salt), np.uint64(0))
+        if link.loss >= 1.0:
+            return -1.0
+        lost = int(math.log(u) / math.log(link.loss))
+        latency += RETRANSMISSION_TIMEOUT * (2.0 ** min(lost, 10) - 1.0)
+    return latency

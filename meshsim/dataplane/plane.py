@@ -1,0 +1,345 @@
+"""The data plane as the engine sees it: build it, advance it, change the world between two advances, read its counters."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshsim.dataplane import failures, request, state
+from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
+from meshsim.dataplane.distributions import sample
+from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
+from meshsim.dataplane.draws import round_keys, uniforms
+from meshsim.dataplane.lowering import Blueprint
+from meshsim.dataplane.recorder import FIRST_CODE
+from meshsim.dataplane.state import FIELDS, NONE, RECORDS
+from meshsim.dataplane.world import World
+from meshsim.results.tables import BINS, FLOWS
+from meshsim.scenario.schema import Gateway, Sidecar
+
+#: Most priorities an upstream can have: Istio's ranks 0 to 4 for failover, and room for failoverPriority.
+PRIORITIES = 8
+FLAG_NAMES = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC")
+
+
+class DataPlane:
+    """State of the compiled room with the methods that change it.
+
+    Parameters
+    ----------
+    plan
+        Lowered constants of the scenario.
+    links
+        Link records between all zones, shape ``(zones, zones)``.
+    clusters, entries
+        How many clusters and load entries there are.
+    seed, replication
+        Key of every draw.
+    """
+
+    def __init__(
+        self, plan: Blueprint, links: NDArray[Any], *, clusters: int, entries: int, seed: int, replication: int
+    ) -> None:
+        self.plan = plan
+        self._used: dict[str, int] = {}
+        self._idle: dict[int, list[int]] = {}
+        services, outcomes = len(plan.services), FIRST_CODE + 2 * len(plan.codes)
+        codes = np.zeros(600, dtype=np.int32)
+        codes[plan.codes] = np.arange(len(plan.codes))
+        arrays: dict[str, NDArray[Any]] = {name: state.records(name, 16) for name in RECORDS}
+        arrays |= {
+            "keys": round_keys(seed, replication),
+            "clock": state.records("clock", 1),
+            "heap": state.records("heap", 1024),
+            "frames": state.records("frames", 1024),
+            "links": links,
+            "codes": codes,
+            "free_at": np.zeros(64),
+            "upstream_of": np.full((16, services), NONE, dtype=np.int32),
+            "members": np.zeros(64, dtype=np.int32),
+            "available": np.zeros(64, dtype=np.int32),
+            "priorities": state.records("priorities", (16, PRIORITIES)),
+            "gateway_replicas": np.zeros(16, dtype=np.int32),
+            "action_requests": np.zeros(16, dtype=np.int32),
+            "calls": state.records("calls", (len(plan.edges), clusters, clusters + 1, len(FLOWS), outcomes)),
+            "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),
+            "call_latency": np.zeros((services, len(FLOWS), 2, BINS), dtype=np.int32),
+            "request_latency": np.zeros((max(entries, 1), len(FLOWS), 2, BINS), dtype=np.int32),
+        }
+        self._arrays = arrays | plan.arrays
+        self.world: World = None  # type: ignore[assignment]
+        self._freeze_distributions()
+        self.world = World(self._arrays)
+        clock = self.world.clock[0]
+        clock.free = NONE
+        clock.widest = int(plan.arrays["steps"].branches.max(initial=0))
+
+    # --- arrays that grow -----------------------------------------------------------------------------------
+
+    def _freeze_distributions(self) -> None:
+        rows = state.records("distributions", max(len(self.plan.distribution_rows), 1))
+        for row, values in zip(rows, self.plan.distribution_rows, strict=False):
+            row.kind, row.a, row.b, row.first, row.count = values
+        self._set("distributions", rows)
+        self._set("samples", np.array(self.plan.samples or [0.0]))
+
+    def _set(self, name: str, array: NDArray[Any]) -> None:
+        self._arrays[name] = array
+        if self.world is not None:
+            self.world.set(name, array)
+
+    def _grow(self, name: str, needed: int) -> None:
+        """Make room for ``needed`` rows of an array, by doubling."""
+        old = self._arrays[name]
+        if needed <= len(old):
+            return
+        size = max(needed, 2 * len(old))
+        new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
+        if name == "upstream_of":
+            new[...] = NONE
+        new[: len(old)] = old
+        self._set(name, new.view(np.recarray) if isinstance(old, np.recarray) else new)
+
+    def _take(self, name: str, count: int = 1) -> int:
+        """Return the first of ``count`` fresh rows of an array."""
+        first = self._used.get(name, 0)
+        self._grow(name, first + count)
+        self._used[name] = first + count
+        return first
+
+    # --- building -------------------------------------------------------------------------------------------
+
+    def add_proxy(
+        self, kind: int, name: str, *, cluster: int, zone: int, settings: Gateway | Sidecar, callees: Sequence[int]
+    ) -> int:
+        """Add a sidecar or a gateway replica with an empty view of each callee; return its number.
+
+        A sidecar that is not enabled has no workers: requests pass it at once and for nothing.
+        """
+        index = self._take("proxies")
+        enabled = not isinstance(settings, Sidecar) or settings.enabled
+        workers = settings.concurrency if enabled else 0
+        station = self._take("free_at", max(workers, 1))
+        latency = self.plan.distribution(settings.latency)
+        if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
+            self._freeze_distributions()
+        self._grow("upstream_of", index + 1)
+        proxy = self.world.proxies[index]
+        proxy.kind, proxy.cluster, proxy.zone, proxy.service = kind, cluster, zone, NONE
+        proxy.workers, proxy.station, proxy.cpu, proxy.latency = workers, station, settings.cpu, latency
+        proxy.alive = 1
+        proxy.seed = zlib.crc32(name.encode())
+        for service in callees:
+            self._add_upstream(index, service)
+        return index
+
+    def _add_upstream(self, proxy: int, service: int) -> None:
+        index = self._take("upstreams")
+        self._grow("priorities", index + 1)
+        up = self.world.upstreams[index]
+        up.proxy, up.service = proxy, service
+        up.policy = self.world.services[service].policy
+        up.refreshed = -math.inf
+        seed = int(self.world.proxies[proxy].seed)
+        interval = float(self.world.policies[up.policy].interval) or 1.0
+        up.phase = interval * (zlib.crc32(f"{seed}/{service}".encode()) / 2**32)
+        for level in self.world.priorities[index]:
+            level.next = seed + service
+        self._room_for(index, 4)
+        self.world.upstream_of[proxy, service] = index
+
+    def _room_for(self, upstream: int, capacity: int) -> None:
+        base = self._take("slots", capacity)
+        for name in ("members", "available"):
+            self._grow(name, base + capacity)
+        failures.move_upstream(self.world, upstream, base, capacity)
+
+    def add_pod(self, service: int, workload: int, name: str, *, cluster: int, zone: int, sidecar: Sidecar) -> int:
+        """Add a pod that does not listen yet, with its sidecar; return its number.
+
+        A pod takes over the sidecar's records of one of the same service that is gone, cleared, so that churn does
+        not make the world grow by more than the pods themselves.
+        """
+        index = self._take("pods")
+        idle = self._idle.get(service)
+        if idle:
+            proxy = self._renew(idle.pop(), name, cluster, zone)
+        else:
+            callees = self.plan.callees[service]
+            proxy = self.add_proxy(state.SIDECAR, name, cluster=cluster, zone=zone, settings=sidecar, callees=callees)
+        self.world.proxies[proxy].service = service
+        described = self.world.services[service]
+        pod = self.world.pods[index]
+        pod.service, pod.workload, pod.cluster, pod.zone, pod.proxy = service, workload, cluster, zone, proxy
+        pod.workers, pod.limit, pod.hold = described.workers, described.queue, described.hold_worker
+        pod.slow = 1.0
+        pod.head = pod.tail = NONE
+        return index
+
+    def _renew(self, proxy: int, name: str, cluster: int, zone: int) -> int:
+        row = self.world.proxies[proxy]
+        row.cluster, row.zone, row.alive, row.seed = cluster, zone, 1, zlib.crc32(name.encode())
+        self.world.free_at[row.station : row.station + row.workers] = 0.0
+        return proxy
+
+    def add_gateway(self, cluster: int, zone: int, replicas: Sequence[int]) -> int:
+        """Add an address of an east-west gateway with the replicas behind it; return its number."""
+        index = self._take("gateways")
+        first = self._take("gateway_replicas", len(replicas))
+        self.world.gateway_replicas[first : first + len(replicas)] = replicas
+        row = self.world.gateways[index]
+        row.cluster, row.zone, row.first, row.replicas = cluster, zone, first, len(replicas)
+        return index
+
+    def add_source(
+        self, name: str, *, proxy: int, entry: int, kind: int, rate: float, think: Any, actions: Sequence[tuple[float, Sequence[int]]]
+    ) -> int:
+        """Add a stream of users' actions that enters through a proxy; ``actions`` are (weight, operations)."""
+        index = self._take("sources")
+        first = self._take("actions", len(actions))
+        total, cumulated = sum(weight for weight, _ in actions), 0.0
+        think_row = NONE if think is None else self.plan.distribution(think)
+        self._freeze_distributions()
+        for number, (weight, operations) in enumerate(actions):
+            at = self._take("action_requests", len(operations))
+            self.world.action_requests[at : at + len(operations)] = operations
+            cumulated += weight
+            row = self._arrays["actions"][first + number]
+            row.cumulative, row.first, row.count = cumulated / total, at, len(operations)
+        source = self.world.sources[index]
+        source.proxy, source.entry, source.kind, source.first_action = proxy, entry, kind, first
+        source.actions, source.think, source.rate = len(actions), think_row, 0.0
+        source.number = zlib.crc32(name.encode()) << 32
+        u, _, _, _ = uniforms(self.world.keys, ARRIVALS, source.number, np.uint64(1), np.uint64(0), np.uint64(0))
+        source.left = -math.log(u) if kind == state.POISSON else u
+        if kind != state.CLOSED:
+            self.set_rate(index, rate, 0.0)
+        return index
+
+    def add_users(self, source: int, name: str, count: int) -> None:
+        """Add users to a closed source; each begins by thinking."""
+        think = int(self.world.sources[source].think)
+        for number in range(count):
+            index = self._take("users")
+            self._grow("heap", int(self.world.clock[0].size) + request.MARGIN * 2 + count)
+            user = self.world.users[index]
+            user.source = source
+            user.number = zlib.crc32(f"{name}#{number}".encode()) << 32
+            u, _, _, _ = uniforms(self.world.keys, ARRIVALS, user.number, np.uint64(2), np.uint64(0), np.uint64(0))
+            first = sample(self.world, think, u, user.number, np.uint64(2), 3) if think != NONE else 0.0
+            schedule(self.world, first, USER, index, 0, 0)
+
+    # --- while it runs --------------------------------------------------------------------------------------
+
+    @property
+    def next_event(self) -> float:
+        """Return when the next request event happens, seconds; infinity if there is none."""
+        return float(self.world.heap[0].time) if self.world.clock[0].size else math.inf
+
+    def advance(self, until: float, budget: int = 1 << 62) -> bool:
+        """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
+        while True:
+            handled = int(self.world.clock[0].handled)
+            reason = request.advance(self.world, until, budget)
+            budget -= int(self.world.clock[0].handled) - handled
+            if reason == request.FRAMES_FULL:
+                self._grow("frames", len(self._arrays["frames"]) + 1)
+            elif reason == request.CALENDAR_FULL:
+                self._grow("heap", len(self._arrays["heap"]) + 1)
+            else:
+                return bool(reason == request.DONE)
+
+    def set_rate(self, source: int, rate: float, now: float) -> None:
+        """Change a source's rate; what has passed of the gap counts, so that every rate sees the same draws.
+
+        Exact for a Poisson process with a rate that is constant between changes (time change theorem).
+        """
+        row = self.world.sources[source]
+        if rate == row.rate:
+            return
+        if row.rate > 0.0:
+            row.left = (row.due - now) * row.rate
+        row.rate = rate
+        row.generation += 1
+        if rate > 0.0:
+            self._grow("heap", int(self.world.clock[0].size) + 2 * request.MARGIN)
+            row.due = now + row.left / rate
+            schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
+
+    def push(
+        self, proxy: int, service: int, hosts: NDArray[np.int32], priorities: NDArray[np.int32],
+        weights: NDArray[np.int32], now: float,
+    ) -> None:  # fmt: skip
+        """Give one proxy a new list of endpoints for a service; hosts are pods, or gateways as ``-number - 2``."""
+        upstream = int(self.world.upstream_of[proxy, service])
+        self._grow("heap", int(self.world.clock[0].size) + 2 * request.MARGIN)
+        while not failures.apply_endpoints(self.world, upstream, hosts, priorities, weights, now):
+            capacity = int(self.world.upstreams[upstream].capacity)
+            self._room_for(upstream, 2 * max(capacity, len(hosts)))
+
+    def serve(self, pod: int) -> None:
+        """Let a pod listen."""
+        self.world.pods[pod].state = state.SERVING
+        self.world.proxies[self.world.pods[pod].proxy].alive = 1
+
+    def kill(self, pod: int, now: float, *, silent: bool, for_good: bool) -> None:
+        """Stop a pod at once: it resets its connections, or (``silent``) leaves its clients without an answer."""
+        self._room()
+        failures.kill_pod(self.world, pod, state.SILENT if silent else state.GONE, now)
+        proxy = int(self.world.pods[pod].proxy)
+        self.world.proxies[proxy].alive = 0
+        if for_good:
+            self._idle.setdefault(int(self.world.pods[pod].service), []).append(proxy)
+
+    def end_silence(self, now: float) -> None:
+        """Carry on with messages that a cut link or a silent pod held back, where the way is open again."""
+        self._room()
+        failures.resend_lost(self.world, now)
+
+    def set_gateway(self, proxy: int, *, alive: bool, silent: bool = False) -> None:
+        """Take a gateway replica down or up; what passed through it when it went is reset."""
+        row = self.world.proxies[proxy]
+        row.life += int(not alive and row.alive)
+        row.alive, row.silent = int(alive), int(silent and not alive)
+
+    def set_gateway_silent(self, gateway: int, *, silent: bool) -> None:
+        """Say whether a gateway address without live replicas refuses connections or gives no answer."""
+        self.world.gateways[gateway].down = state.SILENT if silent else state.ABSENT
+
+    def _room(self) -> None:
+        """Make room for an event for every frame in flight."""
+        self._grow("heap", int(self.world.clock[0].size + self.world.clock[0].used) + 2 * request.MARGIN)
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    @property
+    def pods(self) -> Any:
+        """Return the records of all pods there have been, shape ``(pods,)``."""
+        return self.world.pods[: self._used.get("pods", 0)]
+
+    @property
+    def proxies(self) -> Any:
+        """Return the records of all proxies, shape ``(proxies,)``."""
+        return self.world.proxies[: self._used.get("proxies", 0)]
+
+    def take_counts(self) -> dict[str, NDArray[Any]]:
+        """Return copies of the bucket's counters and histograms, and set them to zero."""
+        names = ("calls", "requests", "call_latency", "request_latency")
+        taken = {name: self._arrays[name].copy() for name in names}
+        for name in names:
+            self._arrays[name][...] = np.zeros((), dtype=self._arrays[name].dtype)
+        return taken
+
+    def outcome(self, number: int) -> tuple[int, str]:
+        """Return the code and response flag of an outcome number."""
+        if number >= FIRST_CODE:
+            code, retried = divmod(number - FIRST_CODE, 2)
+            return self.plan.codes[code], "URX" if retried else ""
+        flag = number & 7
+        code = {state.UT: 504, state.NR: 404, state.DC: 0}.get(flag, 503)
+        return code, FLAG_NAMES[flag] + (",URX" if number & state.URX else "")

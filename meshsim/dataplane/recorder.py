@@ -1,0 +1,78 @@
+"""What is counted as it happens: outcomes and log-linear latency histograms of the current time bucket."""
+
+from __future__ import annotations
+
+import math
+
+from meshsim.dataplane.jit import jit
+from meshsim.dataplane.state import NO_FLAG, NONE, URX
+from meshsim.results.tables import BINS, BINS_PER_OCTAVE, SMALLEST
+
+#: Outcomes: a response flag (with URX, 8 more), or from here on two for each HTTP code: without and with URX.
+FIRST_CODE = 16
+
+
+@jit
+def bin_of(seconds):
+    """Return the histogram bin of a duration; see `meshsim.results.histogram`."""
+    scaled = seconds / SMALLEST
+    if scaled < 1.0:
+        return 0
+    mantissa, exponent = math.frexp(scaled)
+    return min((exponent - 1) * BINS_PER_OCTAVE + int((2.0 * mantissa - 1.0) * BINS_PER_OCTAVE), BINS - 1)
+
+
+@jit
+def outcome_of(w, code, flag):
+    """Return the outcome number of a code and a flag."""
+    if flag & 7 == NO_FLAG:
+        return FIRST_CODE + 2 * w.codes[code] + (1 if flag & URX else 0)
+    return flag
+
+
+@jit
+def record_call(w, call, now):
+    """Count a call that ended."""
+    frame = w.frames[call]
+    proxy = w.proxies[frame.proxy]
+    operation = w.operations[frame.operation]
+    latency = now - frame.started
+    to = w.pods[frame.pod].cluster if frame.pod != NONE else -1
+    edge = w.edge_of[proxy.service + 1, operation.service]
+    row = w.calls[edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag)]
+    row.count += 1
+    row.attempts += frame.attempts
+    row.latency += latency
+    row.request_bytes += frame.attempts * operation.request_size
+    if frame.code > 0 and frame.flag & 7 == NO_FLAG:
+        row.response_bytes += operation.response_size
+    failed = 1 if frame.code >= 500 or frame.code <= 0 else 0
+    w.call_latency[operation.service, frame.flow, failed, bin_of(latency)] += 1
+    w.clock[0].calls_ended += 1
+
+
+@jit
+def record_request(w, call, now):
+    """Count a user's request that ended."""
+    frame = w.frames[call]
+    clock = w.clock[0]
+    source = w.sources[frame.source]
+    cluster = w.proxies[source.proxy].cluster
+    latency = now - frame.started
+    row = w.requests[source.entry, cluster, frame.farthest, outcome_of(w, frame.code, frame.flag)]
+    row.count += 1
+    row.latency += latency
+    failed = 1 if frame.code >= 500 or frame.code <= 0 else 0
+    w.request_latency[source.entry, frame.farthest, failed, bin_of(latency)] += 1
+    clock.ended += 1
+    clock.sojourn += latency
+    in_flight(w, now, -1)
+
+
+@jit
+def in_flight(w, now, change):
+    """Keep the time integral of the user requests in the system."""
+    clock = w.clock[0]
+    clock.area += clock.in_flight * (now - clock.area_since)
+    clock.area_since = now
+    clock.in_flight += change

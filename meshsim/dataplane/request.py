@@ -1,0 +1,817 @@
+"""The life of a request, top to bottom in the order it happens: one short handler per step.
+
+arrive at the client's sidecar → breaker → priority → pick → link → east-west gateway if the networks differ →
+server sidecar → pod queue → script → response back → outlier detection, retry or done → record.
+`docs/life-of-a-request.md` tells the same in prose.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from meshsim.dataplane import calendar as on
+from meshsim.dataplane import circuit_breaking as breaker
+from meshsim.dataplane import outlier_detection, pod, retry
+from meshsim.dataplane.calendar import drop_first, schedule
+from meshsim.dataplane.distributions import sample
+from meshsim.dataplane.draws import ARRIVAL, DECISION, FAILURE, NETWORK, SCRIPT, child, normal, uniforms
+from meshsim.dataplane.frames import give_back, take
+from meshsim.dataplane.jit import jit
+from meshsim.dataplane.load_balancing import pick
+from meshsim.dataplane.locality import choose_priority, refresh
+from meshsim.dataplane.network import pass_station, transit
+from meshsim.dataplane.recorder import in_flight, record_call, record_request
+from meshsim.dataplane.state import (
+    BRANCH,
+    CALL,
+    CALL_OUT,
+    CLOSED,
+    COMPUTE,
+    CROSS_REGION,
+    DC,
+    FORK,
+    HERE,
+    LOCAL,
+    LOST,
+    NO_FLAG,
+    NONE,
+    NR,
+    ON_THE_WAY,
+    POISSON,
+    RETURNING,
+    SERVE,
+    SERVING,
+    SILENT,
+    UC,
+    UF,
+    UH,
+    UO,
+    URX,
+    UT,
+)
+
+#: What `advance` says when it stops: nothing left before the time, budget used up, or an array is nearly full.
+DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL = range(4)
+#: Room that one event may need, besides the widest fork.
+MARGIN = 64
+#: A closed-loop user whose request failed waits at least this long (seconds), lest errors that take no time repeat for ever.
+ERROR_PAUSE = 0.001
+
+
+# --- a user's request arrives -----------------------------------------------------------------------------------
+
+
+@jit
+def on_arrival(w, index, generation, now):
+    """Start a user's action at a source and schedule the next arrival."""
+    source = w.sources[index]
+    if source.generation != generation:
+        return
+    number = source.number | source.made
+    source.made += np.uint64(1)
+    u_gap, u_action, _, _ = uniforms(w.keys, ARRIVAL, number, np.uint64(0), np.uint64(0), np.uint64(0))
+    gap = -math.log(u_gap) if source.kind == POISSON else 1.0
+    source.due = now + gap / source.rate
+    schedule(w, source.due, on.ARRIVAL, index, generation, 0)
+    start_action(w, index, number, u_action, NONE, now)
+
+
+@jit
+def on_user(w, index, now):
+    """Start the next action of a user who has finished thinking."""
+    user = w.users[index]
+    number = user.number | user.made
+    user.made += np.uint64(1)
+    _, u_action, _, _ = uniforms(w.keys, ARRIVAL, number, np.uint64(0), np.uint64(0), np.uint64(0))
+    start_action(w, user.source, number, u_action, index, now)
+
+
+@jit
+def start_action(w, source_index, number, u, user, now):
+    """Choose an action and send its first request."""
+    source = w.sources[source_index]
+    action = source.first_action
+    while w.actions[action].cumulative < u and action < source.first_action + source.actions - 1:
+        action += 1
+    first = w.actions[action].first
+    start_request(w, source_index, number, user, first, first + w.actions[action].count, now)
+
+
+@jit
+def start_request(w, source_index, number, user, at, end, now):
+    """Send one of a user's requests to the ingress gateway."""
+    source = w.sources[source_index]
+    operation = w.action_requests[at]
+    clock = w.clock[0]
+    clock.arrived += 1
+    in_flight(w, now, 1)
+    path = child(w.operations[operation].identity, at - w.actions[source.first_action].first, 0)
+    call = start_call(w, NONE, operation, source.proxy, number, path, 0.0, now)
+    frame = w.frames[call]
+    frame.source = source_index
+    frame.user = user
+    frame.action_at = at
+    frame.action_end = end
+
+
+# --- the client's sidecar ---------------------------------------------------------------------------------------
+
+
+@jit
+def start_call(w, parent, operation, proxy, request, path, timeout, now):
+    """Send a call through the caller's proxy and return its frame."""
+    index = take(w, CALL)
+    frame = w.frames[index]
+    frame.request = request
+    frame.path = path
+    frame.started = now
+    frame.parent = parent
+    frame.parent_generation = w.frames[parent].generation if parent != NONE else 0
+    frame.operation = operation
+    frame.proxy = proxy
+    frame.pod = NONE
+    frame.gateway = NONE
+    frame.upstream = w.upstream_of[proxy, w.operations[operation].service]
+    frame.slot = NONE
+    frame.state = HERE
+    frame.attempt = 0
+    frame.attempts = 0
+    frame.tried = np.uint64(0)
+    frame.holds_retry = 0
+    frame.source = NONE
+    frame.user = NONE
+    w.clock[0].calls_started += 1
+    if timeout > 0.0:
+        schedule(w, now + timeout, on.APPLICATION_TIMEOUT, index, frame.generation, 0)
+    if frame.upstream != NONE:
+        limit = w.policies[w.upstreams[frame.upstream].policy].timeout
+        if limit > 0.0:
+            schedule(w, now + limit, on.ROUTE_TIMEOUT, index, frame.generation, 0)
+    attempt(w, index, now)
+    return index
+
+
+@jit
+def attempt(w, index, now):
+    """Make one attempt of a call: breaker, priority, host, then on its way or into the queue for a connection."""
+    frame = w.frames[index]
+    frame.attempt += 1
+    frame.attempts += 1
+    frame.slot = NONE
+    u_client, u_server, u_jitter, _ = uniforms(
+        w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
+    )
+    frame.jitter = normal(u_jitter)
+    frame.hop = u_server
+    leaves = pass_station(w, frame.proxy, now, u_client, frame.request, frame.path)
+    if w.proxies[frame.proxy].alive == 0:  # an ingress gateway that is lost: its users reach nothing
+        fail_later(w, index, UF, leaves)
+        return
+    if frame.upstream == NONE:
+        fail_later(w, index, NR, leaves)
+        return
+    up = w.upstreams[frame.upstream]
+    policy = w.policies[up.policy]
+    slot = choose_host(w, index)
+    if slot == NONE:
+        fail_later(w, index, UH, leaves)
+        return
+    verdict = breaker.admit(policy, up, w.slots[slot], w.services[up.service].http1)
+    if verdict == breaker.OVERFLOW:
+        fail_later(w, index, UO, leaves)
+        return
+    frame.slot = slot
+    frame.tried |= np.uint64(1) << np.uint64((slot - up.base) & 63)
+    if policy.per_try_timeout > 0.0:
+        schedule(w, now + policy.per_try_timeout, on.TRY_TIMEOUT, index, frame.generation, frame.attempt)
+    if verdict == breaker.WAIT:
+        frame.state = ON_THE_WAY
+        breaker.enqueue(w, frame.upstream, slot, index)
+    else:
+        send(w, index, leaves)
+
+
+@jit
+def choose_host(w, index):
+    """Return the slot this attempt goes to; a retry asks again, a few times, when it meets a host already tried."""
+    frame = w.frames[index]
+    up = w.upstreams[frame.upstream]
+    policy = w.policies[up.policy]
+    tries = 1 + (policy.host_attempts if frame.attempt > 1 and policy.avoid_previous == 1 else 0)
+    slot = NONE
+    for number in range(tries):
+        u0, u1, u2, _ = uniforms(
+            w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(number)
+        )
+        p = choose_priority(w.priorities, frame.upstream, up.priorities, u0) if up.priorities > 1 else 0
+        level = w.priorities[frame.upstream, p]
+        hosts = w.members if level.panic == 1 else w.available
+        count = level.total if level.panic == 1 else level.healthy
+        if count == 0:
+            return NONE
+        slot = pick(w, policy.balancer, up.weighted, level, hosts, level.first, count, u1, u2)
+        if frame.tried & (np.uint64(1) << np.uint64((slot - up.base) & 63)) == np.uint64(0):
+            break
+    return slot
+
+
+@jit
+def send(w, index, leaves):
+    """Put an attempt on the link towards its pod or its gateway."""
+    call = w.frames[index]
+    call.state = HERE
+    w.upstreams[call.upstream].active += 1
+    w.slots[call.slot].active += 1
+    host = w.slots[call.slot].host
+    serve_index = take(w, SERVE)
+    serve = w.frames[serve_index]
+    serve.parent = index
+    serve.parent_generation = call.generation
+    serve.request = call.request
+    serve.path = call.path
+    serve.operation = call.operation
+    serve.attempt = call.attempt
+    serve.jitter = call.jitter
+    serve.hop = call.hop
+    serve.proxy = NONE
+    serve.gateway = NONE
+    serve.state = ON_THE_WAY
+    serve.holds_worker = 0
+    serve.pod = host
+    here = w.proxies[call.proxy].zone
+    if host >= 0:
+        travel(w, serve_index, here, w.pods[host].zone, leaves, on.AT_SERVER)
+    else:
+        to_gateway(w, serve_index, -host - 2, here, leaves)
+
+
+@jit
+def travel(w, index, here, there, leaves, arrival):
+    """Send a serve over a link; over a cut one the connection cannot be opened."""
+    serve = w.frames[index]
+    latency = transit(w, here, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + arrival)
+    if latency < 0.0:
+        cannot_connect(w, index, leaves, True)
+    else:
+        schedule(w, leaves + latency, arrival, index, serve.generation, 0)
+
+
+@jit
+def cannot_connect(w, index, now, silent):
+    """End a serve whose connection was refused now, or gets no answer until the connect timeout.
+
+    Behind an east-west gateway the client's connection was open already: it sees a reset, not a connect failure.
+    """
+    serve = w.frames[index]
+    call = w.frames[serve.parent]
+    flag = UF if serve.gateway == NONE else UC
+    if call.generation == serve.parent_generation:
+        note_flow(w, serve.parent, index)
+        pause = 0.0
+        if silent:
+            pause = w.policies[w.upstreams[call.upstream].policy].connect_timeout
+        schedule(w, now + pause, on.FAILED, serve.parent, call.generation, serve.attempt * 16 + flag)
+    give_back(w, index)
+
+
+@jit
+def note_flow(w, call_index, serve_index):
+    """Write down on the call how far its present attempt went."""
+    call = w.frames[call_index]
+    serve = w.frames[serve_index]
+    if call.attempt != serve.attempt:
+        return
+    there = w.proxies[serve.gateway].zone if serve.gateway != NONE else NONE
+    if serve.pod >= 0:
+        there = w.pods[serve.pod].zone
+        call.pod = serve.pod
+    if there != NONE:
+        call.flow = w.links[w.proxies[call.proxy].zone, there].distance
+        call.farthest = max(call.farthest, call.flow)
+
+
+# --- the east-west gateway --------------------------------------------------------------------------------------
+
+
+@jit
+def to_gateway(w, index, address, here, leaves):
+    """Send a serve to a live replica behind a gateway address."""
+    serve = w.frames[index]
+    gateway = w.gateways[address]
+    live = 0
+    for position in range(gateway.first, gateway.first + gateway.replicas):
+        live += w.proxies[w.gateway_replicas[position]].alive
+    if live == 0:
+        call = w.frames[serve.parent]
+        call.flow = w.links[here, gateway.zone].distance
+        call.farthest = max(call.farthest, call.flow)
+        serve.pod = NONE
+        round_trip = 2.0 * transit(w, here, gateway.zone, serve.jitter, serve.request, serve.path, serve.attempt * 8)
+        cannot_connect(w, index, leaves + max(round_trip, 0.0), gateway.down == SILENT or round_trip < 0.0)
+        return
+    u, _, _, _ = uniforms(
+        w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(100)
+    )
+    chosen = int(u * live)
+    for position in range(gateway.first, gateway.first + gateway.replicas):
+        replica = w.gateway_replicas[position]
+        chosen -= w.proxies[replica].alive
+        if chosen < 0:
+            serve.proxy = replica
+            break
+    serve.pod = NONE
+    travel(w, index, here, w.proxies[serve.proxy].zone, leaves, on.AT_GATEWAY)
+
+
+@jit
+def on_gateway(w, index, now):
+    """Pass a serve through a gateway replica to a pod of its own choice: a TCP passthrough, blind to HTTP."""
+    serve = w.frames[index]
+    replica = serve.proxy
+    if w.proxies[replica].alive == 0:
+        cannot_connect(w, index, now, w.proxies[replica].silent == 1)
+        return
+    serve.gateway = replica
+    serve.iteration = w.proxies[replica].life
+    u0, u1, u2, u3 = uniforms(
+        w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(101)
+    )
+    leaves = pass_station(w, replica, now, u0, serve.request, serve.path)
+    upstream = w.upstream_of[replica, w.operations[serve.operation].service]
+    if upstream == NONE or w.priorities[upstream, 0].healthy == 0:
+        cannot_connect(w, index, leaves, False)
+        return
+    up = w.upstreams[upstream]
+    level = w.priorities[upstream, 0]
+    slot = pick(
+        w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2
+    )
+    serve.pod = w.slots[slot].host
+    travel(w, index, w.proxies[replica].zone, w.pods[serve.pod].zone, leaves, on.AT_SERVER)
+
+
+# --- the server's sidecar and the pod ---------------------------------------------------------------------------
+
+
+@jit
+def on_server(w, index, now):
+    """Pass a serve through the server's sidecar, if its pod still listens."""
+    serve = w.frames[index]
+    server = w.pods[serve.pod]
+    if server.state != SERVING:
+        refused(w, index, now)
+        return
+    serve.state = HERE
+    leaves = pass_station(w, server.proxy, now, serve.hop, serve.request, serve.path)
+    if leaves > now:
+        schedule(w, leaves, on.AT_POD, index, serve.generation, 0)
+    else:
+        on_pod(w, index, now)
+
+
+@jit
+def refused(w, index, now):
+    """Carry a refusal back to the client; a silent pod gives none."""
+    serve = w.frames[index]
+    server = w.pods[serve.pod]
+    call = w.frames[serve.parent]
+    back = -1.0
+    if server.state != SILENT and call.generation == serve.parent_generation:
+        there = w.proxies[call.proxy].zone
+        back = transit(w, server.zone, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + 7)
+    cannot_connect(w, index, now + max(back, 0.0), back < 0.0)
+
+
+@jit
+def on_pod(w, index, now):
+    """Take a request into the pod: fail it, queue it, refuse it or start its script."""
+    serve = w.frames[index]
+    server = w.pods[serve.pod]
+    if server.fail_fraction > 0.0:
+        u, _, _, _ = uniforms(
+            w.keys, FAILURE, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(0)
+        )
+        if u < server.fail_fraction:
+            respond(w, index, server.fail_code, now)
+            return
+    if server.queued >= server.limit and server.busy >= server.workers:
+        respond(w, index, 503, now)
+        return
+    serve.step = w.scripts[serve.operation, server.workload]
+    serve.left = NONE
+    serve.iteration = serve.iteration if serve.gateway != NONE else 0
+    serve.fail_code = 0
+    if server.hold == 1:
+        if server.busy >= server.workers:
+            pod.enqueue(w, serve.pod, index)
+            return
+        pod.occupy(w, serve.pod, now, 1)
+        serve.holds_worker = 1
+    run_script(w, index, now)
+
+
+@jit
+def run_script(w, index, now):
+    """Go on with a script until it waits for something or ends."""
+    while True:
+        frame = w.frames[index]
+        step = w.steps[frame.step]
+        if step.kind == COMPUTE:
+            pod.compute(w, index, now, step.distribution)
+            return
+        if step.kind == CALL_OUT:
+            if call_out(w, index, step, now):
+                return
+        elif step.kind == FORK:
+            fork(w, index, step, now)
+            return
+        elif frame.kind == BRANCH:
+            index = join(w, index)
+            if index == NONE:
+                return
+            if w.frames[index].fail_code > 0:
+                respond_or_join(w, index, now)
+                return
+        else:
+            respond(w, index, 200, now)
+            return
+
+
+@jit
+def call_out(w, index, step, now):
+    """Make the calls of a step, one after the other; return whether the script has to wait."""
+    frame = w.frames[index]
+    while True:
+        if frame.left == NONE:
+            frame.left = repetitions(w, frame, step)
+            frame.pending = 0
+        if frame.left == 0:
+            frame.left = NONE
+            frame.step += 1
+            return False
+        path = child(frame.path, frame.step, frame.left * 128 + frame.pending)
+        proxy = w.pods[frame.pod].proxy
+        waits = step.wait == 1
+        start_call(w, index if waits else NONE, step.operation, proxy, frame.request, path, step.timeout, now)
+        if waits:
+            return True
+        frame.left -= 1
+
+
+@jit
+def repetitions(w, frame, step):
+    """Return how many calls a step makes: 1.6 is 1, and 2 in 60 % of cases; each is made with its probability."""
+    count = int(step.count)
+    rest = step.count - count
+    if rest == 0.0 and step.probability >= 1.0:
+        return count
+    u, v, _, _ = uniforms(
+        w.keys, SCRIPT, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(frame.step << 16)
+    )
+    if u < rest:
+        count += 1
+    if step.probability >= 1.0:
+        return count
+    made = 1 if count > 0 and v < step.probability else 0
+    for number in range(1, count):
+        v, _, _, _ = uniforms(
+            w.keys, SCRIPT, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(frame.step << 16 | number)
+        )
+        made += 1 if v < step.probability else 0
+    return made
+
+
+@jit
+def fork(w, index, step, now):
+    """Start the branches of a step at once."""
+    frame = w.frames[index]
+    frame.pending = step.branches
+    for number in range(step.first, step.first + step.branches):
+        branch_index = take(w, BRANCH)
+        branch = w.frames[branch_index]
+        branch.parent = index
+        branch.parent_generation = frame.generation
+        branch.request = frame.request
+        branch.path = frame.path
+        branch.attempt = frame.attempt
+        branch.pod = frame.pod
+        branch.gateway = NONE
+        branch.step = w.branches[number]
+        branch.left = NONE
+        branch.fail_code = 0
+        branch.holds_worker = 0
+        schedule(w, now, on.RESUME, branch_index, branch.generation, 0)
+
+
+@jit
+def join(w, index):
+    """End a branch; return its parent when that was the last one, else none."""
+    branch = w.frames[index]
+    parent = branch.parent
+    stale = w.frames[parent].generation != branch.parent_generation
+    farthest, fail_code = branch.farthest, branch.fail_code
+    give_back(w, index)
+    if stale:
+        return NONE
+    frame = w.frames[parent]
+    frame.farthest = max(frame.farthest, farthest)
+    frame.fail_code = max(frame.fail_code, fail_code)
+    frame.pending -= 1
+    if frame.pending > 0:
+        return NONE
+    frame.step += 1
+    return parent
+
+
+@jit
+def respond_or_join(w, index, now):
+    """End a serve or a branch that failed, and every branch that it thereby completes."""
+    while w.frames[index].kind == BRANCH:
+        index = join(w, index)
+        if index == NONE:
+            return
+    respond(w, index, w.frames[index].fail_code, now)
+
+
+@jit
+def on_computed(w, index, now):
+    """Free the worker and go on with the script."""
+    frame = w.frames[index]
+    if w.pods[frame.pod].hold == 0:
+        pod.release_worker(w, frame.pod, now)
+    frame.step += 1
+    run_script(w, index, now)
+
+
+@jit
+def respond(w, index, code, now):
+    """Send the response on its way back."""
+    serve = w.frames[index]
+    if serve.holds_worker == 1:
+        serve.holds_worker = 0
+        pod.release_worker(w, serve.pod, now)
+    w.pods[serve.pod].served += 1
+    serve.code = code
+    go_back(w, index, now)
+
+
+@jit
+def go_back(w, index, now):
+    """Carry a response over the links; over a cut one it waits until the link is mended."""
+    serve = w.frames[index]
+    call = w.frames[serve.parent]
+    if call.generation != serve.parent_generation:
+        give_back(w, index)
+        return
+    serve.state = RETURNING
+    here, there = w.pods[serve.pod].zone, w.proxies[call.proxy].zone
+    salt = serve.attempt * 8 + 7
+    if serve.gateway == NONE:
+        latency = transit(w, here, there, serve.jitter, serve.request, serve.path, salt)
+    else:
+        replica = w.proxies[serve.gateway]
+        if replica.life != serve.iteration:
+            serve.flag = UC
+            serve.code = 503
+        latency = transit(w, here, replica.zone, serve.jitter, serve.request, serve.path, salt)
+        rest = transit(w, replica.zone, there, serve.jitter, serve.request, serve.path, salt + 100000)
+        latency = -1.0 if latency < 0.0 or rest < 0.0 else latency + rest
+    if latency < 0.0:
+        serve.state = LOST
+    else:
+        schedule(w, now + latency, on.RESPONSE, index, serve.generation, 0)
+
+
+# --- back at the client's sidecar -------------------------------------------------------------------------------
+
+
+@jit
+def on_response(w, index, now):
+    """Take a response, unless the call gave up on this attempt."""
+    serve = w.frames[index]
+    call_index = serve.parent
+    call = w.frames[call_index]
+    code, flag = serve.code, serve.flag
+    current = call.generation == serve.parent_generation and call.attempt == serve.attempt
+    if current and call.slot != NONE:
+        note_flow(w, call_index, index)
+        call.farthest = max(call.farthest, serve.farthest)
+        give_back(w, index)
+        end_attempt(w, call_index, code, flag, now)
+    else:
+        give_back(w, index)
+
+
+@jit
+def fail_later(w, index, flag, when):
+    """Let the proxy answer for an attempt that found no way, when it has passed the proxy."""
+    frame = w.frames[index]
+    frame.flow = LOCAL
+    schedule(w, when, on.FAILED, index, frame.generation, frame.attempt * 16 + flag)
+
+
+@jit
+def on_failed(w, index, extra, now):
+    """End an attempt that got no response."""
+    frame = w.frames[index]
+    flag = extra % 16
+    waiting = frame.slot != NONE or flag == NR or flag == UH or flag == UO or w.proxies[frame.proxy].alive == 0
+    if frame.attempt != extra // 16 or not waiting:
+        return  # the attempt had timed out before
+    end_attempt(w, index, 404 if flag == NR else 503, flag, now)
+
+
+@jit
+def let_go(w, index, now):
+    """Give up the attempt's place at its host; a call that waited for it goes next."""
+    frame = w.frames[index]
+    slot = frame.slot
+    if slot == NONE:
+        return
+    frame.slot = NONE
+    if frame.state == ON_THE_WAY:
+        frame.state = HERE
+        breaker.leave_queue(w, frame.upstream, slot, index)
+        return
+    w.upstreams[frame.upstream].active -= 1
+    host = w.slots[slot]
+    host.active -= 1
+    following = host.queue_head
+    if following != NONE:
+        breaker.leave_queue(w, frame.upstream, slot, following)
+        send(w, following, now)
+
+
+@jit
+def end_attempt(w, index, code, flag, now):
+    """Tell outlier detection how the attempt ended, then retry or end the call."""
+    frame = w.frames[index]
+    slot = frame.slot
+    waited = frame.state == ON_THE_WAY
+    let_go(w, index, now)
+    if slot != NONE and not waited:
+        outlier_detection.report(w, frame.upstream, slot, now, code, flag)
+    if (code >= 500 or flag != NO_FLAG) and frame.upstream != NONE:
+        up = w.upstreams[frame.upstream]
+        policy = w.policies[up.policy]
+        if policy.retries > 0 and retry.matches(w, up.policy, w.services[up.service].grpc, code, flag):
+            if frame.attempt > policy.retries:
+                flag |= URX
+            elif frame.holds_retry == 0 and not breaker.may_retry(policy, up):
+                flag = UO
+            else:
+                retry_later(w, index, now)
+                return
+    end_call(w, index, code, flag, now)
+
+
+@jit
+def retry_later(w, index, now):
+    """Pause before the next attempt."""
+    frame = w.frames[index]
+    up = w.upstreams[frame.upstream]
+    if frame.holds_retry == 0:
+        frame.holds_retry = 1
+        up.retrying += 1
+    _, _, _, u = uniforms(
+        w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
+    )
+    pause = retry.backoff(w.policies[up.policy], frame.attempt, u)
+    schedule(w, now + pause, on.RETRY, index, frame.generation, frame.attempt)
+
+
+@jit
+def end_call(w, index, code, flag, now):
+    """Record a call and hand its result to whoever made it."""
+    frame = w.frames[index]
+    frame.code = code
+    frame.flag = flag
+    if frame.holds_retry == 1:
+        w.upstreams[frame.upstream].retrying -= 1
+    record_call(w, index, now)
+    parent, parent_generation = frame.parent, frame.parent_generation
+    if frame.source != NONE:
+        end_request(w, index, now)
+        return
+    farthest = frame.farthest
+    give_back(w, index)
+    if parent == NONE or w.frames[parent].generation != parent_generation:
+        return
+    caller = w.frames[parent]
+    caller.farthest = max(caller.farthest, farthest)
+    call_returned(w, parent, code >= 400 or code <= 0, now)
+
+
+@jit
+def end_request(w, index, now):
+    """Record a user's request; send the action's next one, or let the user think."""
+    frame = w.frames[index]
+    record_request(w, index, now)
+    source_index, user, request = frame.source, frame.user, frame.request
+    at, end = frame.action_at + 1, frame.action_end
+    failed = frame.code >= 500 or frame.code <= 0
+    give_back(w, index)
+    if at < end:
+        start_request(w, source_index, request, user, at, end, now)
+    elif user != NONE:
+        source = w.sources[source_index]
+        u, _, _, _ = uniforms(w.keys, ARRIVAL, request, np.uint64(1), np.uint64(0), np.uint64(0))
+        pause = sample(w, source.think, u, request, np.uint64(1), 2)
+        schedule(w, now + (max(pause, ERROR_PAUSE) if failed else pause), on.USER, user, 0, 0)
+
+
+@jit
+def call_returned(w, index, failed, now):
+    """Go on with the script of a caller whose call came back."""
+    frame = w.frames[index]
+    step = w.steps[frame.step]
+    if failed and frame.pending < step.retries:
+        frame.pending += 1
+        run_script(w, index, now)
+    elif failed and step.ignore == 0:
+        frame.fail_code = 500
+        respond_or_join(w, index, now)
+    else:
+        frame.pending = 0
+        frame.left -= 1
+        run_script(w, index, now)
+
+
+@jit
+def on_timeout(w, index, code, flag, now):
+    """End a call whose route timeout passed (504 UT) or whose caller gave up (0 DC); no retry."""
+    frame = w.frames[index]
+    slot = frame.slot
+    waited = frame.state == ON_THE_WAY
+    let_go(w, index, now)
+    if slot != NONE and not waited:
+        outlier_detection.report(w, frame.upstream, slot, now, code, flag)
+    end_call(w, index, code, flag, now)
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------
+
+
+@jit
+def handle(w, kind, index, extra, generation, now):
+    """Handle one event."""
+    if kind == on.ARRIVAL:
+        on_arrival(w, index, generation, now)
+    elif kind == on.USER:
+        on_user(w, index, now)
+    elif kind == on.REFRESH:
+        w.upstreams[index].refresh_due = 0
+        refresh(w, index, now)
+    elif kind == on.RELEASE:
+        outlier_detection.release(w, index, generation, extra, now)
+    elif w.frames[index].generation != generation:
+        return  # the frame has ended since: a timeout that was not needed
+    elif kind == on.AT_SERVER:
+        on_server(w, index, now)
+    elif kind == on.AT_POD:
+        on_pod(w, index, now)
+    elif kind == on.COMPUTED:
+        on_computed(w, index, now)
+    elif kind == on.RESPONSE:
+        on_response(w, index, now)
+    elif kind == on.AT_GATEWAY:
+        on_gateway(w, index, now)
+    elif kind == on.RESUME:
+        run_script(w, index, now)
+    elif kind == on.FAILED:
+        on_failed(w, index, extra, now)
+    elif kind == on.RETRY:
+        if w.frames[index].attempt == extra:
+            attempt(w, index, now)
+    elif kind == on.TRY_TIMEOUT:
+        if w.frames[index].attempt == extra and w.frames[index].slot != NONE:
+            end_attempt(w, index, 504, UT, now)
+    elif kind == on.ROUTE_TIMEOUT:
+        on_timeout(w, index, 504, UT, now)
+    else:
+        on_timeout(w, index, 0, DC, now)
+
+
+@jit
+def advance(w, until, budget):
+    """Handle every event before a time, at most ``budget`` of them; return why it stopped."""
+    clock = w.clock[0]
+    room_frames = len(w.frames) - MARGIN - clock.widest
+    room_events = len(w.heap) - MARGIN - 2 * clock.widest
+    while clock.size > 0 and w.heap[0].time < until:
+        if clock.used >= room_frames:
+            return FRAMES_FULL
+        if clock.size >= room_events:
+            return CALENDAR_FULL
+        if budget <= 0:
+            return BUDGET
+        budget -= 1
+        first = w.heap[0]
+        now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
+        drop_first(w)
+        clock.now = now
+        clock.handled += 1
+        handle(w, kind, subject, extra, generation, now)
+    return DONE

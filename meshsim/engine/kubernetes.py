@@ -1,0 +1,252 @@
+"""Pods: Deployments that keep their replicas, start pods through the injection webhook, roll out, scale and lose pods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import simpy
+
+from meshsim.dataplane import state
+from meshsim.engine.control_plane import Istiod, wait_for
+from meshsim.engine.environment import Process
+from meshsim.engine.mesh import Mesh, Proxy
+from meshsim.engine.truth import Pod
+from meshsim.mesh.placement import PlacedWorkload, first_zone, spread, zones_of
+
+#: A rejected pod's pause doubles up to this many times the first one.
+MOST_PAUSES = 16
+#: A proxy that cannot reach its control plane asks again after this many seconds.
+CONNECT_PAUSE = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A replica's place in a Deployment: the pod that fills it now, and how often it was filled."""
+
+    zone: str
+    pod: Pod | None = None
+    filled: int = 0
+    starting: simpy.Event | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ReplicaSet:
+    """A Deployment in one cluster."""
+
+    placed: PlacedWorkload
+    slots: list[Slot] = field(default_factory=list)
+    desired: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return ``cluster/workload``."""
+        return f"{self.placed.cluster}/{self.placed.name}"
+
+
+class Cluster:
+    """The pods of one Kubernetes cluster.
+
+    Parameters
+    ----------
+    mesh
+        The run.
+    name
+        The cluster.
+    istiod
+        The control plane that serves it: no pod is admitted, and no proxy configured, without it.
+    placed
+        Its Deployments.
+    """
+
+    def __init__(self, mesh: Mesh, name: str, istiod: Istiod, placed: Sequence[PlacedWorkload]) -> None:
+        self.mesh = mesh
+        self.name = name
+        self.istiod = istiod
+        self.settings = mesh.document.kubernetes
+        self.replica_sets = [ReplicaSet(body) for body in placed]
+        self.pods: dict[int, Pod] = {}
+        self.proxies: dict[int, Proxy] = {}
+        self.on_new_pod: list[simpy.events.Callable] = []
+
+    # --- at the start ---------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Have every replica ready at time zero."""
+        for replica_set in self.replica_sets:
+            replica_set.desired = replica_set.placed.replicas
+            replica_set.slots = [Slot(zone) for zone in replica_set.placed.zones]
+            self._desire(replica_set, replica_set.desired)
+            for number, slot in enumerate(replica_set.slots):
+                self._create(replica_set, slot, number)
+                self._ready(replica_set, slot)
+
+    def _desire(self, replica_set: ReplicaSet, change: int) -> None:
+        key = (self.name, replica_set.placed.service)
+        self.mesh.recorder.desired[key].add(change, self.mesh.env.now)
+
+    def _create(self, replica_set: ReplicaSet, slot: Slot, number: int) -> None:
+        placed, mesh = replica_set.placed, self.mesh
+        name = f"{replica_set.name}-{number}.{slot.filled}"
+        slot.filled += 1
+        region = mesh.document.clusters[self.name].region
+        pod = slot.pod = Pod(name, placed.service, placed.name, self.name, region, slot.zone)
+        plan = mesh.plane.plan
+        service = plan.services.index(placed.service)
+        pod.number = mesh.plane.add_pod(
+            service, plan.workloads[placed.service].index(placed.name), name, cluster=mesh.clusters.index(self.name),
+            zone=mesh.zone_number(self.name, slot.zone), sidecar=mesh.document.sidecar,
+        )  # fmt: skip
+        number_of_proxy = int(mesh.plane.pods[pod.number].proxy)
+        callees = [plan.services[callee] for callee in plan.callees[service]]
+        self.proxies[pod.number] = mesh.register(number_of_proxy, state.SIDECAR, self.name, slot.zone, callees)
+        self.pods[pod.number] = pod
+
+    def _ready(self, replica_set: ReplicaSet, slot: Slot) -> None:
+        pod = slot.pod
+        assert pod is not None
+        for hook in self.on_new_pod:
+            hook(pod)
+        pod.ready = True
+        self.mesh.plane.serve(pod.number)
+        self.mesh.recorder.ready[self.name, replica_set.placed.service].add(1, self.mesh.env.now)
+        self.mesh.truth.add(pod)
+
+    # --- pods come and go -----------------------------------------------------------------------------------
+
+    def fill(self, replica_set: ReplicaSet, number: int) -> simpy.Event:
+        """Start a pod in an empty slot; return the process that ends when it is ready."""
+        slot = replica_set.slots[number]
+        if slot.starting is None:
+            slot.starting = self.mesh.env.process(self._start(replica_set, slot, number))
+        return slot.starting
+
+    def _start(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Process:
+        """Create a pod: admission through the injection webhook, image and application, first configuration."""
+        env = self.mesh.env
+        name = f"{replica_set.name}-{number}.{slot.filled}"
+        yield from self._admit(replica_set, name)
+        yield env.timeout(self.mesh.streams.duration(f"start/{name}", self.settings.pod_start))
+        yield from wait_for(env, self.istiod, self.name, CONNECT_PAUSE)
+        self._create(replica_set, slot, number)
+        assert slot.pod is not None
+        self.istiod.configure(self.proxies[slot.pod.number])
+        self._ready(replica_set, slot)
+        slot.starting = None
+        if number >= replica_set.desired:  # scaled down meanwhile
+            self.terminate(replica_set, number)
+        self.mesh.recorder.count("started", self.name, replica_set.placed.service)
+        self.mesh.recorder.event(env.now, "pod ready", name, replica_set.placed.service)
+
+    def _admit(self, replica_set: ReplicaSet, name: str) -> Process:
+        """Ask the webhook until it answers: failurePolicy Fail rejects the pod while it does not (spec §5.3)."""
+        recorder, service = self.mesh.recorder, replica_set.placed.service
+        pause, since = self.settings.retry_create, None
+        while not self.istiod.reaches(self.name):
+            if since is None:
+                since = self.mesh.env.now
+                recorder.blocked[self.name, service].add(1, since)
+                recorder.count("blocked", self.name, service)
+                recorder.event(since, "pod rejected", name, "the injection webhook cannot be reached")
+            recorder.count("rejected", self.name, service)
+            yield self.mesh.env.timeout(pause)
+            pause = min(2 * pause, MOST_PAUSES * self.settings.retry_create)
+        if since is not None:
+            recorder.blocked[self.name, service].add(-1, self.mesh.env.now)
+
+    def terminate(self, replica_set: ReplicaSet, number: int) -> None:
+        """Delete the pod in a slot: its endpoint goes at once, the pod after its drain time."""
+        slot = replica_set.slots[number]
+        pod, slot.pod = slot.pod, None
+        if pod is None:
+            return
+        self.withdraw(pod)
+        pod.draining = True
+        self.mesh.env.process(self._drain(pod))
+
+    def withdraw(self, pod: Pod) -> None:
+        """Take a pod out of the endpoints."""
+        if pod.ready:
+            pod.ready = False
+            self.mesh.recorder.ready[self.name, pod.service].add(-int(pod.reachable), self.mesh.env.now)
+            self.mesh.truth.remove(pod)
+
+    def restore(self, pod: Pod) -> None:
+        """Put a pod back into the endpoints."""
+        if not pod.ready and not pod.gone:
+            pod.ready = True
+            self.mesh.recorder.ready[self.name, pod.service].add(int(pod.reachable), self.mesh.env.now)
+            self.mesh.truth.add(pod)
+
+    def _drain(self, pod: Pod) -> Process:
+        yield self.mesh.env.timeout(self.settings.drain)
+        pod.gone = True
+        del self.pods[pod.number]
+        self.mesh.forget(self.proxies.pop(pod.number))
+        silent = self.settings.gone_pods == "blackhole"
+        self.mesh.plane.kill(pod.number, self.mesh.env.now, silent=False, for_good=True)
+        if silent:
+            self.mesh.plane.pods[pod.number].state = state.SILENT
+
+    # --- what people and controllers do ---------------------------------------------------------------------
+
+    def delete(self, replica_set: ReplicaSet, number: int) -> None:
+        """Evict the pod in a slot, if there is one; its ReplicaSet starts another at once."""
+        slot = replica_set.slots[number]
+        if slot.pod is None:
+            return
+        self.mesh.recorder.event(self.mesh.env.now, "pod deleted", slot.pod.name, "evicted")
+        self.terminate(replica_set, number)
+        self.fill(replica_set, number)
+
+    def roll_out(self, replica_set: ReplicaSet) -> Process:
+        """Replace every pod: as many at a time as the surge and unavailable limits allow."""
+        env, count = self.mesh.env, replica_set.desired
+        surge = math.ceil(self.settings.max_surge * count)
+        unavailable = math.floor(self.settings.max_unavailable * count)
+        if surge + unavailable == 0:
+            surge = 1  # Kubernetes does not let both be zero
+        waiting = list(range(count))
+        self.mesh.recorder.event(env.now, "rollout begins", replica_set.name, f"{count} pods")
+        lanes = [
+            env.process(self._lane(replica_set, waiting, first_delete=lane >= surge))
+            for lane in range(min(surge + unavailable, count))
+        ]
+        yield env.all_of(lanes)
+        self.mesh.recorder.event(env.now, "rollout done", replica_set.name, f"{count} pods")
+
+    def _lane(self, replica_set: ReplicaSet, waiting: list[int], *, first_delete: bool) -> Process:
+        """Replace pods one after the other, deleting the old one before or after the new one is ready."""
+        while waiting:
+            number = waiting.pop(0)
+            slot = replica_set.slots[number]
+            if slot.starting is not None or slot.pod is None:
+                yield self.fill(replica_set, number)
+                continue
+            if first_delete:
+                self.terminate(replica_set, number)
+                yield self.fill(replica_set, number)
+                continue
+            spare = Slot(slot.zone, filled=slot.filled)
+            yield self.mesh.env.process(self._start(replica_set, spare, number))
+            if slot.starting is not None:  # the old pod was lost meanwhile and is being replaced
+                yield slot.starting
+            self.terminate(replica_set, number)
+            slot.pod, slot.filled = spare.pod, spare.filled
+
+    def scale(self, replica_set: ReplicaSet, replicas: int) -> None:
+        """Change the number of replicas."""
+        env = self.mesh.env
+        self.mesh.recorder.event(env.now, "scaled", replica_set.name, f"{replica_set.desired} to {replicas} pods")
+        self._desire(replica_set, replicas - replica_set.desired)
+        for number in range(replicas, replica_set.desired):
+            self.terminate(replica_set, number)
+        zones = spread(
+            max(replicas, len(replica_set.slots)), zones_of(self.mesh.document, self.name), first_zone(replica_set.placed.name)
+        )
+        replica_set.slots += [Slot(zone) for zone in zones[len(replica_set.slots) :]]
+        was, replica_set.desired = replica_set.desired, replicas
+        for number in range(was, replicas):
+            if replica_set.slots[number].pod is None:
+                self.fill(replica_set, number)

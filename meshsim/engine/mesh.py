@@ -1,0 +1,217 @@
+"""What the processes of one run share: the clock, the data plane, the truth, the proxies and the network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from meshsim.dataplane import state
+from meshsim.dataplane.lowering import Blueprint
+from meshsim.dataplane.plane import DataPlane
+from meshsim.engine.environment import Environment
+from meshsim.engine.network import Network
+from meshsim.engine.recorder import Recorder
+from meshsim.engine.streams import Streams
+from meshsim.engine.truth import Truth
+from meshsim.engine.views import View, Views
+from meshsim.mesh.deployment import ControlPlane, east_west_gateways
+from meshsim.mesh.endpoints import Client, GatewayAddress, Gateways
+from meshsim.mesh.links import Links
+from meshsim.mesh.placement import Zone, spread, zones_of
+from meshsim.scenario import Scenario
+from meshsim.scenario.istio.policy import Policy
+from meshsim.scenario.istio.versions import profile
+from meshsim.scenario.schema import Gateway
+
+
+@dataclass(slots=True, eq=False)
+class Proxy:
+    """A proxy as the control plane sees it: what it asked for and what it has."""
+
+    number: int
+    kind: int
+    client: Client
+    zone: int
+    services: tuple[str, ...]
+    applied: dict[str, View] = field(default_factory=dict)
+    behind: set[str] = field(default_factory=set)
+    causes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class EastWest:
+    """The east-west gateway of a cluster: its replicas' proxies and its addresses in the data plane."""
+
+    replicas: list[Proxy]
+    addresses: list[int]
+
+    @property
+    def alive(self) -> bool:
+        """Return whether any replica is up."""
+        return any(not proxy.causes for proxy in self.replicas)
+
+
+class Mesh:
+    """Shared state of one run.
+
+    Parameters
+    ----------
+    scenario, blueprint, links, policies
+        What does not change from run to run.
+    planes
+        Control planes of the deployment.
+    replication
+        Number of the run; with the seed, the key of every draw.
+    """
+
+    def __init__(
+        self, scenario: Scenario, blueprint: Blueprint, links: Links, policies: dict[str, Policy],
+        planes: Sequence[ControlPlane], replication: int,
+    ) -> None:  # fmt: skip
+        self.document = document = scenario.document
+        self.env = Environment()
+        self.planes = tuple(planes)
+        self.streams = Streams(document.seed, replication)
+        self.clusters = list(document.clusters)
+        self.zones: list[Zone] = [(name, zone) for name, region in document.regions.items() for zone in region.zones]
+        self.network = Network.of(links, self.zones)
+        self.plane = DataPlane(
+            blueprint, self.network.records, clusters=len(self.clusters), entries=len(document.load.entries),
+            seed=document.seed, replication=replication,
+        )  # fmt: skip
+        self.truth = Truth({name: (body.region, body.network) for name, body in document.clusters.items()})
+        self.recorder = Recorder(self.plane, self.clusters, list(document.load.entries))
+        self.proxies: dict[int, Proxy] = {}
+        self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
+        self.pushes: dict[str, int] = defaultdict(int)
+        self.gateways: dict[str, EastWest] = {}
+        self.ingress: dict[str, list[Proxy]] = defaultdict(list)
+        self.views = Views(
+            policies,
+            self._add_gateways(),
+            gateway_dedup=profile(document.istio_version).gateway_dedup,
+        )
+
+    def begin(self) -> None:
+        """Compare proxies with the truth from now on."""
+        self.truth.listeners.append(self._truth_changed)
+        self.pushes.clear()
+
+    # --- places ---------------------------------------------------------------------------------------------
+
+    def zone_number(self, cluster: str, zone: str) -> int:
+        """Return the number of a cluster's zone."""
+        return self.zones.index((self.document.clusters[cluster].region, zone))
+
+    def home_zone(self, cluster: str) -> int:
+        """Return the zone that stands for a cluster where its control plane and API server are meant."""
+        return self.zone_number(cluster, zones_of(self.document, cluster)[0])
+
+    def client(self, cluster: str, zone: str) -> Client:
+        """Return where a proxy is, as Istio sees it."""
+        body = self.document.clusters[cluster]
+        return Client(cluster, body.network, body.region, zone)
+
+    # --- proxies --------------------------------------------------------------------------------------------
+
+    def _add_gateways(self) -> Gateways:
+        """Add the east-west gateways; they pass traffic only where there are several networks."""
+        addresses: list[GatewayAddress] = []
+        several = len({body.network for body in self.document.clusters.values()}) > 1
+        for cluster, settings in east_west_gateways(self.document, self.planes).items():
+            gateway = self.gateways[cluster] = EastWest(self._gateway_replicas(cluster, settings), [])
+            if not several:
+                continue
+            numbers = [proxy.number for proxy in gateway.replicas]
+            home = self.home_zone(cluster)
+            for _ in range(settings.addresses):
+                number = self.plane.add_gateway(self.clusters.index(cluster), home, numbers)
+                gateway.addresses.append(number)
+                addresses.append(GatewayAddress(number, cluster, self.document.clusters[cluster].network))
+        return Gateways.of(addresses)
+
+    def _gateway_replicas(self, cluster: str, settings: Gateway) -> list[Proxy]:
+        services = list(self.document.services)
+        zones = spread(settings.replicas, zones_of(self.document, cluster))
+        return [
+            self.add_gateway_proxy(state.EAST_WEST, f"{cluster}/east-west-{number}", cluster, zone, settings, services)
+            for number, zone in enumerate(zones)
+        ]
+
+    def add_gateway_proxy(
+        self, kind: int, name: str, cluster: str, zone: str, settings: Gateway, services: Sequence[str]
+    ) -> Proxy:
+        """Add a replica of a gateway."""
+        number = self.plane.add_proxy(
+            kind, name, cluster=self.clusters.index(cluster), zone=self.zone_number(cluster, zone), settings=settings,
+            callees=[self.plane.plan.services.index(service) for service in services],
+        )  # fmt: skip
+        return self.register(number, kind, cluster, zone, services)
+
+    def register(self, number: int, kind: int, cluster: str, zone: str, services: Sequence[str]) -> Proxy:
+        """Make a proxy known to the control plane."""
+        proxy = Proxy(number, kind, self.client(cluster, zone), self.zone_number(cluster, zone), tuple(services))
+        self.proxies[number] = proxy
+        for service in services:
+            self.interested[service].append(proxy)
+        return proxy
+
+    def forget(self, proxy: Proxy) -> None:
+        """Drop a proxy whose pod is gone."""
+        del self.proxies[proxy.number]
+        for service in proxy.services:
+            self.interested[service].remove(proxy)
+        if proxy.behind:
+            self.recorder.stale[proxy.client.cluster].add(-1, self.env.now)
+
+    def lose_gateway(self, cluster: str, proxy: Proxy, mode: str) -> None:
+        """Take a gateway replica down for one more cause; ``mode`` tells what connections see."""
+        proxy.causes.append(mode)
+        self._gateway_changed(cluster, proxy)
+
+    def regain_gateway(self, cluster: str, proxy: Proxy, mode: str) -> None:
+        """Take one cause away; without any the replica is up again."""
+        proxy.causes.remove(mode)
+        self._gateway_changed(cluster, proxy)
+
+    def _gateway_changed(self, cluster: str, proxy: Proxy) -> None:
+        self.plane.set_gateway(proxy.number, alive=not proxy.causes, silent="blackhole" in proxy.causes)
+        gateway = self.gateways.get(cluster)
+        if gateway is not None:
+            silent = any("blackhole" in replica.causes for replica in gateway.replicas)
+            for address in gateway.addresses:
+                self.plane.set_gateway_silent(address, silent=silent)
+
+    # --- configuration --------------------------------------------------------------------------------------
+
+    def apply(self, proxy: Proxy, service: str, view: View) -> bool:
+        """Let a proxy apply a list of endpoints; return whether it differed from what it had."""
+        changed = proxy.applied.get(service) != view
+        if changed:
+            number = self.plane.plan.services.index(service)
+            self.plane.push(proxy.number, number, view.hosts, view.priorities, view.weights, self.env.now)
+            proxy.applied[service] = view
+            self.pushes[proxy.client.cluster] += 1
+        self._compare(proxy, service)
+        return changed
+
+    def view_of(self, proxy: Proxy, service: str, endpoints: tuple[object, ...]) -> View:
+        """Return what istiod would send to a proxy, given the endpoints that istiod knows."""
+        own = proxy.kind == state.EAST_WEST
+        return self.views.of(proxy.client, service, endpoints, own_network=own)  # type: ignore[arg-type]
+
+    def _truth_changed(self, service: str, cluster: str) -> None:  # noqa: ARG002 (a listener's signature)
+        for proxy in self.interested[service]:
+            self._compare(proxy, service)
+
+    def _compare(self, proxy: Proxy, service: str) -> None:
+        """Keep count of the proxies whose endpoints are not what a control plane that knows all would send."""
+        if proxy.applied.get(service) != self.view_of(proxy, service, self.truth.of(service)):
+            if not proxy.behind:
+                self.recorder.stale[proxy.client.cluster].add(1, self.env.now)
+            proxy.behind.add(service)
+        elif service in proxy.behind:
+            proxy.behind.discard(service)
+            if not proxy.behind:
+                self.recorder.stale[proxy.client.cluster].add(-1, self.env.now)

@@ -1,0 +1,79 @@
+"""The network between zones: latencies from the table, and the faults installed on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshsim.dataplane import state
+from meshsim.mesh.links import Links
+from meshsim.mesh.placement import Zone
+from meshsim.scenario.fields import Percentiles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkFault:
+    """Something wrong with the links between pairs of zones; ``delay`` in seconds one way."""
+
+    pairs: tuple[tuple[int, int], ...]
+    delay: float = 0.0
+    factor: float = 1.0
+    loss: float = 0.0
+    cut: bool = False
+
+
+@dataclass(slots=True)
+class Network:
+    """Link records of the data plane and the faults on them.
+
+    A record is always computed anew from the table and the faults installed, so that removing a fault leaves no trace.
+    """
+
+    zones: list[Zone]
+    records: NDArray[np.void]
+    faults: list[LinkFault] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, links: Links, zones: list[Zone]) -> Network:
+        """Lay out the records of all pairs of zones, shape ``(zones, zones)``."""
+        records = state.records("links", (len(zones), len(zones)))
+        for a, (region, zone) in enumerate(zones):
+            for b, (other_region, other_zone) in enumerate(zones):
+                trip = links.between((region, zone), (other_region, other_zone))
+                link = records[a, b]
+                link.half = trip.p50 / 2
+                link.sigma = float(np.log(trip.p99 / trip.p50)) / Percentiles.Z["p99"] if trip.p50 > 0 else 0.0
+                link.factor = 1.0
+                same_region = region == other_region
+                link.distance = state.LOCAL if a == b else state.CROSS_ZONE if same_region else state.CROSS_REGION
+        return cls(zones, records)
+
+    def install(self, fault: LinkFault) -> None:
+        """Put a fault on its links."""
+        self.faults.append(fault)
+        self._compute(fault.pairs)
+
+    def remove(self, fault: LinkFault) -> None:
+        """Take a fault off its links."""
+        self.faults.remove(fault)
+        self._compute(fault.pairs)
+
+    def _compute(self, pairs: tuple[tuple[int, int], ...]) -> None:
+        for a, b in pairs:
+            here = [fault for fault in self.faults if (a, b) in fault.pairs]
+            link = self.records[a, b]
+            link.delay = sum(fault.delay for fault in here)
+            link.factor = float(np.prod([fault.factor for fault in here]))
+            link.loss = 1.0 - float(np.prod([1.0 - fault.loss for fault in here]))
+            link.cut = sum(fault.cut for fault in here)
+
+    def open(self, a: int, b: int) -> bool:
+        """Return whether anything passes between two zones."""
+        return self.records[a, b].cut == 0 and self.records[a, b].loss < 1.0
+
+    def one_way(self, a: int, b: int) -> float:
+        """Return the median one-way latency between two zones now, in seconds (control messages)."""
+        link = self.records[a, b]
+        return float(link.half * link.factor + link.delay)

@@ -1,0 +1,178 @@
+"""One run: a scenario under one deployment model and one replication, from time zero to its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshsim.dataplane.lowering import Blueprint, lower
+from meshsim.engine.control_plane import Istiod, serving
+from meshsim.engine.environment import Environment, Process, advance_freely, advance_stepwise
+from meshsim.engine.faults import Timeline, World
+from meshsim.engine.kubernetes import Cluster
+from meshsim.engine.load import Load
+from meshsim.engine.mesh import Mesh
+from meshsim.engine.recorder import Columns
+from meshsim.mesh.deployment import control_planes
+from meshsim.mesh.links import Links, round_trip
+from meshsim.mesh.placement import place
+from meshsim.scenario import Scenario
+from meshsim.scenario.istio.policy import Policy
+
+#: Time buckets in a run: width is the next of 1, 2, 5 × 10ⁿ seconds above duration / BUCKETS.
+BUCKETS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What runs of one scenario share: lowered scripts, links and policies."""
+
+    scenario: Scenario
+    policies: dict[str, Policy]
+    blueprint: Blueprint
+    links: Links
+
+
+def prepare(scenario: Scenario) -> Prepared:
+    """Lower a scenario once for all its runs.
+
+    Raises
+    ------
+    ScenarioError
+        If two regions have no latency figure.
+    """
+    document = scenario.document
+    policies = {
+        name: scenario.resources.policy(name, service.namespace, document.istio_version)
+        for name, service in document.services.items()
+    }
+    return Prepared(scenario, policies, lower(document, policies), round_trip(document))
+
+
+class Simulation:
+    """A run that can be stepped, watched and interfered with.
+
+    Parameters
+    ----------
+    prepared
+        The scenario, or what `prepare` made of it.
+    deployment
+        Name of one of the scenario's deployments.
+    replication
+        Number of the run; with the scenario's seed, the key of every draw.
+    stepwise
+        Whether every request event is an event on SimPy's calendar, so that other SimPy processes can watch or
+        interfere between any two. Numbers are the same to the last bit.
+
+    Attributes
+    ----------
+    env
+        SimPy's environment; add processes of your own before `run`.
+    """
+
+    def __init__(
+        self, prepared: Prepared | Scenario, deployment: str, replication: int = 0, *, stepwise: bool = False
+    ) -> None:
+        if isinstance(prepared, Scenario):
+            prepared = prepare(prepared)
+        self.scenario = prepared.scenario
+        self.document = prepared.scenario.document
+        self.deployment = deployment
+        self.replication = replication
+        planes = control_planes(self.document, deployment)
+        self.mesh = Mesh(self.scenario, prepared.blueprint, prepared.links, prepared.policies, planes, replication)
+        self.load = Load(self.mesh)
+        self.istiods = [Istiod(self.mesh, plane) for plane in planes]
+        placed = place(self.document)
+        self.clusters = {
+            name: Cluster(self.mesh, name, serving(self.istiods, name), [body for body in placed if body.cluster == name])
+            for name in self.mesh.clusters
+        }
+        for cluster in self.clusters.values():
+            cluster.begin()
+        for istiod in self.istiods:
+            istiod.begin()
+        self.mesh.begin()
+        self.load.begin()
+        Timeline(World(self.mesh, self.clusters, self.istiods, self.load)).begin()
+        advance = advance_stepwise if stepwise else advance_freely
+        self._watcher: Callable[[float], None] | None = None
+        self.env.process(self._close_buckets())
+        self._requests = self.env.process(advance(self.env, self.mesh.plane, self.document.duration))
+
+    @property
+    def env(self) -> Environment:
+        """Return SimPy's environment."""
+        return self.mesh.env
+
+    def run(self, watch: Callable[[float], None] | None = None) -> dict[str, Columns]:
+        """Run to the end and return the tables as columns.
+
+        Parameters
+        ----------
+        watch
+            Called with the simulated time (seconds) at the end of every time bucket.
+        """
+        self._watcher = watch
+        self.env.run(until=self._requests)
+        self._close(self.document.duration)
+        self.mesh.recorder.totals(self._totals())
+        return self.mesh.recorder.columns(self.deployment, self.replication)
+
+    def _close_buckets(self) -> Process:
+        for edge in bucket_edges(self.scenario):
+            yield self.env.at(edge, priority=0)
+            self._close(edge)
+
+    def _close(self, now: float) -> None:
+        mesh = self.mesh
+        proxies = {name: 0 for name in mesh.clusters}
+        for proxy in mesh.proxies.values():
+            proxies[proxy.client.cluster] += 1
+        mesh.recorder.close_bucket(now, proxies, mesh.pushes)
+        mesh.pushes.clear()
+        if self._watcher is not None:
+            self._watcher(now)
+
+    def _totals(self) -> list[tuple[str, str, float]]:
+        clock = self.mesh.plane.world.clock[0]
+        end = self.document.duration
+        pods = self.mesh.plane.pods
+        values = {
+            "requests arrived": clock.arrived,
+            "requests ended": clock.ended,
+            "requests in flight": clock.in_flight,
+            "request-seconds in the system": clock.area + clock.in_flight * (end - clock.area_since),
+            "calls started": clock.calls_started,
+            "calls ended": clock.calls_ended,
+            "events handled": clock.handled,
+            "control planes": len(self.istiods),
+            "worker-seconds demanded": clock.demand,
+            "worker-seconds busy": float((pods.busy_area + pods.busy * (end - pods.busy_since)).sum()),
+        }
+        return [(name, "", float(value)) for name, value in values.items()]
+
+
+def bucket_width(duration: float) -> float:
+    """Return the width of time buckets in seconds.
+
+    Examples
+    --------
+    >>> bucket_width(600.0), bucket_width(86_400.0)
+    (5.0, 500.0)
+    """
+    least = duration / BUCKETS
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= least * (1 - 1e-9))
+
+
+def bucket_edges(scenario: Scenario) -> list[float]:
+    """Return where time buckets end: a regular grid, cut where warm-up ends and where events begin and end."""
+    document = scenario.document
+    width = bucket_width(document.duration)
+    edges = {width * number for number in range(1, math.ceil(document.duration / width))}
+    edges.add(document.warm_up)
+    for event in document.timeline:
+        edges |= {event.start, event.start + (getattr(event, "duration", None) or 0.0)}
+    return sorted(edge for edge in edges if 0.0 < edge < document.duration)

@@ -1,0 +1,103 @@
+"""Which metrics a person reads first, in which order and under what short name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from meshsim.analysis.metrics import METRICS, Metric, metric
+from meshsim.results.tables import FLOWS
+
+#: What `quantity` writes a unit for; every other unit stands in the label.
+_WRITTEN = ("fraction", "seconds", "bytes", "count")
+
+#: Rows of the tables: metric → its short name and the flows shown; ``full`` tables show all.
+ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "success_rate": ("success rate", ("all",)),
+    "errors": ("failed requests", ("all",)),
+    "latency_p50": ("latency p50", ("all",)),
+    "latency_p90": ("latency p90", ("all",)),
+    "latency_p99": ("latency p99", ("all", *FLOWS)),
+    "latency_p99.9": ("latency p99.9", ("all",)),
+    "cross_region_requests": ("requests that crossed regions", ("all",)),
+    "call_share": ("share of calls", ("cross-region",)),
+    "cross_region_bytes": ("bytes that crossed regions", ("all",)),
+    "stale_share": ("stale proxies", ("all",)),
+    "stale_proxy_seconds": ("stale proxy-seconds", ("all",)),
+    "convergence_p50": ("config convergence p50", ("all",)),
+    "convergence_p99": ("config convergence p99", ("all",)),
+    "pods_blocked": ("pods that could not start", ("all",)),
+    "blocked_pod_seconds": ("blocked pod-seconds", ("all",)),
+    "time_to_recover": ("time to recover", ("all",)),
+    "config_recovery": ("time to recover, config", ("all",)),
+    "control_planes": ("control planes", ("all",)),
+}
+#: Metrics of the details by response flag, such as ``errors:UH``, stand below their whole and vanish where all are 0.
+_DETAILED = ("errors", "call_errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A metric as a person reads it.
+
+    Parameters
+    ----------
+    label
+        Short name, with the unit where the number is written without one.
+    unit
+        As `meshsim.report.numbers.quantity` takes it.
+    better
+        Which way is better; None where it is a fact and not a merit.
+    hide_zero
+        Whether a row of nothing but zeros says nothing.
+    """
+
+    label: str
+    unit: str
+    better: Literal["lower", "higher"] | None
+    hide_zero: bool = False
+
+
+def shown(name: str) -> Shown:
+    """Return how to show a metric; one that the analysis does not know is shown as a plain number.
+
+    Examples
+    --------
+    >>> shown("success_rate").label, shown("errors:UF,URX").label, shown("my_own").label
+    ('success rate', '  with flag UF,URX', 'my own')
+    """
+    base, colon, flag = name.partition(":")
+    known = metric(name) if base in METRICS else Metric("", "count", None)
+    unit = known.unit if known.unit in _WRITTEN else "count"
+    if colon:
+        words = "with no flag" if flag == "-" else f"with flag {flag}"
+        return Shown(f"  {words}", unit, known.better, hide_zero=True)
+    label = ROWS[base][0] if base in ROWS else base.replace("_", " ")
+    return Shown(label, unit, known.better)
+
+
+def is_key(name: str, flow: str) -> bool:
+    """Return whether a metric of a flow is in the short table.
+
+    Examples
+    --------
+    >>> is_key("latency_p99", "local"), is_key("latency_p90", "local"), is_key("errors:UH", "all")
+    (True, False, True)
+    """
+    base, colon, _ = name.partition(":")
+    return flow in ROWS[base][1] if base in ROWS and (not colon or base in _DETAILED) else False
+
+
+def rank(name: str, flow: str) -> tuple[int, str, int]:
+    """Return the place of a row: key metrics first, then those the analysis knows, then others by name.
+
+    Examples
+    --------
+    >>> rank("success_rate", "all") < rank("latency_p50", "all") < rank("latency_p50", "local") < rank("x", "all")
+    True
+    """
+    base, _, flag = name.partition(":")
+    order = list(dict.fromkeys([*ROWS, *METRICS]))
+    flows = ("all", *FLOWS)
+    place = order.index(base) if base in order else len(order)
+    return place, flag if place < len(order) else name, flows.index(flow) if flow in flows else len(flows)

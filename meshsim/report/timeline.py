@@ -1,0 +1,182 @@
+"""The picture of a run over time: what users saw, how stale the mesh was and where traffic went, with named events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from meshsim.report import style
+from meshsim.report.events import LANE, Placed, draw_lanes, pack, rule, shade, spans
+from meshsim.report.numbers import quantity
+from meshsim.report.shorten import short
+from meshsim.results.tables import FLOWS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from meshsim.scenario.schema import Document
+
+#: Inches of a panel of lines, and of one deployment's traffic split.
+_PANEL, _SPLIT = 1.4, 0.72
+#: Share of the picture's width that the axes get: labels are packed before the layout is known.
+_USED = 0.86
+
+
+def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
+    """Draw all deployments over one time axis: success, tail latency, stale proxies, and each one's traffic by flow.
+
+    Parameters
+    ----------
+    frame
+        Per deployment, bucket (``start``, ``end``, seconds), ``metric`` and ``flow``: ``mean`` and ``half_width`` over
+        the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds) and ``stale_share`` of flow ``all``,
+        ``call_share`` of each flow.
+    document
+        The scenario, for its timeline, warm-up and duration.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from meshsim.scenario.schema import Document
+    >>> document = Document.model_validate({
+    ...     "name": "one", "regions": {"eu": {}}, "clusters": {"eu-1": {"region": "eu"}},
+    ...     "load": {"web": {"rate": "1/s"}}, "services": {"web": {"endpoints": {"GET /": {}}}}})
+    >>> columns = ["deployment", "start", "end", "metric", "flow", "mean", "half_width"]
+    >>> frame = pd.DataFrame([("hybrid", 0.0, 5.0, "success_rate", "all", 0.999, 0.001)], columns=columns)
+    >>> [axes.get_title(loc="left") for axes in timeline(frame, document).axes][1]
+    'User requests that succeeded'
+    """
+    looks = style.looks(frame["deployment"])
+    happened = spans(document)
+    placed = pack(happened, document.duration, style.PORTRAIT * 72 * _USED)
+    lanes = (max((item.lane for item in placed), default=0) + 1) * LANE + 0.1
+    heights = [lanes, _PANEL, _PANEL, _PANEL, *[_SPLIT] * len(looks)]
+    with style.style():
+        figure = style.picture(style.PORTRAIT, sum(heights) + 0.24 * len(heights) + 0.9)
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        style.time_axis(panels[-1], document.duration)
+        _lanes(panels[0], placed, document)
+        for axes, draw in zip(panels[1:4], (success, tail, stale), strict=True):
+            draw(frame, axes)
+            shade(axes, happened, document.warm_up)
+        for axes, name in zip(panels[4:], looks, strict=True):
+            split(frame, name, axes)
+            rule(axes, happened, document.warm_up)
+        for axes in panels[1:]:
+            axes.label_outer()
+        figure.align_ylabels(panels)
+        figure.suptitle(f"{short(document.name, 60)}: what happened when")
+        figure.legend(handles=_names(looks, document), loc="outside upper center", ncols=min(len(looks) + 1, 4))
+        figure.legend(handles=_fills(document), loc="outside lower center", ncols=3)
+    return figure
+
+
+def success(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the share of user requests that succeeded, percent, with the interval over replications."""
+    drawn = _lines(frame, "success_rate", axes, scale=100.0)
+    style.success_axis(axes, float(np.nanmin(drawn)) if np.isfinite(drawn).any() else 100.0)
+    axes.set_title("User requests that succeeded")
+    axes.set_ylabel("success rate (%)")
+    return axes
+
+
+def tail(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the 99th percentile of what users waited, on a logarithmic axis, with the interval over replications."""
+    drawn = _lines(frame, "latency_p99", axes)
+    positive = drawn[np.isfinite(drawn) & (drawn > 0)]
+    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1e-3, 1.0)
+    style.duration_axis(axes, "y", low / 1.4, max(high * 1.4, low * 3))
+    axes.set_title("Latency that 99 % of user requests stayed below")
+    axes.set_ylabel("p99 latency")
+    return axes
+
+
+def stale(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the share of proxies whose endpoints are behind the truth, percent, with the interval over replications."""
+    drawn = _lines(frame, "stale_share", axes, scale=100.0)
+    high = float(np.nanmax(drawn)) if np.isfinite(drawn).any() else 0.0
+    axes.set_ylim(0.0, max(min(1.08 * high, 100.0), 1.0))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
+    axes.set_title("Proxies whose endpoints were behind the truth")
+    axes.set_ylabel("stale proxies (%)")
+    return axes
+
+
+def split(frame: pd.DataFrame, deployment: str, axes: Axes) -> Axes:
+    """Draw the share of calls by flow of one deployment, stacked to 100 %."""
+    rows = _rows(frame, "call_share")
+    rows = rows[rows["deployment"] == deployment]
+    times = np.unique(rows[["start", "end"]].to_numpy(dtype=float))
+    bottom = np.zeros(max(len(times) - 1, 0))
+    for flow in FLOWS if len(times) > 1 else ():
+        found = rows[rows["flow"] == flow].set_index("start")["mean"]
+        share = 100.0 * found.reindex(times[:-1]).fillna(0.0).to_numpy(dtype=float)
+        if not share.any():
+            continue
+        axes.stairs(
+            bottom + share, times, baseline=bottom, fill=True, fc=style.FLOW_COLOURS[flow], ec="#555555", lw=0,
+            hatch=style.FLOW_HATCHES[flow], label=flow, zorder=1,
+        )  # fmt: skip
+        bottom = bottom + share
+    axes.set_ylim(0, 100)
+    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
+    axes.set_title(f"Calls by distance, {short(deployment, 40)}")
+    axes.set_ylabel("calls (%)")
+    return axes
+
+
+def _rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return frame[frame["metric"] == metric]
+
+
+def _lines(frame: pd.DataFrame, metric: str, axes: Axes, scale: float = 1.0) -> np.ndarray[Any, Any]:
+    """Draw the mean of each deployment with its band, and return all that was drawn."""
+    rows, drawn = _rows(frame, metric), []
+    rows = rows[rows["flow"] == "all"]
+    for name, look in style.looks(frame["deployment"]).items():
+        part = rows[rows["deployment"] == name].sort_values("start")
+        middle = (part["start"] + part["end"]).to_numpy(dtype=float) / 2
+        mean = scale * part["mean"].to_numpy(dtype=float)
+        half = scale * part["half_width"].fillna(0.0).to_numpy(dtype=float)
+        axes.plot(
+            middle, mean, color=look.colour, ls=look.line, marker=look.marker, ms=4, label=name,
+            markevery=(0.03, 0.12), zorder=3,
+        )  # fmt: skip
+        axes.fill_between(middle, mean - half, mean + half, color=look.colour, alpha=0.2, lw=0, zorder=2)
+        drawn.append(mean)
+    return np.concatenate(drawn) if drawn else np.zeros(0)
+
+
+def _lanes(axes: Axes, placed: list[Placed], document: Document) -> None:
+    draw_lanes(axes, placed, document.warm_up)
+    axes.tick_params(bottom=False, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_title("What happens")
+
+
+def _names(looks: dict[str, style.Look], document: Document) -> list[Any]:
+    items: list[Any] = [
+        Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, ms=4, label=short(name, 26))
+        for name, look in looks.items()
+    ]
+    if document.replications > 1:
+        items.append(Patch(fc=style.GREY, alpha=0.3, label="95 % interval of the mean"))
+    return items
+
+
+def _fills(document: Document) -> list[Any]:
+    items = [
+        Patch(fc=style.FLOW_COLOURS[flow], ec="#555555", lw=0.3, hatch=style.FLOW_HATCHES[flow], label=f"{flow} calls")
+        for flow in FLOWS
+    ]
+    if document.timeline:
+        items.append(Patch(fc=style.FAULT_SHADE, ec=style.VERMILLION, lw=0.6, label="while something happens"))
+    if document.warm_up > 0:
+        items.append(Patch(fc=style.WARM_UP_SHADE, label=f"warm-up ({quantity('seconds', document.warm_up)})"))
+    return items

@@ -1,0 +1,100 @@
+"""What a run was made from and with: the manifest that makes it repeatable."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+#: Raised when files of older meshsim versions can no longer be read.
+FORMAT = 1
+
+_PACKAGES = (
+    "meshsim",
+    "matplotlib",
+    "networkx",
+    "numba",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "PyYAML",
+    "scipy",
+    "simpy",
+)
+
+
+def describe(  # noqa: PLR0913 - a manifest is a list of facts, all by name
+    document: Mapping[str, Any],
+    *,
+    scenario_hash: str,
+    seed: int,
+    deployments: Sequence[str],
+    replications_asked: int,
+    replications_finished: int,
+    wall_time: float,
+    command: Sequence[str] = (),
+    complete: bool = True,
+) -> dict[str, Any]:
+    """Return the manifest of a run; `store.write` adds the tables' row counts and checksums.
+
+    Parameters
+    ----------
+    document
+        The scenario as resolved, with its ``name``.
+    scenario_hash
+        Of the resolved scenario.
+    wall_time
+        Seconds the simulation took.
+    command
+        What was asked for, as the words of a command line.
+    complete
+        False for a run that was interrupted and holds only the replications that had finished.
+
+    Examples
+    --------
+    >>> facts = describe({"name": "tiny"}, scenario_hash="ab12", seed=1, deployments=["hybrid"],
+    ...                  replications_asked=5, replications_finished=3, wall_time=0.5, complete=False)
+    >>> facts["scenario"]["name"], facts["replications"], facts["complete"]
+    ('tiny', {'asked': 5, 'finished': 3}, False)
+    """
+    return {
+        "format": FORMAT,
+        "complete": complete,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "scenario_hash": scenario_hash,
+        "seed": seed,
+        "deployments": list(deployments),
+        "replications": {"asked": replications_asked, "finished": replications_finished},
+        "wall_time": wall_time,
+        "versions": versions(),
+        "platform": {
+            "system": platform.system(),
+            "release": platform.release(),
+            "machine": platform.machine(),
+            "processors": os.cpu_count(),
+        },
+        "scenario": dict(document),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, meshsim and what its numbers depend on.
+
+    Examples
+    --------
+    >>> sorted(versions())[:3]
+    ['PyYAML', 'matplotlib', 'meshsim']
+    """
+    return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # run from a checkout that nobody installed
+        return "not installed"

@@ -1,0 +1,282 @@
+"""Runs on disk: written in one step or not at all, and refused when anything of them is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshsim.errors import ResultsError
+from meshsim.results.frames import frame
+from meshsim.results.manifest import FORMAT
+from meshsim.results.tables import TABLES, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MANIFEST = "manifest.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A run as read from disk.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    tables
+        Every table of `TABLES`.
+    manifest
+        What it was made from, see `meshsim.results.manifest.describe`.
+    """
+
+    folder: Path
+    tables: Mapping[str, pd.DataFrame]
+    manifest: Mapping[str, Any]
+
+
+def write(folder: Path, tables: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any]) -> Path:
+    """Save a run below ``folder`` as ``<scenario>/<run>/`` and return that folder.
+
+    Everything is written to a hidden folder beside it, forced to disk, the manifest last, and then renamed: a run that
+    can be seen is whole, whatever killed the process. No run is ever overwritten.
+
+    Parameters
+    ----------
+    folder
+        Created where missing; nothing is written outside of it.
+    tables
+        Every table of `TABLES`.
+    manifest
+        As `meshsim.results.manifest.describe` returns it; its ``scenario.name`` names the folder.
+
+    Raises
+    ------
+    ResultsError
+        If a table does not have its columns, the name would lead out of ``folder``, or the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from meshsim.results.frames import concatenate
+    >>> from meshsim.results.manifest import describe
+    >>> facts = describe({"name": "tiny"}, scenario_hash="ab12", seed=1, deployments=["hybrid"],
+    ...                  replications_asked=1, replications_finished=1, wall_time=0.5)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = write(Path(folder), concatenate([]), facts)
+    ...     run.parent.name, read(run).manifest["seed"]
+    ('tiny', 1)
+    """
+    if set(tables) != set(TABLES):
+        different = sorted(set(tables) ^ set(TABLES))
+        raise ResultsError(f"a run has the tables {', '.join(TABLES)}; different here: {', '.join(different)}")
+    checked = {name: frame(name, {str(c): tables[name][c] for c in tables[name].columns}) for name in TABLES}
+    try:
+        home = _home(Path(folder), manifest)
+        with _unfinished(home) as draft:
+            facts = {**manifest, "tables": {name: _save(draft, name, checked[name]) for name in TABLES}}
+            _put(draft / _MANIFEST, _json(facts))
+            _sync(draft)
+            return _publish(draft, home, str(manifest.get("scenario_hash", "")))
+    except OSError as problem:
+        raise ResultsError(f"cannot save results in {folder}: {problem.strerror or problem}") from problem
+
+
+def read(folder: Path) -> Results:
+    """Return the run that `write` saved in ``folder``.
+
+    Raises
+    ------
+    ResultsError
+        If it is no run, is incomplete or damaged, or was written by a version with other tables.
+    """
+    run = Path(folder)
+    facts = _manifest(run)
+    tables = {}
+    for name in TABLES:
+        content = _content(run, name, facts)
+        if hashlib.sha256(content).hexdigest() != facts["tables"][name]["sha256"]:
+            raise ResultsError(f"{run}: {name}.parquet is damaged: it differs from its checksum")
+        tables[name] = _load(run, name, content)
+        if len(tables[name]) != facts["tables"][name]["rows"]:
+            raise ResultsError(f"{run}: {name}.parquet is incomplete")
+    return Results(folder=run, tables=tables, manifest=facts)
+
+
+def runs(folder: Path, scenario: str | None = None) -> tuple[Path, ...]:
+    """Return the runs below ``folder``, of all scenarios or of one, the oldest first.
+
+    Folders without a whole manifest, and runs that miss a table, are left out.
+
+    Examples
+    --------
+    >>> runs(Path("no such folder"))
+    ()
+    """
+    pattern = f"{scenario}/*/{_MANIFEST}" if scenario and _NAME.fullmatch(scenario) else f"*/*/{_MANIFEST}"
+    found = (path.parent for path in Path(folder).glob(pattern) if not path.parent.name.startswith("."))
+    return tuple(sorted((run for run in found if _looks_whole(run)), key=lambda run: (run.name, run.parent.name)))
+
+
+# --- writing --------------------------------------------------------------------------------------------------
+
+
+def _home(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Return the scenario's folder, which is inside ``folder`` whatever the scenario calls itself or links to."""
+    scenario = manifest.get("scenario")
+    name = scenario.get("name") if isinstance(scenario, Mapping) else None
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ResultsError(f"{name!r} cannot name a results folder; use letters, digits, '.', '_' and '-'")
+    folder.mkdir(parents=True, exist_ok=True)
+    home = folder.resolve() / name
+    home.mkdir(exist_ok=True)
+    if home.resolve() != home:
+        raise ResultsError(f"{folder / name} is a link that leads elsewhere; remove it or choose another --out")
+    return home
+
+
+@contextlib.contextmanager
+def _unfinished(home: Path) -> Iterator[Path]:
+    draft = home / f"{_UNFINISHED}{secrets.token_hex(8)}"
+    draft.mkdir()
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # gone already where the run was published
+
+
+def _save(draft: Path, name: str, table: pd.DataFrame) -> dict[str, Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([_field(pa, column) for column in TABLES[name]], metadata={"table": name, "format": str(FORMAT)})
+    arrays = [pa.array(table[field.name], type=field.type) for field in schema]
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd")
+    content = buffer.getvalue().to_pybytes()
+    _put(draft / f"{name}.parquet", content)
+    return {"rows": len(table), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _json(facts: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as problem:
+        raise ResultsError(f"cannot save results: the manifest is not JSON: {problem}") from problem
+
+
+def _field(pa: Any, column: Column) -> Any:
+    kind = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}[column.dtype]
+    return pa.field(column.name, kind, metadata={"meaning": column.meaning})
+
+
+def _put(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Force the folder's entries to disk, where the system can (not on Windows)."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _publish(draft: Path, home: Path, scenario_hash: str) -> Path:
+    """Rename the draft to the first free run name; the rename itself finds out whether a name is free."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    tag = hashlib.sha256(f"{scenario_hash} {secrets.token_hex(8)}".encode()).hexdigest()[:6]
+    for attempt in range(1, 1000):
+        run = home / (f"{stamp}-{tag}" if attempt == 1 else f"{stamp}-{tag}-{attempt}")
+        if run.exists():
+            continue
+        try:
+            draft.rename(run)
+        except OSError:
+            if not run.exists():  # not a race for the name, but a real refusal
+                raise
+            continue
+        _sync(home)
+        return run
+    raise ResultsError(f"no free name for a run in {home}")
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads((run / _MANIFEST).read_bytes())
+    except FileNotFoundError:
+        what = f"there is no folder {run}" if not run.is_dir() else f"{run} is not a whole run: it has no {_MANIFEST}"
+        raise ResultsError(what) from None
+    except OSError as problem:
+        raise ResultsError(f"cannot read {run}: {problem.strerror or problem}") from problem
+    except ValueError as problem:  # also what is not UTF-8
+        raise ResultsError(f"{run} is not a whole run: its {_MANIFEST} is not valid JSON") from problem
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        written = facts.get("format") if isinstance(facts, dict) else None
+        raise ResultsError(f"{run} has results format {written!r}; this version reads {FORMAT}")
+    _check_described(run, facts)
+    return facts
+
+
+def _check_described(run: Path, facts: Mapping[str, Any]) -> None:
+    described = facts.get("tables")
+    if not isinstance(described, dict):
+        raise ResultsError(f"{run} is not a whole run: its {_MANIFEST} describes no tables")
+    for name in TABLES:
+        table = described.get(name)
+        if not isinstance(table, dict) or not {"rows", "bytes", "sha256"} <= set(table):
+            raise ResultsError(f"{run}: its {_MANIFEST} does not describe the table '{name}'")
+
+
+def _content(run: Path, name: str, facts: Mapping[str, Any]) -> bytes:
+    try:
+        content = (run / f"{name}.parquet").read_bytes()
+    except FileNotFoundError:
+        raise ResultsError(f"{run} is incomplete: {name}.parquet is missing") from None
+    except OSError as problem:
+        raise ResultsError(f"cannot read {run / name}.parquet: {problem.strerror or problem}") from problem
+    if len(content) < facts["tables"][name]["bytes"]:
+        raise ResultsError(
+            f"{run} is incomplete: {name}.parquet has {len(content)} bytes of {facts['tables'][name]['bytes']}"
+        )
+    return content
+
+
+def _load(run: Path, name: str, content: bytes) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        stored = pq.read_table(pa.BufferReader(content)).to_pandas()
+        return frame(name, {str(column): stored[column] for column in stored.columns})
+    except (pa.ArrowException, ResultsError) as problem:
+        raise ResultsError(f"{run}: {name}.parquet cannot be read: {problem}") from problem
+
+
+def _looks_whole(run: Path) -> bool:
+    """Return whether manifest and sizes agree, without reading the tables."""
+    try:
+        facts = _manifest(run)
+        return all((run / f"{name}.parquet").stat().st_size == facts["tables"][name]["bytes"] for name in TABLES)
+    except (ResultsError, OSError):
+        return False

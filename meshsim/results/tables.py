@@ -1,0 +1,124 @@
+"""The tables of a run: every column with its type and unit. The only contract between the engine and the analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: How far a call, or the farthest call a request needed, had to go.
+FLOWS = ("local", "cross-zone", "cross-region")
+
+#: Envoy response flags that end a call here; "" is a response of the application itself, or success.
+RESPONSE_FLAGS = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC", "URX", "UF,URX", "UC,URX", "UT,URX", "UO,URX", "UH,URX")
+
+#: Log-linear histogram of durations: bins per doubling, and the smallest duration told apart (seconds).
+BINS_PER_OCTAVE = 64
+SMALLEST = 1e-6
+OCTAVES = 31
+BINS = BINS_PER_OCTAVE * OCTAVES
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its pandas dtype and what it means, with the unit."""
+
+    name: str
+    dtype: str
+    meaning: str
+
+
+def _columns(*rows: tuple[str, str, str]) -> tuple[Column, ...]:
+    return tuple(Column(*row) for row in rows)
+
+
+_RUN = (
+    ("deployment", "str", "deployment model compared"),
+    ("replication", "int64", "replication number, from 0"),
+)
+_BUCKET = (
+    *_RUN,
+    ("start", "float64", "start of the time bucket, seconds"),
+    ("end", "float64", "end of the time bucket, seconds"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "requests": _columns(
+        *_BUCKET,
+        ("entry", "str", "load entry the user request belongs to"),
+        ("cluster", "str", "cluster whose ingress gateway it entered"),
+        ("flow", "str", "farthest hop any of its calls took, one of FLOWS"),
+        ("code", "int64", "HTTP status the user saw"),
+        ("response_flag", "str", "Envoy response flag at the ingress gateway"),
+        ("count", "int64", "user requests that ended in the bucket"),
+        ("latency_sum", "float64", "sum of their latencies, seconds"),
+    ),
+    "calls": _columns(
+        *_BUCKET,
+        ("source", "str", "calling service, or 'ingress'"),
+        ("destination", "str", "called service"),
+        ("source_cluster", "str", "cluster of the caller"),
+        ("destination_cluster", "str", "cluster of the pod that answered; '' where none was reached"),
+        ("flow", "str", "distance between caller and pod, one of FLOWS"),
+        ("code", "int64", "HTTP status the caller saw; 0 where the caller gave up"),
+        ("response_flag", "str", "Envoy response flag at the caller's sidecar"),
+        ("count", "int64", "calls that ended in the bucket"),
+        ("attempts", "int64", "attempts of these calls, first tries and retries"),
+        ("latency_sum", "float64", "sum of their latencies at the caller's sidecar, seconds"),
+        ("request_bytes", "int64", "bytes sent to the destination, all attempts"),
+        ("response_bytes", "int64", "bytes sent back"),
+    ),
+    "latency": _columns(
+        *_BUCKET,
+        ("kind", "str", "'request' (of a user) or 'call' (service to service)"),
+        ("service", "str", "load entry of a request, destination service of a call"),
+        ("flow", "str", "one of FLOWS"),
+        ("outcome", "str", "'ok' (code < 500) or 'error'"),
+        ("bin", "int64", "bin of the log-linear histogram, see results.histogram"),
+        ("count", "int64", "observations in the bin"),
+    ),
+    "config": _columns(
+        *_BUCKET,
+        ("cluster", "str", "cluster of the proxies"),
+        ("proxies", "int64", "proxies alive at the end of the bucket"),
+        ("stale_seconds", "float64", "proxy-seconds with endpoints behind the truth"),
+        ("pushes", "int64", "endpoint updates applied by proxies"),
+    ),
+    "convergence": _columns(
+        *_BUCKET,
+        ("cluster", "str", "cluster of the proxies"),
+        ("bin", "int64", "bin of the time from an endpoint change to a proxy applying it, log-linear histogram"),
+        ("count", "int64", "proxy updates in the bin"),
+    ),
+    "pods": _columns(
+        *_BUCKET,
+        ("cluster", "str", "cluster"),
+        ("service", "str", "service"),
+        ("desired_seconds", "float64", "pod-seconds the Deployments asked for"),
+        ("ready_seconds", "float64", "pod-seconds ready"),
+        ("blocked_seconds", "float64", "pod-seconds waiting because the injection webhook was unreachable"),
+        ("rejected", "int64", "pod creations rejected for want of the injection webhook"),
+        ("blocked", "int64", "pods newly kept from starting (each counted once, at its first rejection)"),
+        ("started", "int64", "pods that became ready"),
+        ("busy_seconds", "float64", "worker-seconds spent computing"),
+        ("worker_seconds", "float64", "worker-seconds available"),
+    ),
+    "proxies": _columns(
+        *_BUCKET,
+        ("cluster", "str", "cluster"),
+        ("kind", "str", "'sidecar', 'ingress' or 'east-west'"),
+        ("busy_seconds", "float64", "worker-seconds spent on requests"),
+        ("worker_seconds", "float64", "worker-seconds available"),
+    ),
+    "events": _columns(
+        *_RUN,
+        ("time", "float64", "seconds"),
+        ("kind", "str", "what happened, such as 'fault begins', 'pod ready', 'pod rejected', 'rollout done'"),
+        ("subject", "str", "to whom"),
+        ("detail", "str", "more words"),
+    ),
+    "totals": _columns(
+        *_RUN,
+        ("quantity", "str", "what is counted over the whole run, see docs/results.md"),
+        ("subject", "str", "service, entry or ''"),
+        ("value", "float64", "the total"),
+    ),
+}

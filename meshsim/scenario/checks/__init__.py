@@ -1,0 +1,79 @@
+"""What a document's fields say together: names that exist, times that fit, calls that end; all findings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from meshsim.errors import Problem
+from meshsim.scenario.checks import load, places, services, timeline
+from meshsim.scenario.checks.finding import Finding
+from meshsim.scenario.schema import Document
+from meshsim.scenario.tree import Path, Place, format_path
+
+__all__ = ["CHECKS", "NAME_CHECKS", "Check", "Finding", "check"]
+
+Check: TypeAlias = Callable[[Document], Iterator[Finding]]
+
+#: Checks of names only, which mean something even while numbers are wrong. A new check is a function and a line here.
+NAME_CHECKS: tuple[Check, ...] = (
+    places.clusters_lie_in_known_zones,
+    places.gateways_stand_in_known_clusters,
+    places.latency_is_between_known_places,
+    places.deployments_control_every_cluster_once,
+    services.services_have_pods,
+    services.workloads_override_known_endpoints,
+    services.calls_name_known_endpoints,
+    load.load_enters_known_services,
+    load.load_enters_by_known_clusters,
+    timeline.targets_match_something,
+)
+#: Every check.
+CHECKS: tuple[Check, ...] = (
+    *NAME_CHECKS,
+    services.calls_come_to_an_end,
+    load.load_reaches_every_service,
+    load.phases_happen_within_the_run,
+    timeline.events_happen_within_the_run,
+    timeline.events_change_something,
+)
+
+
+def check(
+    document: Document, locate: Callable[[Path], Place], checks: Sequence[Check] = CHECKS, ignore: Sequence[Path] = ()
+) -> tuple[list[Problem], list[Problem]]:
+    """Return what is wrong with a document, and what is probably not meant.
+
+    Parameters
+    ----------
+    document
+        A document whose fields are each valid.
+    locate
+        Gives the file and line of a path.
+    checks
+        The checks to make.
+    ignore
+        Findings at, above and below these paths are left out.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> document = Document.model_validate({**EXAMPLE, "warm_up": "10m"})
+    >>> problems, warnings = check(document, lambda path: Place("f.yaml", 3))
+    >>> str(problems[0])
+    'f.yaml:3: warm_up: 10m is not below the duration, 5m'
+    """
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for look in checks:
+        for finding in look(document):
+            if any(_related(finding.path, path) for path in ignore):
+                continue
+            place = locate(finding.path)
+            problem = Problem(finding.message, format_path(finding.path), place.file, place.line)
+            (warnings if finding.warning else problems).append(problem)
+    return problems, warnings
+
+
+def _related(one: Path, other: Path) -> bool:
+    return all(mine == yours for mine, yours in zip(one, other, strict=False))

@@ -1,0 +1,99 @@
+"""Checks of places and deployments: every name is known, and every cluster has one control plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.errors import did_you_mean
+from meshsim.scenario.checks.finding import Finding, twice, unknown
+from meshsim.scenario.schema import Deployment, Document
+
+PRESETS = ("multi-primary", "primary-remote", "hybrid")
+
+
+def clusters_lie_in_known_zones(document: Document) -> Iterator[Finding]:
+    """Yield clusters in a region or zone that does not exist, and zones named twice."""
+    for name, region in document.regions.items():
+        yield from twice(("regions", name, "zones"), "zone", region.zones)
+    for name, cluster in document.clusters.items():
+        path = ("clusters", name)
+        found = document.regions.get(cluster.region)
+        if found is None:
+            yield unknown((*path, "region"), "region", cluster.region, document.regions)
+        if cluster.zones is None:
+            continue
+        if not cluster.zones:
+            yield Finding((*path, "zones"), "is empty; leave it out to use all zones of the region")
+        yield from twice((*path, "zones"), "zone", cluster.zones)
+        for index, zone in enumerate(cluster.zones):
+            if found is not None and zone not in found.zones:
+                yield unknown((*path, "zones", index), "zone", zone, found.zones, cluster.region)
+
+
+def gateways_stand_in_known_clusters(document: Document) -> Iterator[Finding]:
+    """Yield gateways of unknown clusters, and east-west gateways that have nothing to join."""
+    for name in document.ingress:
+        if name not in document.clusters:
+            yield unknown(("ingress", name), "cluster", name, document.clusters)
+    for name in document.gateways:
+        if name not in document.clusters:
+            yield unknown(("gateways", name), "cluster", name, document.clusters)
+    networks = {cluster.network for cluster in document.clusters.values()}
+    if document.gateways and len(networks) == 1:
+        message = f"all clusters are in the network '{min(networks)}'; requests need no east-west gateway"
+        yield Finding(("gateways",), message, warning=True)
+
+
+def latency_is_between_known_places(document: Document) -> Iterator[Finding]:
+    """Yield overrides of latency between places that do not exist, and pairs given twice."""
+    zones = [f"{name}/{zone}" for name, region in document.regions.items() for zone in region.zones]
+    seen: dict[tuple[str, ...], int] = {}
+    for index, override in enumerate(document.latency):
+        path = ("latency", index, "between")
+        for end, place in enumerate(override.between):
+            if place not in document.regions and place not in zones:
+                yield unknown((*path, end), "region or zone", place, [*document.regions, *zones])
+        pair = tuple(sorted(override.between))
+        if pair in seen:
+            yield Finding(path, f"the same two places as latency[{seen[pair]}]")
+        seen.setdefault(pair, index)
+
+
+def deployments_control_every_cluster_once(document: Document) -> Iterator[Finding]:
+    """Yield deployments that describe nothing, or leave a cluster without exactly one control plane."""
+    for name, deployment in document.deployments.items():
+        yield from _deployment(document, name, deployment)
+
+
+def _deployment(document: Document, name: str, deployment: Deployment) -> Iterator[Finding]:
+    path = ("deployments", name)
+    if deployment.model is not None and deployment.control_planes:
+        yield Finding(path, "has a model and control_planes; give one of them")
+    elif name not in PRESETS and deployment.model is None and not deployment.control_planes:
+        message = f"{name!r} is no preset and has neither model nor control_planes{did_you_mean(name, PRESETS)}"
+        yield Finding(path, message)
+    if deployment.primary is not None:
+        preset = deployment.model or name
+        if preset != "primary-remote" or deployment.control_planes:
+            yield Finding((*path, "primary"), "belongs to the model primary-remote only")
+        if deployment.primary not in document.clusters:
+            yield unknown((*path, "primary"), "cluster", deployment.primary, document.clusters)
+    if deployment.control_planes:
+        yield from _control_planes(document, name, deployment)
+
+
+def _control_planes(document: Document, name: str, deployment: Deployment) -> Iterator[Finding]:
+    server: dict[str, str] = {}
+    for plane, clusters in deployment.control_planes.items():
+        path = ("deployments", name, "control_planes", plane)
+        for index, cluster in enumerate(clusters):
+            if cluster not in document.clusters:
+                yield unknown((*path, index), "cluster", cluster, document.clusters)
+            elif cluster in server:
+                yield Finding((*path, index), f"the cluster '{cluster}' is already served by '{server[cluster]}'")
+            else:
+                server[cluster] = plane
+    left = [cluster for cluster in document.clusters if cluster not in server]
+    if left:
+        message = f"no control plane serves {', '.join(left)}"
+        yield Finding(("deployments", name, "control_planes"), message)

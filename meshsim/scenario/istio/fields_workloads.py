@@ -1,0 +1,151 @@
+"""Field tables of Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar and ProxyConfig.
+
+Names, types and enumerations: Istio's CRDs of 1.31 (istio/api, kubernetes/customresourcedefinitions.gen.yaml).
+Nothing of them is simulated yet, so a resource of these kinds gives one warning.
+"""
+
+from __future__ import annotations
+
+from meshsim.scenario.istio.fields import BOOL, COUNT, INTEGER, LABELS, STRING, STRINGS, enum, list_of, map_of, table
+from meshsim.scenario.istio.fields_traffic import (
+    CONNECTION_POOL,
+    DESTINATION,
+    EXPORT_TO,
+    SELECTOR,
+    WORKLOAD_SELECTOR,
+)
+
+_TLS_VERSION = enum("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
+
+_SERVER_TLS = table(
+    {
+        "httpsRedirect": BOOL,
+        "mode": enum("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"),
+        "serverCertificate": STRING,
+        "privateKey": STRING,
+        "caCertificates": STRING,
+        "caCertCredentialName": STRING,
+        "caCrl": STRING,
+        "subjectAltNames": STRINGS,
+        "credentialName": STRING,
+        "credentialNames": STRINGS,
+        "tlsCertificates": list_of(
+            table({"serverCertificate": STRING, "privateKey": STRING, "caCertificates": STRING})
+        ),
+        "verifyCertificateSpki": STRINGS,
+        "verifyCertificateHash": STRINGS,
+        "minProtocolVersion": _TLS_VERSION,
+        "maxProtocolVersion": _TLS_VERSION,
+        "cipherSuites": STRINGS,
+        "insecureSkipVerify": BOOL,
+    }
+)
+
+GATEWAY = table(
+    {
+        "selector": LABELS,
+        "servers": list_of(
+            table(
+                {
+                    "port!": table({"number!": COUNT, "protocol!": STRING, "name!": STRING, "targetPort": COUNT}),
+                    "bind": STRING,
+                    "hosts!": STRINGS,
+                    "tls": _SERVER_TLS,
+                    "defaultEndpoint": STRING,
+                    "name": STRING,
+                }
+            )
+        ),
+    }
+)
+
+_WORKLOAD = table(
+    {
+        "address": STRING,
+        "ports": map_of(COUNT),
+        "labels": LABELS,
+        "network": STRING,
+        "locality": STRING,
+        "weight": COUNT,
+        "serviceAccount": STRING,
+    }
+)
+
+WORKLOAD_ENTRY = _WORKLOAD
+
+SERVICE_ENTRY = table(
+    {
+        "hosts!": STRINGS,
+        "addresses": STRINGS,
+        "ports": list_of(table({"number!": COUNT, "protocol": STRING, "name!": STRING, "targetPort": COUNT})),
+        "location": enum("MESH_EXTERNAL", "MESH_INTERNAL"),
+        "resolution": enum("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
+        "endpoints": list_of(_WORKLOAD),
+        "workloadSelector": WORKLOAD_SELECTOR,
+        "exportTo": EXPORT_TO,
+        "subjectAltNames": STRINGS,
+    }
+)
+
+READINESS_PROBE = table(
+    {
+        "initialDelaySeconds": INTEGER,
+        "timeoutSeconds": INTEGER,
+        "periodSeconds": INTEGER,
+        "successThreshold": INTEGER,
+        "failureThreshold": INTEGER,
+        "httpGet": table(
+            {
+                "path": STRING,
+                "port!": COUNT,
+                "host": STRING,
+                "scheme": STRING,
+                "httpHeaders": list_of(table({"name": STRING, "value": STRING})),
+            }
+        ),
+        "tcpSocket": table({"host": STRING, "port!": COUNT}),
+        "exec": table({"command!": STRINGS}),
+        "grpc": table({"port": COUNT, "service": STRING}),
+    }
+)
+
+WORKLOAD_GROUP = table(
+    {
+        "metadata": table({"labels": LABELS, "annotations": LABELS}),
+        "template!": _WORKLOAD,
+        "probe": READINESS_PROBE,
+    }
+)
+
+_SIDECAR_PORT = table({"number": COUNT, "protocol": STRING, "name": STRING, "targetPort": COUNT})
+_CAPTURE = enum("DEFAULT", "IPTABLES", "NONE")
+
+SIDECAR = table(
+    {
+        "workloadSelector": WORKLOAD_SELECTOR,
+        "ingress": list_of(
+            table(
+                {
+                    "port!": _SIDECAR_PORT,
+                    "bind": STRING,
+                    "captureMode": _CAPTURE,
+                    "defaultEndpoint": STRING,
+                    "tls": _SERVER_TLS,
+                    "connectionPool": CONNECTION_POOL,
+                }
+            )
+        ),
+        "egress": list_of(table({"port": _SIDECAR_PORT, "bind": STRING, "captureMode": _CAPTURE, "hosts!": STRINGS})),
+        "inboundConnectionPool": CONNECTION_POOL,
+        "outboundTrafficPolicy": table({"mode": enum("REGISTRY_ONLY", "ALLOW_ANY"), "egressProxy": DESTINATION}),
+    }
+).unused()
+
+PROXY_CONFIG = table(
+    {
+        "selector": SELECTOR,
+        "concurrency": COUNT,
+        "environmentVariables": LABELS,
+        "image": table({"imageType": STRING}),
+    }
+)

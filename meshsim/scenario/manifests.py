@@ -1,0 +1,97 @@
+"""The ``istio:`` list: Istio resources written inline or named by file, as one list of resources."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from meshsim.errors import Problem, ScenarioError
+from meshsim.scenario.reader import asked_by, beside, read_documents
+from meshsim.scenario.tree import Node, Place
+
+_MAX_LISTS = 10
+
+
+def with_resources(root: Node) -> tuple[Node, list[str]]:
+    """Return a document whose ``istio:`` holds resources only, and warnings about what was left out.
+
+    Parameters
+    ----------
+    root
+        The document; an item of ``istio:`` is a resource, a ``kind: List`` of them, or ``{path: file.yaml}`` relative
+        to the file it stands in.
+
+    Raises
+    ------
+    ScenarioError
+        If a file cannot be read, or an item is no Kubernetes object.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.tree import from_python
+    >>> rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
+    >>> other = {"apiVersion": "v1", "kind": "Service"}
+    >>> root, warnings = with_resources(from_python({"istio": [rule, {"kind": "List", "items": [other]}]}))
+    >>> len(root.plain()["istio"]), warnings
+    (1, ['istio: 1 object is not of Istio and has no effect in meshsim: Service'])
+    """
+    node = root.child("istio")
+    if node is None or not isinstance(node.value, list):
+        return root, []
+    collector = _Collector()
+    for index, item in enumerate(node.value):
+        collector.add(item, f"istio[{index}]")
+    if collector.problems:
+        raise ScenarioError(collector.problems)
+    kept = Node(collector.kept, node.place)
+    return root.with_value("istio", kept, root.locate(("istio",))), list(collector.warnings())
+
+
+class _Collector:
+    """Gathers resources and everything that is wrong with them."""
+
+    def __init__(self) -> None:
+        self.kept: list[Node] = []
+        self.skipped: dict[str, Counter[str]] = {}
+        self.problems: list[Problem] = []
+
+    def add(self, item: Node, path: str) -> None:
+        """Add an item of ``istio:``: a file's name or an object."""
+        name = item.child("path")
+        if name is None:
+            self.add_object(item, path, "istio")
+        elif not isinstance(name.value, str) or not isinstance(item.value, dict) or len(item.value) > 1:
+            self.refuse("write {path: file.yaml}, with nothing beside it", path, item.place)
+        else:
+            file = beside(item.place, name.value)
+            try:
+                documents = read_documents(file)
+            except ScenarioError as error:
+                self.problems += [asked_by(problem, path, item.place) for problem in error.problems]
+                return
+            for document in documents:
+                self.add_object(document, "", file)
+
+    def add_object(self, item: Node, path: str, source: str, depth: int = 0) -> None:
+        """Add a Kubernetes object, or every object of a list of them."""
+        version, kind, items = item.child("apiVersion"), item.child("kind"), item.child("items")
+        if kind is not None and kind.value == "List" and depth < _MAX_LISTS:
+            for index, inner in enumerate(items.value if items is not None and isinstance(items.value, list) else []):
+                self.add_object(inner, f"{path}.items[{index}]".lstrip("."), source, depth + 1)
+        elif version is None or kind is None or not isinstance(version.value, str) or not isinstance(kind.value, str):
+            self.refuse("is not a Kubernetes object: apiVersion: and kind: are wanted", path, item.place)
+        elif version.value.split("/")[0].endswith("istio.io"):
+            self.kept.append(item)
+        else:
+            self.skipped.setdefault(source, Counter())[kind.value[:60]] += 1
+
+    def refuse(self, message: str, path: str, place: Place) -> None:
+        self.problems.append(Problem(message, path, place.file, place.line))
+
+    def warnings(self) -> Iterator[str]:
+        """Yield one sentence for each source with objects of others."""
+        for source, kinds in self.skipped.items():
+            total = sum(kinds.values())
+            objects = "1 object is not of Istio and has" if total == 1 else f"{total} objects are not of Istio and have"
+            listed = ", ".join(kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items())
+            yield f"{source}: {objects} no effect in meshsim: {listed}"

@@ -1,0 +1,168 @@
+"""A scenario: a validated document, its Istio policies, and everything a user should be told about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.scenario.bundled import bundled
+from meshsim.scenario.checks import NAME_CHECKS, check
+from meshsim.scenario.istio import IstioResources, read_resources
+from meshsim.scenario.manifests import with_resources
+from meshsim.scenario.overrides import apply
+from meshsim.scenario.problems import Verdict, in_order, validate
+from meshsim.scenario.reader import read, with_includes
+from meshsim.scenario.schema import Document
+from meshsim.scenario.tree import Node, from_python
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What to simulate. Two scenarios are equal if they say the same, whatever files they came from.
+
+    Parameters
+    ----------
+    document
+        The validated file, Istio resources inline.
+    resources
+        The policies that the Istio resources give each service.
+    file
+        The file as it was named; empty for a dict.
+    warnings
+        What is allowed and probably not meant, one sentence each.
+    hash
+        SHA-256 of everything that can change a result (64 hexadecimal digits).
+    """
+
+    document: Document
+    resources: IstioResources = field(compare=False, repr=False)
+    file: str = field(default="", compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    hash: str = ""
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole document with every default, for JSON; `load` makes an equal scenario of it.
+
+        Examples
+        --------
+        >>> load(EXAMPLE).resolved()["services"]["web"]["replicas"]
+        2
+        """
+        return resolved(self.document)
+
+
+#: The smallest useful scenario, for examples.
+EXAMPLE: Mapping[str, Any] = {
+    "name": "example",
+    "regions": {"eu": {"zones": ["a", "b"]}},
+    "clusters": {"eu-1": {"region": "eu"}},
+    "services": {"web": {"replicas": 2, "endpoints": {"GET /": {"script": [{"compute": "5ms"}]}}}},
+    "load": {"web": {"rate": "10/s"}},
+}
+
+
+def load(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario of a file, a bundled name or a dict.
+
+    Parameters
+    ----------
+    source
+        Path of a file, name of a bundled scenario (a file of that name wins), or a dict of the same shape.
+    overrides
+        Changes as ``path=value``, such as ``load.web.rate=20/s``.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong.
+
+    Examples
+    --------
+    >>> load(EXAMPLE, ["load.web.rate=20/s"]).document.load.entries["web"].rate
+    20.0
+    """
+    file = "" if isinstance(source, Mapping) else _find(source)
+    root = with_includes(from_python(source)) if isinstance(source, Mapping) else read(file)
+    root, skipped = with_resources(apply(root, overrides))
+    verdict = validate(root)
+    if verdict.document is None or verdict.problems:
+        raise ScenarioError(in_order([*verdict.problems, *_more(verdict)]))
+    problems, warnings = check(verdict.document, root.locate)
+    resources, wrong = _resources(verdict.document, root)
+    if problems or wrong:
+        raise ScenarioError(in_order([*problems, *wrong]))
+    told = (*skipped, *(str(warning) for warning in in_order(warnings)), *resources.warnings)
+    return Scenario(verdict.document, resources, file, told, _hash(verdict.document))
+
+
+def _more(verdict: Verdict) -> list[Problem]:
+    """Return the problems that can be seen besides those of the schema."""
+    if verdict.document is None:
+        return []
+    found, _ = check(verdict.document, verdict.root.locate, NAME_CHECKS, verdict.changed)
+    return [*found, *_resources(verdict.document, verdict.root)[1]]
+
+
+def _find(source: object) -> str:
+    """Return the path of a file or bundled scenario."""
+    if not isinstance(source, (str, os.PathLike)):
+        message = f"a scenario is a file name, a bundled name or a dict, not a {type(source).__name__}"
+        raise TypeError(message)
+    name = os.fspath(source)
+    known = bundled()
+    if os.path.lexists(name) if "\0" not in name else False:
+        return name
+    if name in known:
+        return _short(known[name])
+    if not name or "\0" in name or Path(name).name != name or Path(name).suffix:
+        return name
+    message = f"no such file, and no bundled scenario of that name{did_you_mean(name, known)}"
+    raise ScenarioError([Problem(message, "", name)])
+
+
+def _short(path: Path) -> str:
+    """Return a path as a user would type it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def resolved(document: Document) -> dict[str, Any]:
+    """Return a document as JSON-able values that validate to an equal document.
+
+    Examples
+    --------
+    >>> resolved(load(EXAMPLE).document)["duration"]
+    '5m'
+    """
+    return document.model_dump(mode="json", by_alias=True)
+
+
+def _hash(document: Document) -> str:
+    """Hash what can change a result.
+
+    The order of names is kept: the first cluster is the primary by default. The order of fields is not, as a dump has
+    the schema's order; nor that of fields in Istio's resources, which have no order.
+    """
+    canonical = resolved(document)
+    for part in ("istio", "mesh_config"):
+        canonical[part] = json.dumps(canonical[part], sort_keys=True)
+    return hashlib.sha256(json.dumps(canonical, ensure_ascii=False).encode()).hexdigest()
+
+
+def _resources(document: Document, root: Node) -> tuple[IstioResources, list[Problem]]:
+    def locate(index: int, path: tuple[str | int, ...]) -> tuple[str, int]:
+        place = root.locate(("istio", index, *path))
+        return place.file, place.line
+
+    def locate_mesh(path: tuple[str | int, ...]) -> tuple[str, int]:
+        place = root.locate(("mesh_config", *path))
+        return place.file, place.line
+
+    names = [(name, service.namespace) for name, service in document.services.items()]
+    return read_resources(document.istio, locate, document.mesh_config, locate_mesh, names)

@@ -1,0 +1,145 @@
+"""Small, seeded, made-up results of three deployments with a fault window, in the columns of `TABLES`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from meshsim.results.histogram import bin_of
+from meshsim.results.tables import FLOWS, TABLES
+from meshsim.scenario.schema import Document
+
+BUCKET, DURATION, WARM_UP = 5.0, 300.0, 30.0
+FAULT = (90.0, 190.0)
+CLUSTERS = ("eu-1", "eu-2", "us-1")
+#: Clusters whose proxies go stale while the control plane in eu-1 is down.
+FROZEN = {"multi-primary": ("eu-1",), "primary-remote": CLUSTERS, "hybrid": ("eu-1", "eu-2")}
+
+
+def document(**changes: Any) -> Document:
+    """Return a scenario of three clusters in two regions and two networks, with overlapping events."""
+    plain: dict[str, Any] = {
+        "name": "primary-outage",
+        "description": "The control plane of the first cluster is lost while services are rolled out.",
+        "regions": {
+            "eu": {"cloud_region": "aws:eu-west-1", "zones": ["a", "b"]},
+            "us": {"cloud_region": "aws:us-east-1"},
+        },
+        "clusters": {
+            "eu-1": {"region": "eu", "network": "net-eu"},
+            "eu-2": {"region": "eu", "network": "net-eu"},
+            "us-1": {"region": "us", "network": "net-us"},
+        },
+        "services": {
+            "frontend": {"replicas": 2, "endpoints": {"GET /": {"script": [{"call": "cart/get"}]}}},
+            "cart": {"replicas": 2, "endpoints": {"get": {}}},
+        },
+        "load": {"frontend": {"rate": "200/s", "actions": {"browse": {"requests": ["GET /"]}}}},
+        "timeline": [
+            {
+                "event": "control_plane_down",
+                "name": "istiod of eu-1 is lost",
+                "start": "90s",
+                "duration": "100s",
+                "target": {"control_plane": "eu-1"},
+            },
+            {"event": "pod_churn", "start": "80s", "duration": "140s", "rate": "2/min", "target": {"service": "*"}},
+            {"event": "rollout", "name": "cart v2", "start": "110s", "target": {"service": "cart"}},
+            {"event": "rollout", "name": "frontend v2", "start": "130s", "target": {"service": "frontend"}},
+        ],
+        "duration": "300s",
+        "warm_up": "30s",
+        "replications": 4,
+    }
+    return Document.model_validate(plain | changes)
+
+
+def tables(replications: int = 4, frozen: Mapping[str, tuple[str, ...]] = FROZEN) -> dict[str, pd.DataFrame]:
+    """Return every table of `TABLES`, filled for each deployment of ``frozen``."""
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
+    for deployment, stale in frozen.items():
+        for replication in range(replications):
+            random = np.random.default_rng([replication, len(stale)])
+            for start in np.arange(0.0, DURATION, BUCKET):
+                key = (deployment, replication, float(start), float(start + BUCKET))
+                _bucket(rows, key, stale, random)
+            _run(rows, (deployment, replication), stale)
+    return {name: _frame(name, rows[name]) for name in TABLES}
+
+
+def _frame(name: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    columns = TABLES[name]
+    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+    return frame.astype({column.name: column.dtype for column in columns})
+
+
+def _bucket(
+    rows: dict[str, list[tuple[Any, ...]]], key: tuple[Any, ...], stale: tuple[str, ...], random: np.random.Generator
+) -> None:
+    start = key[2]
+    # How wrong the frozen endpoints have become: it grows with the outage and goes at its end.
+    wrong = min(max(start - FAULT[0], 0.0), 100.0) / 100 * len(stale) / 3 if start < FAULT[1] else 0.0
+    for cluster in CLUSTERS:
+        behind = cluster in stale and FAULT[0] <= start < FAULT[1]
+        rows["config"].append((*key, cluster, 20, 20 * BUCKET * 0.9 * wrong if behind else random.exponential(0.4), 3))
+        rows["convergence"].append((*key, cluster, int(bin_of(0.25 + random.exponential(0.1))), 3))
+        for kind in ("sidecar", "ingress", "east-west"):
+            rows["proxies"].append((*key, cluster, kind, 1.0 + random.random(), 10.0))
+        for service in ("frontend", "cart"):
+            blocked = 1 if behind and start in (110.0, 130.0) else 0
+            rows["pods"].append(
+                (*key, cluster, service, 10.0, 10.0 - blocked, blocked * BUCKET, blocked, blocked, 0, 2.0, 10.0)
+            )
+    for flow, arrivals, latency in zip(FLOWS, (600, 260, 140), (0.012, 0.014, 0.085), strict=True):
+        moved = -0.5 if flow == "local" else 0.6
+        count = int(random.poisson(arrivals * (1 + moved * wrong)))
+        failed = int(random.binomial(count, min(0.0004 + 0.05 * wrong, 1.0)))
+        _flow(rows, (*key,), flow, (count - failed, failed), latency * (1 + wrong), random)
+
+
+def _flow(
+    rows: dict[str, list[tuple[Any, ...]]],
+    key: tuple[Any, ...],
+    flow: str,
+    ended: tuple[int, int],
+    latency: float,
+    random: np.random.Generator,
+) -> None:
+    far = {"local": "eu-1", "cross-zone": "eu-1", "cross-region": "us-1"}[flow]
+    for (code, flag, outcome), count in zip(((200, "", "ok"), (503, "UF,URX", "error")), ended, strict=True):
+        if not count:
+            continue
+        seconds = latency * np.exp(0.5 * random.standard_normal(count)) + (random.random(count) < 0.004) * 0.25
+        rows["requests"].append((*key, "frontend", "eu-1", flow, code, flag, count, float(seconds.sum())))
+        rows["calls"].append(
+            (
+                *key,
+                "ingress",
+                "frontend",
+                "eu-1",
+                far,
+                flow,
+                code,
+                flag,
+                count,
+                count,
+                float(seconds.sum()),
+                count,
+                count,
+            )
+        )
+        bins, counts = np.unique(bin_of(seconds), return_counts=True)
+        for kind, service in (("request", "frontend"), ("call", "cart")):
+            for at, n in zip(bins.tolist(), counts.tolist(), strict=True):
+                rows["latency"].append((*key, kind, service, flow, outcome, at, n))
+
+
+def _run(rows: dict[str, list[tuple[Any, ...]]], run: tuple[str, int], stale: tuple[str, ...]) -> None:
+    rows["events"] += [
+        (*run, FAULT[0], "fault begins", "istiod of eu-1 is lost", ""),
+        (*run, FAULT[1], "fault ends", "istiod of eu-1 is lost", ""),
+    ]
+    rows["totals"].append((*run, "control planes", "", {1: 3.0, 2: 2.0, 3: 1.0}[len(stale)]))
