@@ -56,6 +56,10 @@ class ScenarioError(MeshsimError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[Problem, ...]]]:
+        # An exception is pickled with its text, which is not what this class is made from.
+        return type(self), (self.problems,)
+
 
 class ResultsError(MeshsimError):
     """A results folder cannot be read or written."""

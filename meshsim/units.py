@@ -89,7 +89,9 @@ def format_duration(seconds: float) -> str:
     >>> format_duration(90.0), format_duration(0.25), format_duration(0.0002)
     ('1m30s', '250ms', '200us')
     """
-    if 60 <= seconds < _EXACT and seconds == int(seconds):
+    if seconds >= _EXACT:
+        return f"{float(seconds)!r}s"
+    if seconds >= 60 and seconds == int(seconds):
         hours, rest = divmod(int(seconds), 3600)
         minutes, left = divmod(rest, 60)
         return "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n)
@@ -99,7 +101,7 @@ def format_duration(seconds: float) -> str:
             shown = f"{seconds * scale:.{digits}g}{unit}"
             if parse_duration(shown) == seconds:
                 return shown
-    return f"{seconds + 0.0!r}s" if seconds else "0s"
+    return f"{float(seconds)!r}s" if seconds else "0s"
 
 
 def parse_rate(text: object) -> float:

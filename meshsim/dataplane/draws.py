@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic
 
 from meshsim.dataplane.jit import jit
 
@@ -16,7 +19,6 @@ from meshsim.dataplane.jit import jit
 ARRIVAL, NETWORK, DEMAND, FAILURE, SCRIPT, DECISION, LOSS = range(7)
 PURPOSES = 7
 
-_LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _11 = np.uint64(11)
 _M0 = np.uint64(0xD2E7470EE14C6C93)
@@ -38,14 +40,32 @@ def round_keys(seed: int, replication: int) -> np.ndarray:
     return keys
 
 
+@intrinsic
+def _wide_product(context, a, b):  # noqa: ARG001 (Numba's signature)
+    """Return the high and the low word of a product, as one machine instruction."""
+
+    def build(context, builder, signature, words):
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(word, wide) for word in words))
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+        return context.make_tuple(builder, signature.return_type, (high, builder.trunc(product, ir.IntType(64))))
+
+    return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), build
+
+
+def _long_product(a, b):
+    """Return the same with Python's integers, where nothing is compiled."""
+    product = int(a) * int(b)
+    return np.uint64(product >> 64), np.uint64(product & 0xFFFFFFFFFFFFFFFF)
+
+
+_product = _long_product if config.DISABLE_JIT else _wide_product
+
+
 @jit
 def multiply(a, b):
     """Return the high and the low word of the 128-bit product of two words."""
-    a0, a1, b0, b1 = a & _LOW, a >> _32, b & _LOW, b >> _32
-    p00, p01, p10, p11 = a0 * b0, a0 * b1, a1 * b0, a1 * b1
-    middle = (p00 >> _32) + (p01 & _LOW) + (p10 & _LOW)
-    high = p11 + (p01 >> _32) + (p10 >> _32) + (middle >> _32)
-    return high, (middle << _32) | (p00 & _LOW)
+    return _product(a, b)
 
 
 @jit

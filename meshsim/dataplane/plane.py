@@ -320,19 +320,20 @@ class DataPlane:
     @property
     def pods(self) -> Any:
         """Return the records of all pods there have been, shape ``(pods,)``."""
-        return self.world.pods[: self._used.get("pods", 0)]
+        return self._arrays["pods"][: self._used.get("pods", 0)]
 
     @property
     def proxies(self) -> Any:
         """Return the records of all proxies, shape ``(proxies,)``."""
-        return self.world.proxies[: self._used.get("proxies", 0)]
+        return self._arrays["proxies"][: self._used.get("proxies", 0)]
 
     def take_counts(self) -> dict[str, NDArray[Any]]:
         """Return copies of the bucket's counters and histograms, and set them to zero."""
-        names = ("calls", "requests", "call_latency", "request_latency")
-        taken = {name: self._arrays[name].copy() for name in names}
-        for name in names:
-            self._arrays[name][...] = np.zeros((), dtype=self._arrays[name].dtype)
+        taken = {}
+        for name in ("calls", "requests", "call_latency", "request_latency"):
+            array = self._arrays[name].view(np.ndarray)
+            taken[name] = array.copy()
+            array.view(np.uint8)[...] = 0
         return taken
 
     def outcome(self, number: int) -> tuple[int, str]:

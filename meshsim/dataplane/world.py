@@ -8,7 +8,7 @@ the table's address and reads an array's own address when it uses it. Without th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llvmlite import ir
@@ -36,6 +36,10 @@ class World:
     """Every array of the compiled room by name; see `meshsim.dataplane.state.FIELDS` for their shapes and types."""
 
     __slots__ = ("address", "table", *FIELDS)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.table = np.zeros(len(FIELDS) * WORDS, dtype=np.int64)

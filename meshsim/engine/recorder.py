@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.dataplane.plane import DataPlane
+from meshsim.dataplane.recorder import FIRST_CODE
 from meshsim.results.histogram import bin_of
 from meshsim.results.tables import FLOWS, TABLES
 
-Columns = dict[str, list[Any]]
+Columns = dict[str, Any]
 _KINDS = ("sidecar", "ingress", "east-west")
+_FLOWS = np.array(FLOWS, dtype=object)
+_OUTCOMES = np.array(["ok", "error"], dtype=object)
+#: Tables with many rows a bucket, kept as arrays.
+_LARGE = ("requests", "calls", "latency")
 
 
 class Level:
@@ -63,6 +68,10 @@ class Recorder:
         self.stale: dict[str, Level] = {name: Level() for name in clusters}
         self.counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._convergence: dict[str, list[float]] = defaultdict(list)
+        self._chunks: dict[str, list[dict[str, NDArray[Any]]]] = {name: [] for name in _LARGE}
+        outcomes = [plane.outcome(number) for number in range(FIRST_CODE + 2 * len(plane.plan.codes))]
+        self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
+        self._flags = np.array([flag for _, flag in outcomes], dtype=object)
         self._busy_pods = np.zeros(0)
         self._busy_proxies = np.zeros(0)
 
@@ -94,40 +103,69 @@ class Recorder:
         taken = self._plane.take_counts()
         self._requests(bucket, taken["requests"])
         self._calls(bucket, taken["calls"])
-        self._latency(bucket, "request", self._entries, taken["request_latency"])
-        self._latency(bucket, "call", self._plane.plan.services, taken["call_latency"])
+        self._latency(bucket, "request", self._names("entries"), taken["request_latency"])
+        self._latency(bucket, "call", self._names("services"), taken["call_latency"])
         self._config(bucket, now, proxies, pushes)
         self._pods(bucket, now)
         self._proxies(bucket)
         self._start = now
 
     def _requests(self, bucket: tuple[float, float], counts: NDArray[Any]) -> None:
-        for entry, cluster, flow, outcome in np.argwhere(counts["count"]).tolist():
-            row = counts[entry, cluster, flow, outcome]
-            code, flag = self._plane.outcome(outcome)
-            names = (self._entries[entry], self._clusters[cluster], FLOWS[flow], code, flag)
-            self.tables["requests"].append((*bucket, *names, int(row["count"]), float(row["latency"])))
+        entry, cluster, flow, outcome = found = np.nonzero(counts["count"])
+        rows = counts[found]
+        columns = {
+            "entry": self._names("entries")[entry],
+            "cluster": self._names("clusters")[cluster],
+            "flow": _FLOWS[flow],
+            "code": self._codes[outcome],
+            "response_flag": self._flags[outcome],
+            "count": rows["count"],
+            "latency_sum": rows["latency"],
+        }
+        self._keep("requests", bucket, columns)
 
     def _calls(self, bucket: tuple[float, float], counts: NDArray[Any]) -> None:
-        services = [*self._plane.plan.services, "ingress"]
-        clusters = [*self._clusters, ""]
-        for edge, source, to, flow, outcome in np.argwhere(counts["count"]).tolist():
-            row = counts[edge, source, to, flow, outcome]
-            caller, callee = self._plane.plan.edges[edge]
-            code, flag = self._plane.outcome(outcome)
-            self.tables["calls"].append(
-                (
-                    *bucket, services[caller], services[callee], clusters[source], clusters[to], FLOWS[flow], code, flag,
-                    int(row["count"]), int(row["attempts"]), float(row["latency"]), int(row["request_bytes"]),
-                    int(row["response_bytes"]),
-                )  # fmt: skip
-            )
+        edge, source, to, flow, outcome = found = np.nonzero(counts["count"])
+        rows = counts[found]
+        caller, callee = np.array(self._plane.plan.edges, dtype=np.int64).T[:, edge]
+        columns = {
+            "source": self._names("services")[caller],
+            "destination": self._names("services")[callee],
+            "source_cluster": self._names("clusters")[source],
+            "destination_cluster": self._names("clusters")[to],
+            "flow": _FLOWS[flow],
+            "code": self._codes[outcome],
+            "response_flag": self._flags[outcome],
+            "count": rows["count"],
+            "attempts": rows["attempts"],
+            "latency_sum": rows["latency"],
+            "request_bytes": rows["request_bytes"],
+            "response_bytes": rows["response_bytes"],
+        }
+        self._keep("calls", bucket, columns)
 
-    def _latency(self, bucket: tuple[float, float], kind: str, names: Sequence[str], counts: NDArray[Any]) -> None:
-        for number, flow, failed, column in np.argwhere(counts).tolist():
-            outcome = "error" if failed else "ok"
-            count = int(counts[number, flow, failed, column])
-            self.tables["latency"].append((*bucket, kind, names[number], FLOWS[flow], outcome, column, count))
+    def _latency(self, bucket: tuple[float, float], kind: str, names: NDArray[Any], counts: NDArray[Any]) -> None:
+        name, flow, failed, column = found = np.nonzero(counts)
+        columns = {
+            "kind": np.full(len(name), kind, dtype=object),
+            "service": names[name],
+            "flow": _FLOWS[flow],
+            "outcome": _OUTCOMES[failed],
+            "bin": column,
+            "count": counts[found].astype(np.int64),
+        }
+        self._keep("latency", bucket, columns)
+
+    def _names(self, what: str) -> NDArray[Any]:
+        """Return names as an array to pick from by number; -1 picks what stands for none."""
+        last = {"clusters": [""], "services": ["ingress"], "entries": []}[what]
+        names = {"clusters": self._clusters, "services": self._plane.plan.services, "entries": self._entries}[what]
+        return np.array([*names, *last], dtype=object)
+
+    def _keep(self, table: str, bucket: tuple[float, float], columns: dict[str, NDArray[Any]]) -> None:
+        """Keep a bucket's rows of a large table as arrays."""
+        rows = len(columns["count"])
+        self._chunks[table].append({"start": np.full(rows, bucket[0]), "end": np.full(rows, bucket[1]), **columns})
 
     def _config(
         self, bucket: tuple[float, float], now: float, proxies: dict[str, int], pushes: dict[str, int]
@@ -188,10 +226,12 @@ class Recorder:
         """Return every table as columns, with the run's name in the first two."""
         result: dict[str, Columns] = {}
         for name, described in TABLES.items():
-            rows = self.tables[name]
             own = [column.name for column in described[2:]]
-            columns: Columns = {"deployment": [deployment] * len(rows), "replication": [replication] * len(rows)}
-            values = zip(*rows, strict=True) if rows else ([] for _ in own)
-            columns |= {column: list(value) for column, value in zip(own, values, strict=True)}
-            result[name] = columns
+            if name in _LARGE:
+                columns = {column: np.concatenate([part[column] for part in self._chunks[name]]) for column in own}
+            else:
+                values = zip(*self.tables[name], strict=True) if self.tables[name] else ([] for _ in own)
+                columns = {column: list(value) for column, value in zip(own, values, strict=True)}
+            rows = len(columns[own[0]])
+            result[name] = {"deployment": [deployment] * rows, "replication": [replication] * rows, **columns}
         return result

@@ -21,7 +21,7 @@ from meshsim.scenario import Scenario
 from meshsim.scenario.istio.policy import Policy
 
 #: Time buckets in a run: width is the next of 1, 2, 5 × 10ⁿ seconds above duration / BUCKETS.
-BUCKETS = 240
+BUCKETS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def bucket_width(duration: float) -> float:
     Examples
     --------
     >>> bucket_width(600.0), bucket_width(86_400.0)
-    (5.0, 500.0)
+    (5.0, 1000.0)
     """
     least = duration / BUCKETS
     power = 10.0 ** math.floor(math.log10(least))

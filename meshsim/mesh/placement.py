@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from meshsim.scenario.schema import Document, Target
 from meshsim.scenario.selectors import replicas_of, select_workloads, zones_of
 
+__all__ = ["PlacedWorkload", "Zone", "first_zone", "place", "spread", "zones_of"]
+
 #: A zone with its region: ``(region, zone)``.
 Zone = tuple[str, str]
 

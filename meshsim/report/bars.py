@@ -66,8 +66,8 @@ def bars(comparison: pd.DataFrame) -> style.Picture:
             panel(comparison, name, flow, axes).set(title=title, ylabel=label)
         for axes in grid[len(PANELS) :]:
             axes.set_axis_off()
-        known = " with 95 % intervals over the replications" if comparison["half_width"].notna().any() else ""
-        figure.suptitle(f"Deployments compared, by phase{known}")
+        known = ", with 95 % intervals over the replications" if comparison["half_width"].notna().any() else ""
+        figure.suptitle(f"Deployments compared by phase{known}")
         handles, labels = grid[0].get_legend_handles_labels()
         if across > 1:
             grid[-1].legend(handles, labels, loc="center", title="deployment", handlelength=2.6, handleheight=1.4)
@@ -93,18 +93,23 @@ def panel(comparison: pd.DataFrame, name: str, flow: str, axes: Axes) -> Axes:
     scale = 100.0 if shown(name).unit == "fraction" else 1.0
     hangs = 100.0 if name == "success_rate" else 0.0
     rows = comparison[(comparison["metric"] == name) & (comparison["flow"] == flow)]
-    width = 0.8 / max(len(looks), 1)
+    width = min(0.8 / max(len(looks), 1), 0.3)
     for i, (deployment, look) in enumerate(looks.items()):
         part = rows[rows["deployment"] == deployment].set_index("phase").reindex(phases)
         mean = scale * part["mean"].to_numpy(dtype=float)
         half = scale * part["half_width"].to_numpy(dtype=float)
-        at = np.arange(len(phases)) - 0.4 + width * (i + 0.5)
+        at = np.arange(len(phases)) + width * (i + 0.5 - len(looks) / 2)
         axes.bar(
             at, mean - hangs, width * 0.92, bottom=hangs, color=look.colour, hatch=look.hatch, ec="white", lw=0.0,
             label=short(deployment, 30), zorder=2,
         )  # fmt: skip
         known = np.isfinite(mean) & np.isfinite(half)
-        axes.errorbar(at[known], mean[known], half[known], fmt="none", ecolor="black", lw=1.0, capsize=2.5, zorder=3)
+        # A white line under the black one, so that the interval is seen inside dark bars.
+        for colour, thick in (("white", 2.6), ("black", 1.0)):
+            axes.errorbar(
+                at[known], mean[known], half[known], fmt="none", ecolor=colour, lw=thick, capsize=2.5, capthick=thick,
+                zorder=3,
+            )  # fmt: skip
         for x in at[~np.isfinite(mean)]:
             axes.text(x, hangs, NOTHING, ha="center", va="top" if hangs else "bottom", fontsize=style.SMALL)
     _dress(axes, name, phases, rows)
@@ -114,12 +119,12 @@ def panel(comparison: pd.DataFrame, name: str, flow: str, axes: Axes) -> Axes:
 def _dress(axes: Axes, name: str, phases: Sequence[str], rows: pd.DataFrame) -> None:
     """Label the axes in the metric's unit; a percentage never zooms in on noise, and never goes past its end."""
     known = shown(name)
-    axes.set_xticks(range(len(phases)), [short(phase, 16) for phase in phases])
+    axes.set_xticks(range(len(phases)), ["whole run" if phase == WHOLE else short(phase, 16) for phase in phases])
     axes.set_xlim(-0.6, len(phases) - 0.4)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.set_ylabel(_unit(name))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=style.ROUND))
     _, high = axes.get_ylim()
     if name == "success_rate":
         lowest = (100 * (rows["mean"] - rows["half_width"].fillna(0.0))).min()

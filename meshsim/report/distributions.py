@@ -58,8 +58,8 @@ def distributions(frame: pd.DataFrame, span: Phase | None = None) -> style.Pictu
                 axes.label_outer(remove_inner_ticks=False)
         for axes in grid[0]:
             axes.set_xlabel("")
-        when = f" {span.name} ({duration(span.start)} to {duration(span.end)})" if span is not None else ""
-        figure.suptitle(f"Latency of user requests{when}, by the farthest hop any of their calls took")
+        when = f": {span.name}, {duration(span.start)} to {duration(span.end)}" if span is not None else ""
+        figure.suptitle(f"Latency of user requests by the farthest hop any of their calls took{when}")
         names = style.looks(frame["deployment"])
         if names:
             handles = grid[0, 0].get_lines()[: len(names)]

@@ -1,4 +1,4 @@
-"""The timeline of a scenario as named spans: in words, packed into lanes, drawn above and behind other axes."""
+"""The timeline of a scenario in pictures: named spans packed into lanes, drawn above and behind other axes."""
 
 from __future__ import annotations
 
@@ -10,74 +10,25 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from meshsim.report.shorten import short
-from meshsim.report.style import BODY, FAULT_SHADE, GREY, SMALL, VERMILLION, WARM_UP_SHADE
-from meshsim.scenario.schema import Document
+from meshsim.report.style import BODY, FAULT_SHADE, GREY, SMALL, VERMILLION, WARM_UP, any_script
+from meshsim.report.timing import Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from pydantic import BaseModel
 
 #: Room between two labels of a lane, points.
 _GAP = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Something that happens for a while; ``end`` is None for what only has a start (a rollout, a change for good)."""
-
-    name: str
-    start: float
-    end: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Placed:
-    """A span in its lane, with its label to the right of its start, inside it or, near the edge, to the left."""
+    """A span in its lane, with its label inside it, to the right of it or, near the edge, to the left of it."""
 
     span: Span
     lane: int
     label: str
     x: float
     align: str
-
-
-def spans(document: Document) -> list[Span]:
-    """Return what happens in a scenario, by start, under the user's name for it or in words made from its target.
-
-    Examples
-    --------
-    >>> target = {"service": "cart"}
-    >>> document = Document.model_validate(
-    ...     dict(
-    ...         name="x",
-    ...         regions={"eu": {}},
-    ...         clusters={"c": {"region": "eu"}},
-    ...         services={"cart": {"endpoints": {"get": {}}}},
-    ...         load={"cart": {"rate": "1/s"}},
-    ...         timeline=[{"event": "service_slow", "start": "9s", "duration": "1s", "target": target, "factor": 2}],
-    ...     )
-    ... )
-    >>> spans(document)
-    [Span(name='service slow: cart', start=9.0, end=10.0)]
-    """
-    found = []
-    for event in document.timeline:
-        lasting = getattr(event, "duration", None)
-        end = None if lasting is None else event.start + lasting
-        found.append(Span(event.name or _words(event), event.start, end))
-    return sorted(found, key=lambda span: span.start)
-
-
-def _words(event: BaseModel) -> str:
-    """Return such as ``control plane down: eu-1`` or ``link slow: region eu to region us``."""
-    target = getattr(event, "target", None)
-    given = target.model_dump(by_alias=True, exclude_none=True) if target is not None else {}
-    if "from" in given:
-        where = " to ".join(" ".join(str(value) for value in given[side].values()) for side in ("from", "to"))
-    else:
-        where = ", ".join("all" if value == "*" else str(value) for value in given.values())
-    what = str(getattr(event, "event", "event")).replace("_", " ")
-    return f"{what}: {where}" if where else what
 
 
 def pack(found: Sequence[Span], end: float, width: float, size: float = SMALL) -> list[Placed]:
@@ -104,14 +55,17 @@ def pack(found: Sequence[Span], end: float, width: float, size: float = SMALL) -
     placed = []
     for span in found:
         label = short(span.name, 44)
-        length = (text_width(label, size) + 2 * _GAP) * end / width
+        length, gap = (points * end / width for points in (text_width(label, size), _GAP))
         last = min(span.end if span.end is not None else span.start, end)
-        fits = span.start + length <= end
-        left, right = (span.start, max(last, span.start + length)) if fits else (min(span.start, end - length), end)
-        lane = next((i for i, taken in enumerate(free) if taken <= left), len(free))
+        if last - span.start >= length + 2 * gap:
+            x, align, left, right = span.start + gap, "left", span.start, last
+        elif last + length + 2 * gap <= end:
+            x, align, left, right = last + gap, "left", span.start, last + length + gap
+        else:
+            x, align, left, right = span.start - gap, "right", span.start - length - gap, last
+        lane = next((i for i, taken in enumerate(free) if taken + gap <= left), len(free))
         free[lane : lane + 1] = [right]
-        at = span.start + _GAP * end / width if fits else end
-        placed.append(Placed(span, lane, label, at, "left" if fits else "right"))
+        placed.append(Placed(span, lane, label, x, align))
     return placed
 
 
@@ -124,7 +78,8 @@ def text_width(text: str, size: float) -> float:
     True
     """
     font = FontProperties(family=["DejaVu Sans"], size=size)
-    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+    with any_script():
+        return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def draw_lanes(axes: Axes, placed: Sequence[Placed], warm_up: float) -> None:
@@ -135,7 +90,7 @@ def draw_lanes(axes: Axes, placed: Sequence[Placed], warm_up: float) -> None:
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     if warm_up > 0:
-        axes.axvspan(0.0, warm_up, color=WARM_UP_SHADE, lw=0, gid="warm-up")
+        axes.axvspan(0.0, warm_up, **WARM_UP, gid="warm-up")
     end = axes.get_xlim()[1]
     for item in placed:
         span = item.span
@@ -160,7 +115,7 @@ def rule(axes: Axes, found: Iterable[Span], warm_up: float) -> None:
 def shade(axes: Axes, found: Iterable[Span], warm_up: float) -> None:
     """Shade when something lasts, rule where something starts, and grey the warm-up, behind what is plotted."""
     if warm_up > 0:
-        axes.axvspan(0.0, warm_up, color=WARM_UP_SHADE, lw=0, zorder=0.1, gid="warm-up")
+        axes.axvspan(0.0, warm_up, **WARM_UP, zorder=0.1, gid="warm-up")
     for span in found:
         if span.end is None:
             axes.axvline(span.start, color=VERMILLION, lw=0.7, ls=(0, (1, 2)), zorder=0.3, gid=f"event {span.name}")

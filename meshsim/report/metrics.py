@@ -64,14 +64,16 @@ def shown(name: str) -> Shown:
     Examples
     --------
     >>> shown("success_rate").label, shown("errors:UF,URX").label, shown("my_own").label
-    ('success rate', '  with flag UF,URX', 'my own')
+    ('success rate', 'failed with flag UF,URX', 'my own')
     """
     base, colon, flag = name.partition(":")
     known = metric(name) if base in METRICS else Metric("", "count", None)
     unit = known.unit if known.unit in _WRITTEN else "count"
     if colon:
-        words = "with no flag" if flag == "-" else f"with flag {flag}"
-        return Shown(f"  {words}", unit, known.better, hide_zero=True)
+        words = "without a flag" if flag == "-" else f"with flag {flag}"
+        return Shown(
+            f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, hide_zero=True
+        )
     label = ROWS[base][0] if base in ROWS else base.replace("_", " ")
     return Shown(label, unit, known.better)
 

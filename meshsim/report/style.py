@@ -32,7 +32,8 @@ BLUE, ORANGE, GREEN, PURPLE, BLACK, SKY, VERMILLION, YELLOW = (
 )
 GREY = "#6E6E6E"
 #: Faults are shaded and the warm-up is greyed in the same way in every picture.
-FAULT_SHADE, WARM_UP_SHADE = "#F6DCCB", "#E4E4E4"
+FAULT_SHADE = "#F6DCCB"
+WARM_UP: dict[str, Any] = {"fc": "#EAEAEA", "ec": "#C4C4C4", "hatch": "\\\\\\", "lw": 0}
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, BLACK, SKY, VERMILLION)
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (9, 2)), (0, (3, 3)))
@@ -45,6 +46,8 @@ FLOW_HATCHES = dict(zip(FLOWS, ("", "....", "////"), strict=True))
 #: Points; the smallest is 8 so that a picture printed at its own size can be read.
 SMALL, BODY, TITLE = 8.0, 9.0, 10.0
 PNG_DPI = 150
+#: Leading digits of the steps between ticks.
+ROUND = (1, 2, 2.5, 5, 10)
 #: Inches: the text width of a page, and of a page on its side.
 PORTRAIT, LANDSCAPE = 7.5, 10.5
 
@@ -105,6 +108,14 @@ def style() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Draw names in scripts that the font lacks as boxes, without a warning for each letter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def looks(deployments: Iterable[str]) -> dict[str, Look]:
     """Return the look of each deployment, by its order of appearance; colour, line, marker and hatch all differ.
 
@@ -153,9 +164,7 @@ def render(figure: Figure, form: str) -> bytes:
     """
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if form == "svg" else {}
-    with style(), warnings.catch_warnings():
-        # A user may name an event in a script that the font lacks; a box in the picture is better than a failure.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with style(), any_script():
         figure.savefig(buffer, format=form, dpi=PNG_DPI, metadata=metadata)
     return buffer.getvalue()
 
@@ -183,10 +192,12 @@ def _time_ticks(end: float, scale: float) -> list[float]:
 
 
 def success_axis(axes: Axes, low: float) -> None:
-    """Show percentages from a little below ``low`` to 100, with a tick at 100; never zoom in on less than 0.1 points."""
+    """Show percentages from a little below ``low`` to 100 with a tick there; never zoom in on less than 0.1 points."""
     missing = max(100.0 - low, 0.1)
     axes.set_ylim(max(100.0 - 1.12 * missing, 0.0), 100.0 + 0.03 * missing)
-    axes.set_yticks([100.0 - tick for tick in MaxNLocator(4).tick_values(0.0, missing) if tick <= 1.12 * missing])
+    axes.set_yticks(
+        [100.0 - tick for tick in MaxNLocator(4, steps=ROUND).tick_values(0.0, missing) if tick <= 1.12 * missing]
+    )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.6g} %"))
 
 

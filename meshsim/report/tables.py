@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from meshsim.report.metrics import is_key, rank, shown
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 WIDTH = 110
 _LABEL, _CELL = 32, 24
 _MARK = " *"
-HOW_TO_READ = (
-    f"* better than all others: the 95 % interval of each paired difference excludes 0. {NOTHING} does not apply."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,17 @@ class Sheet:
     sections: tuple[Section, ...]
     caption: str
 
+    def how_to_read(self, mark: str) -> str:
+        """Return one line that explains the marks that are there; ``mark`` is how the best is marked."""
+        cells = [cell for section in self.sections for row in section.rows for cell in row.cells]
+        said = {
+            f"{mark} better than all others: the 95 % interval of each paired difference excludes 0": any(
+                cell.best for cell in cells
+            ),
+            f"{NOTHING} does not apply": any(cell.text == NOTHING for cell in cells),
+        }
+        return "; ".join(words for words, applies in said.items() if applies)
+
 
 def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False) -> Sheet:
     """Return a comparison as rows of printed numbers.
@@ -79,7 +88,7 @@ def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool
     >>> row = dict(deployment="hybrid", phase="during", metric="success_rate", flow="all", mean=0.9993, half_width=2e-4,
     ...            n=5, difference=float("nan"), difference_half_width=float("nan"))
     >>> lay_out(pd.DataFrame([row])).sections[0].rows[0].cells
-    (Cell(text='99.93 ± 0.02 %', best=False),)
+    (Cell(text='99.930 ± 0.020 %', best=False),)
     """
     deployments = tuple(str(name) for name in dict.fromkeys(comparison["deployment"]))
     sections = []
@@ -105,7 +114,7 @@ def _by_phase(comparison: pd.DataFrame) -> dict[str, dict[tuple[str, str], pd.Da
 
 def _phase(name: str, spans: Sequence[Phase]) -> str:
     """Return a phase's name with its times, from and to which it goes."""
-    title = "whole run after the warm-up" if name == "all" else name
+    title = "whole run" if name == "all" else name
     if name == "all" and spans:
         return f"{title}: {duration(spans[0].start)} to {duration(spans[-1].end)}"
     return next((f"{title}: {duration(p.start)} to {duration(p.end)}" for p in spans if p.name == name), title)
@@ -207,14 +216,14 @@ def rich_table(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: b
 
     sheet = lay_out(comparison, spans, full=full)
     # Names go in as Text: what looks like markup in a name is printed as it is.
-    footer = Text(f"{sheet.caption}\n{HOW_TO_READ}", style="dim")
+    footer = Text("\n".join(filter(None, (sheet.caption, sheet.how_to_read("*")))), style="dim")
     table = Table(box=box.SIMPLE_HEAD, caption=footer, caption_justify="left", pad_edge=False)
     table.add_column("", overflow="fold", max_width=_LABEL)
     for name in sheet.deployments:
         table.add_column(Text(short(name, _CELL)), justify="right", overflow="fold")
     for section in sheet.sections:
         table.add_section()
-        table.add_row(Text(short(section.phase, _LABEL), style="bold"))
+        table.add_row(Text(short(section.phase, 80), style="bold"))
         for row in section.rows:
             cells = [
                 Text(c.text + (_MARK if c.best else "  "), style="bold green" if c.best else "") for c in row.cells
@@ -239,7 +248,7 @@ def plain(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool =
     lines = []
     for first in range(0, max(len(sheet.deployments), 1), across):
         lines += [*_block(sheet, range(first, min(first + across, len(sheet.deployments)))), ""]
-    footer = [sheet.caption, *_wrapped(HOW_TO_READ, width)]
+    footer = [line for text in (sheet.caption, sheet.how_to_read("*")) for line in wrap(text, width)]
     return "\n".join(line.rstrip() for line in [*lines, *footer]) + "\n"
 
 
@@ -255,12 +264,6 @@ def _block(sheet: Sheet, columns: range) -> Iterator[str]:
         yield section.phase
         for row in section.rows:
             yield line(f"  {row.label}", [row.cells[j].text + (_MARK if row.cells[j].best else "  ") for j in columns])
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
 
 
 def markdown(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False) -> str:
@@ -284,8 +287,8 @@ def markdown(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: boo
             cells = (f"**{cell.text}**" if cell.best else cell.text for cell in row.cells)
             lines.append(f"| {_escaped(row.label)} | " + " | ".join(cells) + " |")
         lines.append("")
-    how = HOW_TO_READ.replace("* better", "**Bold**: better")
-    return "\n".join([*lines, f"{sheet.caption}. {how}"]) + "\n"
+    how = sheet.how_to_read("**bold**:")
+    return "\n".join([*lines, "; ".join(filter(None, (sheet.caption, how)))]) + "\n"
 
 
 def _escaped(text: str) -> str:
@@ -338,6 +341,7 @@ def _metric_json(name: str, flow: str, group: pd.DataFrame) -> dict[str, Any]:
         "values": {
             str(deployment): {
                 **{column: _number(row[column]) for column in _NUMBERS},
+                "n": int(row["n"]),
                 "best": deployment == winner,
             }
             for deployment, row in group.iterrows()

@@ -10,9 +10,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from meshsim.report import style
-from meshsim.report.events import LANE, Placed, draw_lanes, pack, rule, shade, spans
+from meshsim.report.events import LANE, Placed, draw_lanes, pack, rule, shade
 from meshsim.report.numbers import quantity
 from meshsim.report.shorten import short
+from meshsim.report.timing import spans
 from meshsim.results.tables import FLOWS
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _PANEL, _SPLIT = 1.4, 0.72
 #: Share of the picture's width that the axes get: labels are packed before the layout is known.
 _USED = 0.86
+#: Lanes of events that are named; what happens beside so many others is only shaded.
+_LANES = 12
 
 
 def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
@@ -54,7 +57,7 @@ def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
     looks = style.looks(frame["deployment"])
     happened = spans(document)
     placed = pack(happened, document.duration, style.PORTRAIT * 72 * _USED)
-    lanes = (max((item.lane for item in placed), default=0) + 1) * LANE + 0.1
+    lanes = min(max((item.lane for item in placed), default=0) + 1, _LANES) * LANE + 0.1
     heights = [lanes, _PANEL, _PANEL, _PANEL, *[_SPLIT] * len(looks)]
     with style.style():
         figure = style.picture(style.PORTRAIT, sum(heights) + 0.24 * len(heights) + 0.9)
@@ -70,8 +73,7 @@ def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
         for axes in panels[1:]:
             axes.label_outer()
         figure.align_ylabels(panels)
-        figure.suptitle(f"{short(document.name, 60)}: what happened when")
-        figure.legend(handles=_names(looks, document), loc="outside upper center", ncols=min(len(looks) + 1, 4))
+        figure.legend(handles=_names(looks, frame), loc="outside upper center", ncols=min(len(looks) + 1, 4))
         figure.legend(handles=_fills(document), loc="outside lower center", ncols=3)
     return figure
 
@@ -101,7 +103,7 @@ def stale(frame: pd.DataFrame, axes: Axes) -> Axes:
     drawn = _lines(frame, "stale_share", axes, scale=100.0)
     high = float(np.nanmax(drawn)) if np.isfinite(drawn).any() else 0.0
     axes.set_ylim(0.0, max(min(1.08 * high, 100.0), 1.0))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=style.ROUND))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
     axes.set_title("Proxies whose endpoints were behind the truth")
     axes.set_ylabel("stale proxies (%)")
@@ -154,18 +156,20 @@ def _lines(frame: pd.DataFrame, metric: str, axes: Axes, scale: float = 1.0) -> 
 
 
 def _lanes(axes: Axes, placed: list[Placed], document: Document) -> None:
-    draw_lanes(axes, placed, document.warm_up)
+    named = [item for item in placed if item.lane < _LANES]
+    draw_lanes(axes, named, document.warm_up)
+    more = f" ({len(placed) - len(named)} more not named)" if len(placed) > len(named) else ""
     axes.tick_params(bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
-    axes.set_title("What happens")
+    axes.set_title(f"{short(document.name, 60)}: what happens when{more}", fontsize=style.TITLE)
 
 
-def _names(looks: dict[str, style.Look], document: Document) -> list[Any]:
+def _names(looks: dict[str, style.Look], frame: pd.DataFrame) -> list[Any]:
     items: list[Any] = [
         Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, ms=4, label=short(name, 26))
         for name, look in looks.items()
     ]
-    if document.replications > 1:
+    if (frame["half_width"] > 0).any():
         items.append(Patch(fc=style.GREY, alpha=0.3, label="95 % interval of the mean"))
     return items
 
@@ -178,5 +182,5 @@ def _fills(document: Document) -> list[Any]:
     if document.timeline:
         items.append(Patch(fc=style.FAULT_SHADE, ec=style.VERMILLION, lw=0.6, label="while something happens"))
     if document.warm_up > 0:
-        items.append(Patch(fc=style.WARM_UP_SHADE, label=f"warm-up ({quantity('seconds', document.warm_up)})"))
+        items.append(Patch(**style.WARM_UP, label=f"warm-up ({quantity('seconds', document.warm_up)})"))
     return items

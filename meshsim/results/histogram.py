@@ -83,9 +83,10 @@ def quantiles(groups: ArrayLike, bins: ArrayLike, counts: ArrayLike, q: ArrayLik
     found = np.full((np.size(q), size), np.nan)
     if not some.any():
         return found
-    rank = cumulated[first[some]] + np.asarray(q, dtype=float)[:, None] * total[some]
-    at = np.clip(np.searchsorted(cumulated[1:], rank), first[some], last[some] - 1)
-    inside = np.clip((rank - cumulated[at]) / counts[at], 0.0, 1.0)
+    rank, base = np.asarray(q, dtype=float)[:, None] * total[some], cumulated[first[some]]
+    # Whole numbers are exact, so a group's quantiles do not depend on the groups before it, not by the last bit.
+    at = np.clip(np.searchsorted(cumulated[1:], base + np.ceil(rank)), first[some], last[some] - 1)
+    inside = np.clip((rank - (cumulated[at] - base)) / counts[at], 0.0, 1.0)
     low, high = edges(keys[at] % BINS), edges(keys[at] % BINS + 1)
     found[:, some] = low + (high - low) * inside
     return found

@@ -204,7 +204,9 @@ class _Composer:
             if key_node.text == "<<":
                 under = {**self.merge(node, place), **under}
             elif key in own:
-                message = f"the key '{key}' is given twice, on lines {own[key][1].line} and {place.line}"
+                first = own[key][1].line
+                lines = f"line {first}" if first == place.line else f"lines {first} and {place.line}"
+                message = f"the key '{key}' is given twice, on {lines}"
                 self.problems.append(Problem(message, "", self.file, place.line))
             else:
                 own[key] = (node, place)

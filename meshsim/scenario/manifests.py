@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.reader import asked_by, beside, read_documents
-from meshsim.scenario.tree import Node, Place
+from meshsim.scenario.tree import Node, Place, printable
 
 _MAX_LISTS = 10
 
@@ -83,14 +83,15 @@ class _Collector:
         elif version.value.split("/")[0].endswith("istio.io"):
             self.kept.append(item)
         else:
-            self.skipped.setdefault(source, Counter())[kind.value[:60]] += 1
+            self.skipped.setdefault(source, Counter())[printable(kind.value[:60])] += 1
 
     def refuse(self, message: str, path: str, place: Place) -> None:
         self.problems.append(Problem(message, path, place.file, place.line))
 
     def warnings(self) -> Iterator[str]:
         """Yield one sentence for each source with objects of others."""
-        for source, kinds in self.skipped.items():
+        for file, kinds in self.skipped.items():
+            source = printable(file)
             total = sum(kinds.values())
             objects = "1 object is not of Istio and has" if total == 1 else f"{total} objects are not of Istio and have"
             listed = ", ".join(kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items())

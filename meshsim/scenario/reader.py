@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.compose import compose
-from meshsim.scenario.tree import Node, Place, merged
+from meshsim.scenario.tree import Node, Place, merged, printable
 
 #: Largest file that is read, in bytes.
 MAX_BYTES = 5_000_000
@@ -78,15 +78,15 @@ def decode(raw: bytes, file: str) -> str:
     """
     if 0 in raw:
         message = "a NUL byte: this is a binary file, or not UTF-8"
-        raise ScenarioError([Problem(message, "", file, raw[: raw.index(0)].count(b"\\n") + 1)])
+        raise ScenarioError([Problem(message, "", file, raw[: raw.index(0)].count(b"\n") + 1)])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\\n") + 1
+        line = raw[: error.start].count(b"\n") + 1
         message = f"the byte 0x{raw[error.start]:02x} is not UTF-8 text"
         raise ScenarioError([Problem(message, "", file, line)]) from None
     if wrong := _UNPRINTABLE.search(text):
-        line = text[: wrong.start()].count("\\n") + 1
+        line = text[: wrong.start()].count("\n") + 1
         message = f"the character U+{ord(wrong[0]):04X} is not allowed in YAML"
         raise ScenarioError([Problem(message, "", file, line)])
     return text
@@ -199,7 +199,8 @@ class _Includes:
         self.done: dict[str, Node] = {}
 
     def read(self, file: str, chain: tuple[str, ...], asked: Place) -> Node:
-        identity = os.path.realpath(file)
+        # A name with NUL is no path at all: reading it says so.
+        identity = os.path.realpath(file) if "\0" not in file else file
         if identity in [os.path.realpath(name) for name in chain]:
             message = "files include each other: " + " → ".join([*chain, file])
             raise ScenarioError([Problem(message, "include", asked.file, asked.line)])
@@ -250,4 +251,4 @@ def asked_by(problem: Problem, path: str, place: Place) -> Problem:
     """
     if problem.line or problem.path:
         return problem
-    return Problem(f"{problem.file}: {problem.message}", path, place.file, place.line)
+    return Problem(f"{printable(problem.file)}: {problem.message}", path, place.file, place.line)

@@ -165,4 +165,6 @@ def _resources(document: Document, root: Node) -> tuple[IstioResources, list[Pro
         return place.file, place.line
 
     names = [(name, service.namespace) for name, service in document.services.items()]
-    return read_resources(document.istio, locate, document.mesh_config, locate_mesh, names)
+    return read_resources(
+        document.istio, locate, document.mesh_config, locate_mesh, names, version=document.istio_version
+    )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-
 from meshsim.scenario.schema import Document, Service, Target, Workload
 
 
@@ -16,13 +13,20 @@ def matches(pattern: str | None, value: str) -> bool:
     >>> matches("eu-*", "eu-1"), matches("eu", "eu-1"), matches(None, "eu-1")
     (True, False, True)
     """
-    return pattern is None or _compiled(pattern).fullmatch(value) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    # Runs of stars mean one star; left in, each would double the ways in which a long value can fail to match.
-    return re.compile(".*".join(re.escape(part) for part in re.split(r"\*+", pattern)), re.DOTALL)
+    if pattern is None or pattern == value:
+        return True
+    first, star, rest = pattern.partition("*")
+    *middle, last = rest.split("*")
+    if not star or len(value) < len(first) + len(last) or not (value.startswith(first) and value.endswith(last)):
+        return False
+    # The leftmost fit of each part leaves most room for the next: linear, where a regular expression may take for ever.
+    position, end = len(first), len(value) - len(last)
+    for part in middle:
+        found = value.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True
 
 
 def zones_of(document: Document, cluster: str) -> list[str]:

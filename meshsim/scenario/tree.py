@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, TypeAlias
@@ -246,24 +246,18 @@ def format_path(path: Path) -> str:
         if isinstance(part, int):
             shown += f"[{part}]"
         else:
-            name = part if part.isprintable() else ascii(part)[1:-1]
+            name = printable(part)
             quoted = f'"{name}"' if not name or any(character in name for character in ".[]='") else name
             shown += ("." if shown else "") + quoted
     return shown
 
 
-def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
-    """Yield every value with its path, outer ones first.
+def printable(text: str) -> str:
+    r"""Return text without characters that would do something to a terminal.
 
     Examples
     --------
-    >>> [format_path(path) for path, node in walk(from_python({"a": [1, {"b": 2}]}))]
-    ['', 'a', 'a[0]', 'a[1]', 'a[1].b']
+    >>> printable("a\x1b[31mb")
+    'a\\x1b[31mb'
     """
-    yield path, node
-    if isinstance(node.value, dict):
-        for key, inner in node.value.items():
-            yield from walk(inner, (*path, key))
-    elif isinstance(node.value, list):
-        for index, inner in enumerate(node.value):
-            yield from walk(inner, (*path, index))
+    return text if text.isprintable() else ascii(text)[1:-1]

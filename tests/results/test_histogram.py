@@ -47,7 +47,7 @@ def test_many_histograms_at_once_agree_with_one_at_a_time():
     for group in range(40):
         mine = groups == group
         alone = [quantile(bins[mine], counts[mine], q) for q in (0.0, 0.5, 0.99, 1.0)]
-        assert together[:, group].tolist() == pytest.approx(alone, rel=1e-12)
+        assert together[:, group].tolist() == alone  # to the last bit: equal runs must not seem to differ
     assert np.isnan(together[:, 40]).all()
 
 

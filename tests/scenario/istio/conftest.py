@@ -67,7 +67,9 @@ def virtual_service(body, name="cart", hosts="[cart]", namespace="shop"):
 
 
 def _resource(kind, name, namespace, spec):
-    head = f"apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n"
+    head = (
+        f"apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n"
+    )
     return head + textwrap.indent(spec, "  ") + "\n"
 
 

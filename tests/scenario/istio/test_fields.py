@@ -116,7 +116,9 @@ def test_a_wrong_value_becomes_no_setting():
 
 
 def test_a_check_of_the_whole_runs_only_when_its_parts_are_right():
-    kind = table({"pair": table({"a": COUNT, "b": COUNT}).checked(lambda pair: "a is b" if pair["a"] == pair["b"] else "")})
+    kind = table(
+        {"pair": table({"a": COUNT, "b": COUNT}).checked(lambda pair: "a is b" if pair["a"] == pair["b"] else "")}
+    )
     assert Check(kind).run({"pair": {"a": 1, "b": 1}}).problems == [(("pair",), "a is b")]
     assert Check(kind).run({"pair": {"a": "x", "b": 1}}).problems[0][0] == ("pair", "a")
 
@@ -157,7 +159,16 @@ def test_wrong_values_are_refused_with_the_fix(kind, value, message):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     # as found in public files: users-and-data.md §2
-    [("10m", 600), ("0.5s", 0.5), ("100ms", 0.1), ("5.000s", 5), ("0.030s", 0.03), ("1h30m", 5400), ("0", 0), ("0s", 0)],
+    [
+        ("10m", 600),
+        ("0.5s", 0.5),
+        ("100ms", 0.1),
+        ("5.000s", 5),
+        ("0.030s", 0.03),
+        ("1h30m", 5400),
+        ("0", 0),
+        ("0s", 0),
+    ],
 )
 def test_durations_are_read_as_go_writes_them(text, seconds):
     assert DURATION_OR_ZERO.convert(text) == pytest.approx(seconds)

@@ -90,7 +90,9 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("paragraph", "policy", "name", "expected"), RULES, ids=[f"{p} {y}"[:70] for p, y, *_ in RULES])
+@pytest.mark.parametrize(
+    ("paragraph", "policy", "name", "expected"), RULES, ids=[f"{p} {y}"[:70] for p, y, *_ in RULES]
+)
 def test_destination_rule_fields(paragraph, policy, name, expected, read, rule):
     found = value(read(rule(policy)).policy(), name)
     assert found == (pytest.approx(expected) if isinstance(expected, float) else expected), paragraph
@@ -122,7 +124,12 @@ ROUTES = [
     ("§3.3", "retries: {attempts: 0}", "retry.attempts", 0),
     ("retry.go: no attempts is off", "retries: {}", "retry.attempts", 0),
     ("§3.3: no retryOn keeps the default", "retries: {attempts: 5}", "retry.conditions", DEFAULT_CONDITIONS),
-    ("§3.3: no retryOn keeps the default", "retries: {attempts: 5, retryOn: ''}", "retry.conditions", DEFAULT_CONDITIONS),
+    (
+        "§3.3: no retryOn keeps the default",
+        "retries: {attempts: 5, retryOn: ''}",
+        "retry.conditions",
+        DEFAULT_CONDITIONS,
+    ),
     ("§3.3", "retries: {attempts: 1, retryOn: '5xx, reset'}", "retry.conditions", ("5xx", "reset")),
     (
         "§3.3: integers are codes",
@@ -143,7 +150,9 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("paragraph", "body", "name", "expected"), ROUTES, ids=[f"{p} {y}"[:70] for p, y, *_ in ROUTES])
+@pytest.mark.parametrize(
+    ("paragraph", "body", "name", "expected"), ROUTES, ids=[f"{p} {y}"[:70] for p, y, *_ in ROUTES]
+)
 def test_virtual_service_fields(paragraph, body, name, expected, read, route):
     found = value(read(route(body)).policy(), name)
     assert found == (pytest.approx(expected) if isinstance(expected, float) else expected), paragraph
@@ -169,8 +178,10 @@ def test_an_empty_mesh_retry_policy_switches_retries_off(read):
     found = read(mesh="defaultHttpRetryPolicy: {}")
     assert found.policy().retry.attempts == 0
     assert found.warnings == (
-        "scenario.yaml:1: MeshConfig: defaultHttpRetryPolicy: "
-        "switches retries off, in Istio too: attempts is 0 or missing",
+        (
+            "scenario.yaml:1: MeshConfig: defaultHttpRetryPolicy: "
+            "switches retries off, in Istio too: attempts is 0 or missing"
+        ),
     )
 
 

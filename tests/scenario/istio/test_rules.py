@@ -52,8 +52,10 @@ def test_of_two_rules_for_a_host_the_first_is_used_and_the_other_named(read, rul
     found = read(rule(ROUND_ROBIN, name="first") + "---\n" + rule(RANDOM, name="second"))
     assert found.policy().load_balancer == "ROUND_ROBIN"
     assert found.warnings == (
-        "mesh.yaml:14: DestinationRule/second: spec.host: has no effect: "
-        "DestinationRule shop/first serves cart.shop.svc.cluster.local before it",
+        (
+            "mesh.yaml:13: DestinationRule/second: spec.host: has no effect: "
+            "DestinationRule shop/first serves cart.shop.svc.cluster.local before it"
+        ),
     )
 
 
@@ -77,8 +79,10 @@ def test_a_rule_in_the_root_namespace_serves_everyone_without_a_word(read, rule)
     text = rule(RANDOM, namespace="mesh-root", host="'*'")
     assert read(text, mesh="rootNamespace: mesh-root").warnings == ()
     assert read(text).warnings == (
-        "mesh.yaml:5: DestinationRule/cart: spec.host: "
-        "serves only clients in namespace mesh-root in Istio; meshsim applies it to all",
+        (
+            "mesh.yaml:5: DestinationRule/cart: spec.host: "
+            "serves only clients in namespace mesh-root in Istio; meshsim applies it to all"
+        ),
     )
 
 
@@ -86,16 +90,20 @@ def test_without_a_namespace_a_resource_is_in_default(read, rule):
     text = rule(RANDOM).replace(", namespace: shop", "")
     assert read(text, services=[("cart", "default")]).policy("cart", "default").load_balancer == "RANDOM"
     assert read(text).warnings == (
-        "mesh.yaml:5: DestinationRule/cart: spec.host: matches no service of the scenario: it has no effect; "
-        "did you mean 'cart.shop.svc.cluster.local'?",
+        (
+            "mesh.yaml:5: DestinationRule/cart: spec.host: matches no service of the scenario: it has no effect; "
+            "did you mean 'cart.shop.svc.cluster.local'?"
+        ),
     )
 
 
 def test_a_rule_for_no_service_is_named_once_whatever_it_holds(read, rule):
     found = read(rule("tls: {mode: SIMPLE}\ntunnel: {targetHost: a, targetPort: 1}", host="carts"))
     assert found.warnings == (
-        "mesh.yaml:5: DestinationRule/cart: spec.host: matches no service of the scenario: it has no effect; "
-        "did you mean 'cart'? (one of cart, ledger, web)",
+        (
+            "mesh.yaml:5: DestinationRule/cart: spec.host: matches no service of the scenario: it has no effect; "
+            "did you mean 'cart'? (one of cart, ledger, web)"
+        ),
     )
 
 
@@ -112,12 +120,18 @@ def test_the_only_port_level_policy_replaces_the_destinations(read, rule):
     )
     assert found.policy() == Policy(load_balancer="ROUND_ROBIN")
     assert found.warnings == (
-        "mesh.yaml:7: DestinationRule/cart: spec.trafficPolicy.outlierDetection: "
-        "has no effect: portLevelSettings replace it, in Istio too",
-        "mesh.yaml:8: DestinationRule/cart: spec.trafficPolicy.loadBalancer: "
-        "has no effect: portLevelSettings replace it, in Istio too",
-        "mesh.yaml:10: DestinationRule/cart: spec.trafficPolicy.portLevelSettings[0].port: "
-        "is taken for the services' only port: it replaces the other settings of trafficPolicy",
+        (
+            "mesh.yaml:7: DestinationRule/cart: spec.trafficPolicy.outlierDetection: "
+            "has no effect: portLevelSettings replace it, in Istio too"
+        ),
+        (
+            "mesh.yaml:8: DestinationRule/cart: spec.trafficPolicy.loadBalancer: "
+            "has no effect: portLevelSettings replace it, in Istio too"
+        ),
+        (
+            "mesh.yaml:10: DestinationRule/cart: spec.trafficPolicy.portLevelSettings[0].port: "
+            "is taken for the services' only port: it replaces the other settings of trafficPolicy"
+        ),
     )
 
 
@@ -132,21 +146,32 @@ def test_policies_for_several_ports_have_no_effect(read, rule):
     )
     assert found.policy() == Policy(load_balancer="RANDOM")
     assert found.warnings == (
-        "mesh.yaml:8: DestinationRule/cart: spec.trafficPolicy.portLevelSettings: "
-        "is for several ports, and services here have one: has no effect in meshsim yet",
+        (
+            "mesh.yaml:8: DestinationRule/cart: spec.trafficPolicy.portLevelSettings: "
+            "is for several ports, and services here have one: has no effect in meshsim yet"
+        ),
     )
 
 
 LINTS = [
-    ("loadBalancer: {simple: PASSTHROUGH}", "loadBalancer.simple: PASSTHROUGH has no effect in meshsim yet: the default LEAST_REQUEST is used"),
-    ("connectionPool: {http: {maxRetries: 0}}", "connectionPool.http.maxRetries: has no effect: 0 means 'not set' to Istio"),
+    (
+        "loadBalancer: {simple: PASSTHROUGH}",
+        "loadBalancer.simple: PASSTHROUGH has no effect in meshsim yet: the default LEAST_REQUEST is used",
+    ),
+    (
+        "connectionPool: {http: {maxRetries: 0}}",
+        "connectionPool.http.maxRetries: has no effect: 0 means 'not set' to Istio",
+    ),
     (
         "loadBalancer: {localityLbSetting: {failover: [{from: eu, to: us}]}}",
         "loadBalancer.localityLbSetting.failover: has no effect without outlierDetection, in Istio too",
     ),
     (
         "outlierDetection: {consecutiveErrors: 1}",
-        "outlierDetection.consecutiveErrors: is not read by Istio any more; write consecutive5xxErrors or consecutiveGatewayErrors",
+        (
+            "outlierDetection.consecutiveErrors: is not read by Istio any more; write consecutive5xxErrors "
+            "or consecutiveGatewayErrors"
+        ),
     ),
     (
         "loadBalancer: {localityLbSetting: {failoverPriority: [a]}}",
@@ -158,7 +183,10 @@ LINTS = [
     ),
     ("retryBudget: {percent: 20}", "retryBudget: has no effect in meshsim yet"),
     ("tls: {mode: DISABLE}", "tls: has no effect in meshsim yet"),
-    ("connectionPool: {http: {maxRequestsPerConnection: 10}}", "connectionPool.http.maxRequestsPerConnection: has no effect in meshsim yet"),
+    (
+        "connectionPool: {http: {maxRequestsPerConnection: 10}}",
+        "connectionPool.http.maxRequestsPerConnection: has no effect in meshsim yet",
+    ),
 ]
 
 
@@ -176,7 +204,13 @@ def test_old_consecutive_errors_leave_the_default_of_5xx_errors_in_force(read, r
 
 @pytest.mark.parametrize(
     "body",
-    ["exportTo: ['*']", "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}", "subsets: []", "subsets: null", "trafficPolicy: null"],
+    [
+        "exportTo: ['*']",
+        "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}",
+        "subsets: []",
+        "subsets: null",
+        "trafficPolicy: null",
+    ],
 )
 def test_what_changes_nothing_needs_no_warning(body, read, plain):
     found = read(plain["DestinationRule"](body))
@@ -199,7 +233,14 @@ def test_subsets_are_named_once(read, plain):
 
 @pytest.mark.parametrize(
     "match",
-    ["", "match: []", "match: null", "match: [{}]", "match: [{uri: {prefix: /}}]", "match: [{uri: {exact: /a}}, {name: all}]"],
+    [
+        "",
+        "match: []",
+        "match: null",
+        "match: [{}]",
+        "match: [{uri: {prefix: /}}]",
+        "match: [{uri: {exact: /a}}, {name: all}]",
+    ],
 )
 def test_rules_that_take_every_request_count(match, read, route):
     found = read(route(f"timeout: 3s\n{match}"))
@@ -208,13 +249,22 @@ def test_rules_that_take_every_request_count(match, read, route):
 
 
 @pytest.mark.parametrize(
-    "match", ["[{uri: {prefix: /api}}]", "[{uri: {prefix: /}, method: {exact: GET}}]", "[{port: 80}]", "[{headers: {a: {exact: b}}}]"]
+    "match",
+    [
+        "[{uri: {prefix: /api}}]",
+        "[{uri: {prefix: /}, method: {exact: GET}}]",
+        "[{port: 80}]",
+        "[{headers: {a: {exact: b}}}]",
+    ],
 )
 def test_rules_for_some_requests_do_not(match, read, route):
     found = read(route(f"timeout: 3s\nmatch: {match}"))
     assert found.policy() == Policy()
     assert found.warnings == (
-        "mesh.yaml:10: VirtualService/cart: spec.http[0].match: takes some requests only, and has no effect in meshsim yet",
+        (
+            "mesh.yaml:10: VirtualService/cart: spec.http[0].match: takes some requests only, and has no "
+            "effect in meshsim yet"
+        ),
     )
 
 
@@ -230,8 +280,14 @@ def test_the_first_rule_for_every_request_is_used_and_the_others_named(read, pla
     )
     assert found.policy().timeout == 2.0
     assert found.warnings == (
-        "mesh.yaml:7: VirtualService/cart: spec.http[0].match: takes some requests only, and has no effect in meshsim yet",
-        "mesh.yaml:9: VirtualService/cart: spec.http[2]: has no effect: a rule above it takes every request, in Istio too",
+        (
+            "mesh.yaml:7: VirtualService/cart: spec.http[0].match: takes some requests only, and has no "
+            "effect in meshsim yet"
+        ),
+        (
+            "mesh.yaml:9: VirtualService/cart: spec.http[2]: has no effect: a rule above it takes every "
+            "request, in Istio too"
+        ),
     )
 
 
@@ -246,12 +302,16 @@ ROUTES = [
 def test_a_rule_that_sends_requests_elsewhere_is_named(destinations, warning, read, plain):
     found = read(plain["VirtualService"](f"http:\n- timeout: 3s\n  route: {destinations}"))
     assert found.policy() == Policy()
-    assert found.warnings == (f"mesh.yaml:7: VirtualService/cart: spec.http[0]: {warning}: has no effect in meshsim yet",)
+    assert found.warnings == (
+        f"mesh.yaml:7: VirtualService/cart: spec.http[0]: {warning}: has no effect in meshsim yet",
+    )
 
 
 def test_a_redirect_sends_requests_to_no_service(read, plain):
     found = read(plain["VirtualService"]("http:\n- redirect: {uri: /new}"))
-    assert [warning.partition("spec.")[2][:49] for warning in found.warnings] == ["http[0]: sends requests to no service, not to the"]
+    assert [warning.partition("spec.")[2][:49] for warning in found.warnings] == [
+        "http[0]: sends requests to no service, not to the"
+    ]
 
 
 def test_a_split_keeps_timeout_and_retries_and_is_named(read, plain):
@@ -266,8 +326,10 @@ def test_a_split_keeps_timeout_and_retries_and_is_named(read, plain):
     )
     assert found.policy().timeout == 3.0
     assert found.warnings == (
-        "mesh.yaml:8: VirtualService/cart: spec.http[0].route: "
-        "the split over several destinations has no effect in meshsim yet",
+        (
+            "mesh.yaml:8: VirtualService/cart: spec.http[0].route: "
+            "the split over several destinations has no effect in meshsim yet"
+        ),
     )
 
 
@@ -286,8 +348,10 @@ def test_a_virtual_service_for_gateways_only_is_named_once(read, route):
     found = read(route("timeout: 3s\nfault: {}").replace("spec:", "spec:\n  gateways: [front]"))
     assert found.policy() == Policy()
     assert found.warnings == (
-        "mesh.yaml:5: VirtualService/cart: spec.gateways: "
-        "names gateways only, not mesh: the VirtualService has no effect in meshsim yet",
+        (
+            "mesh.yaml:5: VirtualService/cart: spec.gateways: "
+            "names gateways only, not mesh: the VirtualService has no effect in meshsim yet"
+        ),
     )
 
 
@@ -309,8 +373,10 @@ def test_the_first_virtual_service_of_a_host_wins(read, route):
     found = read(route("timeout: 1s", name="first") + "---\n" + route("timeout: 2s", name="second"))
     assert found.policy().timeout == 1.0
     assert found.warnings == (
-        "mesh.yaml:15: VirtualService/second: spec.hosts: has no effect: "
-        "VirtualService shop/first serves cart.shop.svc.cluster.local before it",
+        (
+            "mesh.yaml:15: VirtualService/second: spec.hosts: has no effect: "
+            "VirtualService shop/first serves cart.shop.svc.cluster.local before it"
+        ),
     )
 
 
@@ -323,8 +389,10 @@ def test_requests_that_istio_would_send_to_another_service_are_named(read, route
     found = read(route("timeout: 1s", hosts="[cart, web]"))
     assert (found.policy("cart").timeout, found.policy("web").timeout) == (1.0, None)
     assert found.warnings == (
-        "mesh.yaml:5: VirtualService/cart: spec.hosts: sends requests for web.shop.svc.cluster.local "
-        "to cart.shop.svc.cluster.local in Istio: has no effect in meshsim yet",
+        (
+            "mesh.yaml:5: VirtualService/cart: spec.hosts: sends requests for web.shop.svc.cluster.local "
+            "to cart.shop.svc.cluster.local in Istio: has no effect in meshsim yet"
+        ),
     )
 
 
@@ -332,8 +400,10 @@ def test_one_host_of_several_without_a_service_is_named(read, route):
     found = read(route("timeout: 1s", hosts="[cart, wob]"))
     assert found.policy().timeout == 1.0
     assert found.warnings == (
-        "mesh.yaml:5: VirtualService/cart: spec.hosts[1]: matches no service of the scenario: it has no effect; "
-        "did you mean 'web'? (one of cart, ledger, web)",
+        (
+            "mesh.yaml:5: VirtualService/cart: spec.hosts[1]: matches no service of the scenario: it has no effect; "
+            "did you mean 'web'? (one of cart, ledger, web)"
+        ),
     )
 
 
@@ -341,16 +411,23 @@ def test_retries_without_attempts_are_off_and_said_to_be(read, route):
     found = read(route("retries: {backoff: 1s}"))
     assert found.policy().retry.attempts == 0
     assert found.warnings == (
-        "mesh.yaml:10: VirtualService/cart: spec.http[0].retries: "
-        "switches retries off, in Istio too: attempts is 0 or missing",
+        (
+            "mesh.yaml:9: VirtualService/cart: spec.http[0].retries: "
+            "switches retries off, in Istio too: attempts is 0 or missing"
+        ),
     )
 
 
 @pytest.mark.parametrize(
     "field",
-    ["fault: {abort: {httpStatus: 500}}", "mirror: {host: web}", "rewrite: {uri: /}", "headers: {request: {remove: [a]}}"],
+    [
+        "fault: {abort: {httpStatus: 500}}",
+        "mirror: {host: web}",
+        "rewrite: {uri: /}",
+        "headers: {request: {remove: [a]}}",
+    ],
 )
 def test_fields_of_a_rule_that_are_not_modelled_are_named(field, read, route):
     found = read(route(field))
     name = field.partition(":")[0]
-    assert found.warnings == (f"mesh.yaml:10: VirtualService/cart: spec.http[0].{name}: has no effect in meshsim yet",)
+    assert found.warnings == (f"mesh.yaml:9: VirtualService/cart: spec.http[0].{name}: has no effect in meshsim yet",)

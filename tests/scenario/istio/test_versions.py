@@ -18,7 +18,8 @@ TABLE = {
 
 
 @pytest.mark.parametrize(
-    ("row", "version", "expected"), [(row, v, expected) for row, cells in TABLE.items() for v, expected in cells.items()]
+    ("row", "version", "expected"),
+    [(row, v, expected) for row, cells in TABLE.items() for v, expected in cells.items()],
 )
 def test_versions_differ_as_the_table_of_the_specification_says(row, version, expected):
     assert getattr(profile(version), row) == expected
@@ -34,7 +35,7 @@ def test_versions_compare_as_numbers():
 
 @pytest.mark.parametrize("version", ["", "1", "latest", "1.x", "v1.31"])
 def test_what_is_no_version_is_refused(version):
-    with pytest.raises(ValueError, match="is not an Istio version; write it like 1.31"):
+    with pytest.raises(ValueError, match=r"is not an Istio version; write it like 1\.31"):
         profile(version)
 
 

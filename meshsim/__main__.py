@@ -1,0 +1,5 @@
+"""``python -m meshsim`` is ``meshsim``."""
+
+from meshsim.cli import main
+
+main()

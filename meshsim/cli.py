@@ -1,0 +1,282 @@
+"""The command line: ``meshsim compare``, ``run``, ``validate`` and what goes with them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from meshsim.errors import MeshsimError, Problem, ScenarioError, SimulationError
+
+if TYPE_CHECKING:
+    from meshsim.scenario import Scenario
+
+#: Exit statuses: a user's mistake; a check that failed; stopped by Ctrl-C (128 + SIGINT, as shells have it).
+MISTAKE, FAILED, STOPPED = 2, 1, 130
+
+app = typer.Typer(
+    name="meshsim",
+    help="Simulate one service mesh under several Istio multi-cluster deployments and compare what users notice.",
+    epilog="Start with: meshsim scenarios; then: meshsim compare online-boutique-primary-outage",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="a scenario file, or the name of a bundled one")]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="PATH=VALUE", help="change a field, such as load.frontend.rate=400/s; may be repeated"),
+]
+ReplicationsOption = Annotated[
+    int | None, typer.Option("--replications", "-n", min=1, help="runs per deployment; the scenario's number by default")
+]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=-1, help="processes; -1 for one per processor")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where results are saved")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
+FullOption = Annotated[bool, typer.Option("--full", help="show every metric, not only the main ones")]
+DeploymentOption = Annotated[
+    list[str], typer.Option("--deployment", "-d", metavar="NAME", help="a deployment of the scenario; may be repeated")
+]
+
+
+@app.command()
+def compare(  # noqa: PLR0913 (a command's options)
+    scenario: ScenarioArgument,
+    deployment: DeploymentOption = [],  # noqa: B006 (typer copies it)
+    changes: SetOption = [],  # noqa: B006
+    replications: ReplicationsOption = None,
+    jobs: JobsOption = 1,
+    out: OutOption = Path("results"),
+    json_output: JsonOption = False,
+    full: FullOption = False,
+) -> None:
+    """Run every deployment of a scenario under the same load and failures, and set the results side by side.
+
+    Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
+    """
+    _experiment(scenario, deployment, changes, replications, jobs, out, json_output=json_output, full=full)
+
+
+@app.command()
+def run(  # noqa: PLR0913 (a command's options)
+    scenario: ScenarioArgument,
+    deployment: DeploymentOption = [],  # noqa: B006
+    changes: SetOption = [],  # noqa: B006
+    replications: ReplicationsOption = None,
+    jobs: JobsOption = 1,
+    out: OutOption = Path("results"),
+    json_output: JsonOption = False,
+    full: FullOption = False,
+) -> None:
+    """Run one deployment of a scenario (--deployment; the scenario's first by default)."""
+    first = deployment or list(_load(scenario, changes).document.deployments)[:1]
+    _experiment(scenario, first, changes, replications, jobs, out, json_output=json_output, full=full)
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="scenario files, or bundled names")],
+    json_output: JsonOption = False,
+) -> None:
+    """Check scenario files: every problem at once, with file, line and the nearest valid name."""
+    from meshsim.mesh.links import missing_links
+    from meshsim.scenario import load
+
+    report: list[dict[str, Any]] = []
+    for name in scenarios:
+        found: dict[str, Any] = {"scenario": name, "valid": True, "problems": [], "warnings": []}
+        try:
+            loaded = load(name)
+            found["warnings"] = list(loaded.warnings)
+            problems = [Problem(message, _dotted(path), loaded.file) for path, message in missing_links(loaded.document)]
+        except ScenarioError as error:
+            problems = list(error.problems)
+        found |= {"valid": not problems, "problems": [_as_json(problem) for problem in problems]}
+        report.append(found)
+        if not json_output:
+            for problem in problems:
+                _say(str(problem))
+            for warning in found["warnings"]:
+                _say(f"warning: {warning}")
+            if not problems:
+                print(f"{name}: valid")
+    if json_output:
+        _print_json({"scenarios": report})
+    if not all(found["valid"] for found in report):
+        raise typer.Exit(MISTAKE)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, from which editors complete and check them."""
+    from meshsim.scenario import json_schema
+
+    _print_json(json_schema())
+
+
+@app.command()
+def scenarios(json_output: JsonOption = False) -> None:
+    """List the bundled scenarios, one line each."""
+    from meshsim.scenario import bundled, describe
+
+    known = describe()
+    if json_output:
+        paths = bundled()
+        _print_json({"scenarios": [{"name": n, "description": d, "file": str(paths[n])} for n, d in known]})
+        return
+    width = max((len(name) for name, _ in known), default=0)
+    for name, description in known:
+        print(f"{name:<{width}}  {description}")
+
+
+@app.command()
+def plot(
+    results: Annotated[Path, typer.Argument(metavar="RUN", help="a folder that compare or run has saved")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="another folder for the pictures")] = None,
+) -> None:
+    """Draw the pictures of a saved run again, without simulating."""
+    from meshsim.api import read
+
+    for path in read(results).plot.save(out or results):
+        print(path)
+
+
+@app.command()
+def bench(json_output: JsonOption = False) -> None:
+    """Measure calls per second beside two yardsticks, in one process and one after the other."""
+    from meshsim import bench as benchmark
+
+    _compile(quiet=json_output)
+    measured = benchmark.run(None if json_output else _say)
+    if json_output:
+        _print_json(benchmark.to_json(measured))
+    else:
+        print(benchmark.table(measured))
+
+
+@app.command()
+def verify(json_output: JsonOption = False) -> None:
+    """Check the simulator against queueing theory and its own laws, in under a minute."""
+    from meshsim import verify as verification
+
+    _compile(quiet=json_output)
+    checks = verification.verify()
+    if json_output:
+        _print_json(verification.to_json(checks))
+    else:
+        print(verification.table(checks))
+    if not all(check.passed for check in checks):
+        raise typer.Exit(FAILED)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
+    if wanted:
+        from meshsim import __version__
+
+        print(f"meshsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001 (handled by its callback)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    pass
+
+
+# --- the work of compare and run --------------------------------------------------------------------------------
+
+
+def _experiment(  # noqa: PLR0913
+    name: str, deployments: list[str], changes: list[str], replications: int | None, jobs: int, out: Path,
+    *, json_output: bool, full: bool,
+) -> None:  # fmt: skip
+    from meshsim import experiment
+    from meshsim.api import Comparison
+    from meshsim.report.terminal import progress
+
+    loaded = _load(name, changes)
+    if jobs == 0:
+        raise ScenarioError([Problem("0 processes cannot do anything; give 1 or more, or -1", file="--jobs")])
+    for warning in loaded.warnings:
+        _say(f"warning: {warning}")
+    _compile(quiet=json_output)
+    units = len(deployments or loaded.document.deployments) * (replications or loaded.document.replications)
+    with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not json_output) as watch:
+        outcome = experiment.run(
+            loaded, deployments, replications=replications, jobs=jobs, watch=watch, command=["meshsim", *sys.argv[1:]]
+        )
+    comparison = Comparison(outcome.tables, outcome.manifest)
+    folder = comparison.save(out)
+    finished = outcome.manifest["replications"]
+    if json_output:
+        _print_json({"folder": str(folder), "complete": outcome.manifest["complete"], **comparison.to_json()})
+    else:
+        comparison.print(full=full)
+        print(f"\nSaved in {folder}")
+    if not outcome.manifest["complete"]:
+        _say(f"stopped: {finished['finished']} of {finished['asked']} replications had finished and are saved")
+        raise typer.Exit(STOPPED)
+
+
+def _load(name: str, changes: list[str]) -> Scenario:
+    from meshsim.scenario import load
+
+    return load(name, changes)
+
+
+def _compile(*, quiet: bool) -> None:
+    """Compile the request path, telling the user the first time, when it takes long."""
+    from meshsim.dataplane.jit import is_compiled
+    from meshsim.experiment import compile_request_path
+
+    if not is_compiled() and not quiet:
+        _say("Compiling the request path, once for this version: about half a minute …")
+    compile_request_path()
+
+
+def _as_json(problem: Problem) -> dict[str, Any]:
+    return {"file": problem.file, "line": problem.line or None, "path": problem.path, "message": problem.message}
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _guarded(work: Callable[[], Any]) -> int:
+    """Return the exit status of a piece of work; what a user did wrong is said in plain lines, without a traceback."""
+    try:
+        work()
+    except SimulationError:
+        raise  # a bug of ours: the traceback is wanted
+    except MeshsimError as error:
+        _say(str(error))
+        return MISTAKE
+    except KeyboardInterrupt:
+        _say("stopped before anything was finished; nothing was saved")
+        return STOPPED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+    return 0
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(_guarded(app))

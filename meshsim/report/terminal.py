@@ -1,0 +1,80 @@
+"""What the terminal shows: progress while runs go on, and the table at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from meshsim.report.numbers import duration as in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from meshsim.experiment import Step, Unit, Watch
+    from meshsim.scenario.schema import Document
+
+
+@contextlib.contextmanager
+def progress(duration: float, units: int, *, show: bool) -> Iterator[Watch | None]:
+    """Yield a watch for `meshsim.experiment.run`; None, and nothing shown, where nobody looks.
+
+    Parameters
+    ----------
+    duration
+        Simulated seconds of a unit.
+    units
+        How many there are.
+    """
+    if not show:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    began = time.perf_counter()
+    calls: dict[Unit, int] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("simulating", total=units * duration, rate="")
+        seen: dict[Unit, float] = {}
+
+        def watch(step: Step) -> None:
+            calls[step.unit] = step.calls
+            seen[step.unit] = step.time
+            rate = sum(calls.values()) / max(time.perf_counter() - began, 1e-9)
+            what = f"{step.unit.deployment} #{step.unit.replication + 1} at {in_words(step.time)}"
+            bar.update(task, completed=sum(seen.values()), description=what, rate=f"{rate:,.0f} calls/s")
+
+        yield watch
+
+
+def show(comparison: pd.DataFrame, document: Document, *, full: bool = False) -> None:
+    """Print a comparison: with colours on a terminal, as plain text elsewhere.
+
+    Parameters
+    ----------
+    comparison
+        As `meshsim.analysis.summary.compare` returns it.
+    document
+        The scenario, for its phases.
+    full
+        Every metric, not only the main ones.
+    """
+    from meshsim.analysis.summary import phases
+    from meshsim.report.tables import plain, rich_table
+
+    spans = phases(document)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(rich_table(comparison, spans, full=full))
+    else:
+        print(plain(comparison, spans, full=full), end="")

@@ -1,0 +1,183 @@
+"""Laws that every run keeps exactly, whatever happens in it: nothing is lost, invented or counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from meshsim.scenario import Scenario
+
+if TYPE_CHECKING:
+    from meshsim.engine.simulation import Prepared, Simulation
+
+#: Sums of many numbers in another order differ by rounding; relative to their size this much is allowed.
+ROUNDING = 1e-9
+
+Columns = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """Two numbers that must be the same."""
+
+    name: str
+    left: float
+    right: float
+
+    @property
+    def holds(self) -> bool:
+        """Return whether they are, but for rounding."""
+        return abs(self.left - self.right) <= ROUNDING * max(abs(self.left), abs(self.right), 1.0)
+
+
+class Witness:
+    """A run that is watched from inside, so that laws can be checked against what is left in it at its end.
+
+    Parameters
+    ----------
+    prepared, deployment, replication
+        As for `meshsim.engine.simulation.Simulation`.
+    """
+
+    def __init__(self, prepared: Prepared | Scenario, deployment: str, replication: int = 0) -> None:
+        from meshsim.engine.simulation import Simulation
+
+        self.simulation: Simulation = Simulation(prepared, deployment, replication)
+        self.lost_demand = 0.0
+        plane = self.simulation.mesh.plane
+        kill = plane.kill
+
+        def kill_and_note(pod: int, now: float, **how: bool) -> None:
+            self.lost_demand += self._unserved(now, pod)
+            kill(pod, now, **how)
+
+        plane.kill = kill_and_note  # type: ignore[method-assign]
+
+    def run(self) -> tuple[Columns, list[Law]]:
+        """Run to the end; return the tables and every law."""
+        tables = self.simulation.run()
+        return tables, [*self._requests(tables), *self._calls(tables), *self._work(tables), *self._places(), *self._end(tables)]
+
+    # --- what is there at the end ---------------------------------------------------------------------------
+
+    @property
+    def _world(self) -> Any:
+        return self.simulation.mesh.plane.world
+
+    def _frames(self, kind: int) -> Any:
+        frames = self._world.frames[: self._world.clock[0].used]
+        return frames[frames.kind == kind]
+
+    def _computing(self) -> Any:
+        """Return the calendar's ends of computations that will still be taken note of."""
+        from meshsim.dataplane.calendar import COMPUTED
+
+        heap = self._world.heap[: self._world.clock[0].size]
+        ends = heap[heap.kind == COMPUTED]
+        return ends[self._world.frames.generation[ends.subject] == ends.generation]
+
+    def _unserved(self, now: float, pod: int | None = None) -> float:
+        """Return the seconds of work that pods, or one, have taken on and not done yet."""
+        frames, ends = self._world.frames, self._computing()
+        numbers = range(len(self.simulation.mesh.plane.pods)) if pod is None else [pod]
+        here = np.isin(frames.pod[ends.subject], list(numbers))
+        queued = sum(frames[waiting].demand for number in numbers for waiting in self._queue(number))
+        return float((ends.time[here] - now).sum() + queued)
+
+    def _queue(self, pod: int) -> Iterator[int]:
+        waiting = int(self._world.pods[pod].head)
+        while waiting != -1:
+            yield waiting
+            waiting = int(self._world.frames[waiting].next)
+
+    # --- the laws -------------------------------------------------------------------------------------------
+
+    def _requests(self, tables: Columns) -> Iterator[Law]:
+        """Arrivals are outcomes plus what is in flight; Little's law holds for what is between."""
+        from meshsim.dataplane.state import CALL, NONE
+
+        total = _totals(tables)
+        calls = self._frames(CALL)
+        started = calls.started[calls.source != NONE]
+        yield Law("arrivals = outcomes + in flight", total["requests arrived"], total["requests ended"] + len(started))
+        yield Law("requests in flight", total["requests in flight"], len(started))
+        yield Law("requests by entry, cluster, flow and outcome", sum(tables["requests"]["count"]), total["requests ended"])
+        yield Law("latencies of requests", _histogram(tables, "request"), total["requests ended"])
+        stayed = sum(tables["requests"]["latency_sum"]) + float((self.simulation.document.duration - started).sum())
+        yield Law("Little's law", total["request-seconds in the system"], stayed)
+
+    def _calls(self, tables: Columns) -> Iterator[Law]:
+        """Calls started are calls ended plus those under way; a request is a call of the ingress."""
+        from meshsim.dataplane.state import CALL
+
+        total, rows = _totals(tables), tables["calls"]
+        under_way = len(self._frames(CALL))
+        yield Law("calls started = ended + under way", total["calls started"], total["calls ended"] + under_way)
+        yield Law("calls by edge, cluster, flow and outcome", sum(rows["count"]), total["calls ended"])
+        yield Law("latencies of calls", _histogram(tables, "call"), total["calls ended"])
+        entered = zip(rows["source"], rows["count"], rows["latency_sum"], strict=True)
+        ingress = [(count, latency) for source, count, latency in entered if source == "ingress"]
+        yield Law("requests are the ingress's calls", sum(count for count, _ in ingress), total["requests ended"])
+        spent = sum(tables["requests"]["latency_sum"])
+        yield Law("latencies of both", sum(latency for _, latency in ingress), spent)
+        untried = sum(tried < count for tried, count in zip(rows["attempts"], rows["count"], strict=True))
+        yield Law("calls with less than one attempt", untried, 0)
+
+    def _work(self, tables: Columns) -> Iterator[Law]:
+        """Workers are busy for what was demanded of them, less what is unserved or was lost with its pod."""
+        total = _totals(tables)
+        busy = total["worker-seconds busy"]
+        yield Law("busy seconds by service", sum(tables["pods"]["busy_seconds"]), busy)
+        if any(service.hold_worker for service in self.simulation.document.services.values()):
+            return  # such a worker is also busy while it waits for calls
+        unserved = self._unserved(self.simulation.document.duration) + self.lost_demand
+        yield Law("busy = demands served", busy, total["worker-seconds demanded"] - unserved)
+
+    def _places(self) -> Iterator[Law]:
+        """What pods and proxies think is under way is what is under way."""
+        from meshsim.dataplane.state import CALL, NONE, ON_THE_WAY
+
+        calls, plane = self._frames(CALL), self.simulation.mesh.plane
+        placed = calls[calls.slot != NONE]
+        waiting = placed.state == ON_THE_WAY
+        slots = np.bincount(placed.slot[~waiting], minlength=len(self._world.slots))
+        yield Law("hosts with another number of active requests", int((self._world.slots.active != slots).sum()), 0)
+        upstreams = self._world.upstreams
+        for name, frames in {
+            "active": placed[~waiting], "pending": placed[waiting], "retrying": calls[calls.holds_retry == 1],
+        }.items():  # fmt: skip
+            counted = np.bincount(frames.upstream, minlength=len(upstreams))
+            yield Law(f"upstreams with another number of {name} requests", int((upstreams[name] != counted).sum()), 0)
+        kept = [not service.hold_worker for service in self.simulation.document.services.values()]
+        pods = plane.pods[np.array(kept)[plane.pods.service]] if len(plane.pods) else plane.pods
+        computing = np.bincount(self._world.frames.pod[self._computing().subject], minlength=len(plane.pods))
+        if all(kept):
+            yield Law("pods with another number of busy workers", int((pods.busy != computing).sum()), 0)
+        queued = [sum(1 for _ in self._queue(number)) for number in range(len(plane.pods))]
+        yield Law("pods with another length of queue", int((plane.pods.queued != queued).sum()), 0)
+        idle = (plane.pods.queued > 0) & (plane.pods.busy < plane.pods.workers)
+        yield Law("pods with a queue and an idle worker", int(idle.sum()), 0)
+
+    def _end(self, tables: Columns) -> Iterator[Law]:
+        """Nothing happens after the end; time buckets cover the run without gaps."""
+        end = self.simulation.document.duration
+        late = sum(time > end for time in tables["events"]["time"])
+        late += sum(time > end for name in tables if "end" in tables[name] for time in tables[name]["end"])
+        late += int(self._world.clock[0].now >= end)
+        yield Law("records after the end", late, 0)
+        config = tables["config"]
+        buckets = sorted(set(zip(config["start"], config["end"], strict=True)))
+        covered = sum(finish - start for start, finish in buckets)
+        yield Law("time covered by buckets", covered, end)
+
+
+def _totals(tables: Columns) -> dict[str, float]:
+    return dict(zip(tables["totals"]["quantity"], tables["totals"]["value"], strict=True))
+
+
+def _histogram(tables: Columns, kind: str) -> int:
+    rows = tables["latency"]
+    return int(np.asarray(rows["count"])[np.asarray(rows["kind"]) == kind].sum())

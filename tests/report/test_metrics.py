@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from meshsim.analysis.metrics import METRICS
+from meshsim.report.metrics import ROWS, is_key, rank, shown
+
+
+def test_every_row_is_a_metric_that_the_analysis_makes():
+    assert set(ROWS) <= set(METRICS)
+
+
+def test_units_that_are_not_written_stand_in_the_label():
+    for name, metric in METRICS.items():
+        if name in ROWS and metric.unit.endswith("-seconds"):
+            assert metric.unit.split("-")[0] in shown(name).label
+
+
+def test_details_of_errors_stand_below_the_errors():
+    keys = [("latency_p50", "all"), ("errors:UH", "all"), ("errors", "all"), ("success_rate", "all"), ("x", "all")]
+    assert [name for name, _ in sorted(keys, key=lambda key: rank(*key))] == [
+        "success_rate",
+        "errors",
+        "errors:UH",
+        "latency_p50",
+        "x",
+    ]
+
+
+def test_the_short_table_leaves_out_what_few_people_read():
+    assert not is_key("pushes", "all")
+    assert not is_key("call_errors:UH", "all")

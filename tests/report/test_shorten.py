@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from meshsim.report.shorten import short
+
+
+def test_control_characters_and_line_breaks_leave_one_line():
+    assert short("a\n\tb\x1b[31mc") == "a b [31mc"
+
+
+def test_the_length_holds_with_the_ellipsis():
+    assert len(short("x" * 100, 12)) == 12

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from matplotlib.colors import to_hex
+
+from meshsim.analysis.summary import timeline as over_time
+from meshsim.report import style
+from meshsim.report.plots import Plots
+from meshsim.report.timeline import split, success
+from meshsim.results.frames import concatenate
+from tests.report import synthetic
+
+
+@pytest.fixture(scope="module")
+def panels(plots):
+    return plots.timeline().axes
+
+
+def test_panels_say_what_is_seen_and_in_which_unit(panels):
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles == [
+        "primary-outage: what happens when",
+        "User requests that succeeded",
+        "Latency that 99 % of user requests stayed below",
+        "Proxies whose endpoints were behind the truth",
+        "Calls by distance, multi-primary",
+        "Calls by distance, primary-remote",
+        "Calls by distance, hybrid",
+    ]
+    assert [axes.get_ylabel() for axes in panels[1:5]] == [
+        "success rate (%)",
+        "p99 latency",
+        "stale proxies (%)",
+        "calls (%)",
+    ]
+    assert panels[-1].get_xlabel() == "simulated time (min)"
+
+
+def test_every_event_is_named_once_and_shaded_in_every_panel_of_lines(panels):
+    assert {text.get_text() for text in panels[0].texts} == {
+        "pod churn: all",
+        "istiod of eu-1 is lost",
+        "cart v2",
+        "frontend v2",
+    }
+    for axes in panels[1:4]:
+        shaded = {patch.get_gid() for patch in axes.patches}
+        assert {"warm-up", "event pod churn: all", "event istiod of eu-1 is lost"} <= shaded
+        assert {"event cart v2", "event frontend v2"} <= {line.get_gid() for line in axes.lines}
+
+
+def test_each_panel_has_a_line_and_a_band_for_each_deployment_in_its_own_colour(panels):
+    looks = style.looks(synthetic.FROZEN)
+    for axes in panels[1:4]:
+        lines = {line.get_label(): line for line in axes.lines if line.get_label() in looks}
+        assert {name: line.get_color() for name, line in lines.items()} == {n: k.colour for n, k in looks.items()}
+        assert len(axes.collections) == len(looks)
+
+
+def test_lines_show_the_analysis_numbers_unchanged(plots):
+    frame = over_time(plots.tables)
+    axes = success(frame, style.picture(4, 2).subplots())
+    wanted = frame[(frame["metric"] == "success_rate") & (frame["flow"] == "all") & (frame["deployment"] == "hybrid")]
+    drawn = next(line for line in axes.lines if line.get_label() == "hybrid")
+    assert drawn.get_ydata() == pytest.approx(100 * wanted["mean"].to_numpy())
+    assert drawn.get_xdata()[:2] == pytest.approx([2.5, 7.5])
+
+
+def test_the_split_stacks_all_flows_to_100_percent(plots):
+    axes = split(over_time(plots.tables), "hybrid", style.picture(4, 2).subplots())
+    assert [patch.get_label() for patch in axes.patches] == ["local", "cross-zone", "cross-region"]
+    assert axes.patches[-1].get_data().values == pytest.approx(100.0)
+    assert [to_hex(patch.get_facecolor()).upper() for patch in axes.patches] == list(style.FLOW_COLOURS.values())
+
+
+def test_one_replication_has_no_interval_in_the_legend():
+    plots = Plots(synthetic.document(timeline=[]), synthetic.tables(1, {"hybrid": ("eu-1",)}))
+    labels = [text.get_text() for legend in plots.timeline().legends for text in legend.get_texts()]
+    assert labels == ["hybrid", "local calls", "cross-zone calls", "cross-region calls", "warm-up (30 s)"]
+
+
+def test_so_many_events_that_they_cannot_be_named_are_counted():
+    event = {"event": "pod_churn", "start": "40s", "duration": "200s", "rate": "1/min", "target": {"service": "*"}}
+    document = synthetic.document(timeline=[event] * 15)
+    assert "(3 more not named)" in Plots(document, concatenate([])).timeline().axes[0].get_title(loc="left")
+
+
+def test_a_run_without_any_rows_still_makes_a_picture():
+    assert len(Plots(synthetic.document(), concatenate([])).timeline().axes) == 4

@@ -1,0 +1,180 @@
+"""What fields say together: warnings that let a scenario run, and laws that do not show in a single changed line."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim.errors import ScenarioError
+from meshsim.scenario.checks import CHECKS, NAME_CHECKS, check
+from meshsim.scenario.checks.timeline import FIELDS
+from meshsim.scenario.schema import Document
+from meshsim.scenario.shape import event_names
+from meshsim.scenario.tree import Place
+
+
+def problems_of(document: Document) -> list[str]:
+    return [str(problem) for problem in check(document, lambda _: Place())[0]]
+
+
+def services(**scripts: object) -> Document:
+    """Return a mesh of services with one endpoint each, all loaded."""
+    return Document.model_validate(
+        {
+            "name": "mesh",
+            "regions": {"eu": {}},
+            "clusters": {"eu-1": {"region": "eu"}},
+            "services": {name: {"endpoints": {"/": {"script": script}}} for name, script in scripts.items()},
+            "load": {name: {"rate": "1/s"} for name in scripts},
+        }
+    )
+
+
+def test_every_event_has_its_selector_fields():
+    assert sorted(FIELDS) == sorted(event_names())
+
+
+def test_checks_of_names_are_checks():
+    assert set(NAME_CHECKS) < set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            [("duration: 60s", "duration: 10m")],
+            "scenario.yaml:27: timeline[0].duration: goes on to 11m; the run ends at 5m",
+        ),
+        (
+            [("[{call: cart/GET /, timeout: 1s}, ", "[")],
+            "scenario.yaml:19: services.cart: no load reaches the service 'cart'",
+        ),
+        ([("timeout: 1s", "count: 0")], "scenario.yaml:19: services.cart: no load reaches the service 'cart'"),
+        ([("timeout: 1s", "probability: 0%")], "scenario.yaml:19: services.cart: no load reaches the service 'cart'"),
+        (
+            [("network: n2", "network: n1"), ("duration: 5m", "gateways: {eu-1: {}}\nduration: 5m")],
+            "scenario.yaml:29: gateways: all clusters are in the network 'n1'; requests need no east-west gateway",
+        ),
+        (
+            [("enters: {eu-1: 1}", "phases: [{spike: {start: 10m, duration: 1s, factor: 2}}]")],
+            "scenario.yaml:24: load.web.phases[0].spike.start: begins after the end of the run",
+        ),
+        (
+            [("event: partition", "event: link_slow")],
+            "scenario.yaml:28: timeline[1]: changes nothing; give a delay or a factor",
+        ),
+    ],
+)
+def test_what_is_probably_not_meant_is_a_warning(changes, warning, load_changed):
+    assert load_changed(*changes).warnings == (warning,)
+
+
+def test_warnings_stand_in_the_order_of_the_file(load_changed):
+    warnings = load_changed(("duration: 60s", "duration: 10m"), ("timeout: 1s", "count: 0")).warnings
+    assert [warning.split(":")[1] for warning in warnings] == ["19", "27"]
+
+
+def test_a_ring_of_certain_calls_is_named_once_from_any_start():
+    document = services(
+        a=[{"call": "b//"}], b=[[{"call": "c//", "count": 1.5}]], c=[{"call": "a//"}], d=[{"call": "a//"}]
+    )
+    assert problems_of(document) == [
+        (
+            "services.c.endpoints./.script[0].call: "
+            "a request would never end: a// → b// → c// → a//, each with probability 1"
+        )
+    ]
+
+
+def test_a_ring_that_may_be_left_is_allowed():
+    assert problems_of(services(a=[{"call": "b//"}], b=[{"call": "a//", "probability": 0.99}])) == []
+    assert problems_of(services(a=[{"call": "b//"}], b=[{"call": "a//", "count": 0.9}])) == []
+
+
+def test_two_ways_to_one_service_are_no_ring():
+    assert problems_of(services(a=[{"call": "b//"}, {"call": "c//"}], b=[{"call": "c//"}], c=[])) == []
+
+
+def test_a_chain_of_thousands_of_services_is_checked():
+    chain = {f"s{i}": [{"call": f"s{i + 1}//"}] for i in range(3000)}
+    assert problems_of(services(**chain, s3000=[])) == []
+
+
+def test_a_ring_that_one_workload_leaves_is_allowed(load_changed):
+    ring = ("cart/GET /,", "web/GET /,")
+    way_out = ("  cart:\n", "    workloads: {v1: {}, v2: {endpoints: {GET /: {}}}}\n  cart:\n")
+    assert len(load_changed(ring, way_out).warnings) == 1
+    all_in_it = (
+        "v1: {}, v2: {endpoints: {GET /: {}}}",
+        "v1: {}, v2: {endpoints: {GET /: {script: [{call: web/GET /}]}}}",
+    )
+    with pytest.raises(ScenarioError, match="a request would never end"):
+        load_changed(ring, way_out, all_in_it)
+
+
+def test_a_workloads_own_calls_are_checked_and_reach(load_changed):
+    scripts = "    workloads: {v1: {endpoints: {GET /: {script: [{call: cart/GET /}]}}}}\n  cart:\n"
+    assert load_changed(("[{call: cart/GET /, timeout: 1s}, ", "["), ("  cart:\n", scripts)).warnings == ()
+    with pytest.raises(ScenarioError) as caught:
+        load_changed(("  cart:\n", scripts.replace("call: cart/", "call: crt/")))
+    assert caught.value.problems[0].path == "services.web.workloads.v1.endpoints.GET /.script[0].call"
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        ("{event: rollout, start: 1s, target: {zone: eu/a}}", "zone"),
+        ("{event: region_outage, start: 1s, duration: 1s, target: {cluster: eu-1}}", "cluster"),
+        ("{event: traffic_surge, start: 1s, duration: 1s, factor: 2, target: {service: web}}", "service"),
+        ("{event: pod_churn, start: 1s, duration: 1s, rate: 1/s, target: {control_plane: x}}", "control_plane"),
+    ],
+)
+def test_a_selector_that_means_nothing_to_an_event_is_refused(event, field, load_changed):
+    with pytest.raises(ScenarioError, match=rf"timeline\[2\]\.target\.{field}: means nothing to "):
+        load_changed(("duration: 5m", f"  - {event}\nduration: 5m"))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "{event: scale, start: 1s, replicas: 3, target: {service: c*, workload: cart}}",
+        "{event: control_plane_down, start: 1s, duration: 1s, target: {control_plane: eu}}",
+        "{event: zone_outage, start: 1s, duration: 1s, target: {zone: eu/b}}",
+        "{event: traffic_surge, start: 1s, duration: 1s, factor: 2}",
+        "{event: link_lossy, start: 1s, duration: 1s, loss: 1%, target: {from: {}, to: {zone: us/a}}}",
+        "{event: service_failing, start: 1s, duration: 1s, target: {}}",
+    ],
+)
+def test_selectors_that_match_are_accepted(event, load_changed):
+    assert load_changed(("duration: 5m", f"  - {event}\nduration: 5m")).warnings == ()
+
+
+def test_a_control_plane_that_no_deployment_can_have_is_unknown(load_changed):
+    with pytest.raises(ScenarioError) as caught:
+        load_changed(
+            ("[multi-primary, hybrid]", "{own: {control_planes: {east: [eu-1], west: [us-1]}}}"),
+            ("{cluster: eu-1}", "{control_plane: eats}"),
+        )
+    assert str(caught.value) == (
+        "scenario.yaml:27: timeline[0].target.control_plane: 'eats' matches nothing; "
+        "did you mean 'east'? (one of east, west)"
+    )
+
+
+def test_a_target_without_pods_in_its_cluster_matches_nothing(load_changed):
+    event = "  - {event: rollout, start: 1s, target: {service: cart, cluster: us-1}}\nduration: 5m"
+    with pytest.raises(
+        ScenarioError, match=r"timeline\[2\]\.target: nothing matches all of {service: cart, cluster: us-1}"
+    ):
+        load_changed(("duration: 5m", event))
+    assert load_changed(("duration: 5m", event), ("{eu-1: 2}", "{eu-1: 2, us-1: 0}")).warnings == ()
+
+
+def test_churn_at_no_rate_is_refused(load_changed):
+    event = "  - {event: pod_churn, start: 1s, duration: 1s, rate: 0/s, target: {}}\nduration: 5m"
+    with pytest.raises(ScenarioError, match=r"timeline\[2\]\.rate: must be above 0/s"):
+        load_changed(("duration: 5m", event))
+
+
+def test_a_warm_up_longer_than_the_run_is_told_even_if_it_is_the_default(load_changed):
+    with pytest.raises(ScenarioError, match="warm_up: 30s is not below the duration, 10s"):
+        load_changed(("duration: 5m", "duration: 10s"))

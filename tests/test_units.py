@@ -1,0 +1,152 @@
+"""Durations, rates, sizes and fractions: what people write, what is refused, and exact round trips."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.units import format_duration, parse_duration, parse_fraction, parse_rate, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0s", 0),
+        ("250ms", 0.25),
+        ("1m30s", 90),
+        ("1h2m3s4ms", 3723.004),
+        ("82us", 8.2e-5),
+        ("82\u00b5s", 8.2e-5),
+        ("82\u03bcs", 8.2e-5),
+        ("3ns", 3e-9),
+        ("1.5d", 129_600),
+        ("1e-3s", 0.001),
+        (" 5s ", 5),
+    ],
+)
+def test_a_duration_is_the_nearest_float(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (5, "5 has no unit; write 5s or 5ms"),
+        ("5", "'5' is not a duration; write 5s or 5ms"),
+        ("", "'' is not a duration; write it like 250ms, 10s or 1m30s"),
+        ("5 s", "'5 s' is not a duration; write it like 250ms, 10s or 1m30s"),
+        ("five", "'five' is not a duration; write it like 250ms, 10s or 1m30s"),
+        ("-5s", "'-5s' is negative; a duration is 0s or more"),
+        ("1e999s", "'1e999s' is too large"),
+        ("\u0665s", "'\u0665s' is not a duration; write it like 250ms, 10s or 1m30s"),
+        (None, "nothing is not a duration; write it like 250ms, 10s or 1m30s"),
+        (True, "true is not a duration; write it like 250ms, 10s or 1m30s"),
+        ([], "a list is not a duration; write it like 250ms, 10s or 1m30s"),
+        ({}, "a mapping is not a duration; write it like 250ms, 10s or 1m30s"),
+        ("9" * 1_000_000, "'" + "9" * 56 + "... is not a duration; write it like 250ms, 10s or 1m30s"),
+    ],
+)
+def test_what_is_no_duration_is_told_the_way_out(text, message):
+    with pytest.raises(ValueError) as caught:
+        parse_duration(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.25, "250ms"),
+        (0.0002, "200us"),
+        (8.2e-5, "82us"),
+        (1e-9, "1ns"),
+        (1e-10, "1e-10s"),
+        (1.5, "1.5s"),
+        (59.0, "59s"),
+        (60, "1m"),
+        (90.5, "90.5s"),
+        (86_400, "24h"),
+        (90_061, "25h1m1s"),
+    ],
+)
+def test_a_duration_is_shown_in_the_unit_that_fits(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@given(st.floats(0, allow_infinity=False, allow_nan=False))
+def test_a_duration_shown_is_read_back_to_the_last_bit(seconds):
+    assert parse_duration(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("200/s", 200), ("6/min", 0.1), ("2 / ms", 2000), ("36e2/h", 1), ("0/s", 0)]
+)
+def test_a_rate_is_per_second(text, rate):
+    assert parse_rate(text) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (200, "200 has no unit; write 200/s"),
+        ("200", "'200' is not a rate; write it like 200/s or 6/min"),
+        ("200/w", "'200/w' is not a rate; write it like 200/s or 6/min"),
+        ("-1/s", "'-1/s' is negative; a rate is 0/s or more"),
+        ("1e999/s", "'1e999/s' is too large"),
+        (False, "false is not a rate; write it like 200/s or 6/min"),
+    ],
+)
+def test_what_is_no_rate_is_told_the_way_out(text, message):
+    with pytest.raises(ValueError) as caught:
+        parse_rate(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500B", 500), ("2KB", 2000), ("2kB", 2000), ("1.5 MiB", 1_572_864), (0, 0)]
+)
+def test_a_size_is_bytes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (-1, "-1 is negative; a size is 0 or more bytes"),
+        ("-1KB", "'-1KB' is negative; a size is 0 or more bytes"),
+        (1.5, "1.5 is not a size; write it like 500B, 2KB or 1MiB"),
+        ("1Kb", "'1Kb' is not a size; write it like 500B, 2KB or 1MiB"),
+        ("1e999GB", "'1e999GB' is too large"),
+        (True, "true is not a size; write it like 500B, 2KB or 1MiB"),
+    ],
+)
+def test_what_is_no_size_is_told_the_way_out(text, message):
+    with pytest.raises(ValueError) as caught:
+        parse_size(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("text", "fraction"), [("20%", 0.2), ("0.5 %", 0.005), (0, 0), (1, 1), (0.25, 0.25)])
+def test_a_fraction_is_between_zero_and_one(text, fraction):
+    assert parse_fraction(text) == fraction
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (2, "2 is not between 0 and 1 (0% and 100%)"),
+        ("200%", "200% is not between 0 and 1 (0% and 100%)"),
+        (-0.1, "-0.1 is not between 0 and 1 (0% and 100%)"),
+        (math.nan, "nan is not between 0 and 1 (0% and 100%)"),
+        ("0.2", "'0.2' is not a fraction; write it like 20% or 0.2"),
+        ("-5%", "'-5%' is not a fraction; write it like 20% or 0.2"),
+        (True, "true is not a fraction; write it like 20% or 0.2"),
+    ],
+)
+def test_what_is_no_fraction_is_told_the_way_out(text, message):
+    with pytest.raises(ValueError) as caught:
+        parse_fraction(text)
+    assert str(caught.value) == message
