@@ -36,7 +36,7 @@ class Scenario(scenario.Scenario):
     def _repr_html_(self) -> str:
         from meshsim.report.html import scenario_html
 
-        return scenario_html(self.document, self.warnings)
+        return scenario_html(self)
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,9 @@ class Comparison:
         return run_folder
 
     def _repr_html_(self) -> str:
-        from meshsim.analysis.summary import phases
         from meshsim.report.html import comparison_html
 
-        return comparison_html(self.metrics, phases(self.plot.document))
+        return comparison_html(self)
 
 
 def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:

@@ -54,10 +54,11 @@ def run(say: Callable[[str], None] | None = None) -> dict[str, Measured]:
     The first two are the simulator on the reference mesh (steady Online Boutique, three clusters) and on the
     three-tier chain; the others are yardsticks for the chain.
     """
-    from meshsim.dataplane.yardstick import simulate as bare_loop
+    from meshsim.dataplane import yardstick
     from meshsim.engine.yardstick import Chain
     from meshsim.engine.yardstick import simulate as idiomatic
 
+    bare_loop: Callable[..., tuple[int, float]] = yardstick.simulate
     chain = Chain()
     figures = (chain.tiers, chain.pods, chain.demand, chain.link, chain.sidecar, chain.workers, chain.rate)
     bare_loop(*figures, 0.1, 1)
@@ -77,17 +78,17 @@ def run(say: Callable[[str], None] | None = None) -> dict[str, Measured]:
             requests, calls, latency = work()
             spent = time.perf_counter() - began
             rounds[name].append((requests / spent, calls / spent, latency))
-    return {
-        name: Measured(
-            name, what, *(median(column) for column in zip(*rounds[name], strict=True)), tuple(r for r, _, _ in rounds[name])
-        )
-        for name, (what, _) in candidates.items()
-    }
+    return {name: _median(name, what, rounds[name]) for name, (what, _) in candidates.items()}
+
+
+def _median(name: str, what: str, rounds: list[tuple[float, float, float]]) -> Measured:
+    requests, calls, latency = (median(column) for column in zip(*rounds, strict=True))
+    return Measured(name, what, requests, calls, latency, tuple(figures[0] for figures in rounds))
 
 
 def _simulated(scenario: Scenario) -> tuple[int, int, float]:
+    from meshsim.engine.prepared import prepare
     from meshsim.experiment import Unit, run_unit
-    from meshsim.engine.simulation import prepare
 
     tables = run_unit(prepare(scenario), Unit("multi-primary", 0))
     ended = sum(tables["requests"]["count"])
@@ -129,7 +130,13 @@ def to_json(measured: Mapping[str, Measured]) -> dict[str, Any]:
     """Return the figures as data: candidates with rates per second and latency in seconds, and the ratios."""
     return {
         "candidates": [
-            {"name": m.name, "what": m.what, "requests_per_second": m.requests, "calls_per_second": m.calls, "latency": m.latency}
+            {
+                "name": m.name,
+                "what": m.what,
+                "requests_per_second": m.requests,
+                "calls_per_second": m.calls,
+                "latency": m.latency,
+            }
             for m in measured.values()
         ],
         "ratios": [{"what": what, "ratio": ratio, "wanted": wanted} for what, ratio, wanted in ratios(measured)],

@@ -28,13 +28,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="a scenario file, or the name of a bundled one")]
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="a scenario file, or the name of a bundled one")
+]
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", metavar="PATH=VALUE", help="change a field, such as load.frontend.rate=400/s; may be repeated"),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="change a field, such as load.frontend.rate=400/s; may be repeated"
+    ),
 ]
 ReplicationsOption = Annotated[
-    int | None, typer.Option("--replications", "-n", min=1, help="runs per deployment; the scenario's number by default")
+    int | None,
+    typer.Option("--replications", "-n", min=1, help="runs per deployment; the scenario's number by default"),
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=-1, help="processes; -1 for one per processor")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where results are saved")]
@@ -46,7 +51,7 @@ DeploymentOption = Annotated[
 
 
 @app.command()
-def compare(  # noqa: PLR0913 (a command's options)
+def compare(
     scenario: ScenarioArgument,
     deployment: DeploymentOption = [],  # noqa: B006 (typer copies it)
     changes: SetOption = [],  # noqa: B006
@@ -64,7 +69,7 @@ def compare(  # noqa: PLR0913 (a command's options)
 
 
 @app.command()
-def run(  # noqa: PLR0913 (a command's options)
+def run(
     scenario: ScenarioArgument,
     deployment: DeploymentOption = [],  # noqa: B006
     changes: SetOption = [],  # noqa: B006
@@ -94,7 +99,9 @@ def validate(
         try:
             loaded = load(name)
             found["warnings"] = list(loaded.warnings)
-            problems = [Problem(message, _dotted(path), loaded.file) for path, message in missing_links(loaded.document)]
+            problems = [
+                Problem(message, _dotted(path), loaded.file) for path, message in missing_links(loaded.document)
+            ]
         except ScenarioError as error:
             problems = list(error.problems)
         found |= {"valid": not problems, "problems": [_as_json(problem) for problem in problems]}
@@ -138,7 +145,9 @@ def scenarios(json_output: JsonOption = False) -> None:
 @app.command()
 def plot(
     results: Annotated[Path, typer.Argument(metavar="RUN", help="a folder that compare or run has saved")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="another folder for the pictures")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="another folder for the pictures")
+    ] = None,
 ) -> None:
     """Draw the pictures of a saved run again, without simulating."""
     from meshsim.api import read
@@ -175,7 +184,7 @@ def verify(json_output: JsonOption = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
+def _version(wanted: bool) -> None:
     if wanted:
         from meshsim import __version__
 
@@ -185,7 +194,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 (handled by its callback)
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
     ] = False,
 ) -> None:
@@ -195,7 +204,7 @@ def _options(
 # --- the work of compare and run --------------------------------------------------------------------------------
 
 
-def _experiment(  # noqa: PLR0913
+def _experiment(
     name: str, deployments: list[str], changes: list[str], replications: int | None, jobs: int, out: Path,
     *, json_output: bool, full: bool,
 ) -> None:  # fmt: skip

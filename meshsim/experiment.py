@@ -15,7 +15,7 @@ from meshsim.scenario import Scenario, load
 if TYPE_CHECKING:
     import pandas as pd
 
-    from meshsim.engine.simulation import Prepared
+    from meshsim.engine.prepared import Prepared
 
 
 class Unit(NamedTuple):
@@ -92,7 +92,7 @@ def run(
     KeyboardInterrupt
         If not a single unit had finished.
     """
-    from meshsim.engine.simulation import prepare
+    from meshsim.engine.prepared import prepare
     from meshsim.results.frames import concatenate
     from meshsim.results.manifest import describe
 
@@ -169,7 +169,7 @@ def _run_described(described: str, unit: Unit) -> tuple[Unit, dict[str, Any]]:
 
 @lru_cache(maxsize=1)
 def _prepared(described: str) -> Prepared:
-    from meshsim.engine.simulation import prepare
+    from meshsim.engine.prepared import prepare
 
     return prepare(load(json.loads(described)))
 

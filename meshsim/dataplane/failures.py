@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import refresh
 from meshsim.dataplane.pod import occupy
 from meshsim.dataplane.recorder import record_call
 from meshsim.dataplane.request import go_back
-from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.state import (
     BRANCH,
     CALL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import FREE, NONE, NO_FLAG
+from meshsim.dataplane.state import FREE, NO_FLAG, NONE
 
 
 @jit

@@ -1,4 +1,4 @@
-"""Load balancers: which of a priority's hosts an attempt goes to (spec §2.2–2.5).
+"""Load balancers: which of a priority's hosts an attempt goes to (spec §2.2 to 2.5).
 
 To add one: write a function that returns a slot, give it a number and a name in `BALANCERS`, and a line in `pick`.
 """

@@ -174,7 +174,7 @@ def _call(step: CallStep, plan: Blueprint) -> dict[str, Any]:
 
 
 def _lower_edges(document: Document, plan: Blueprint) -> None:
-    """Number the pairs (caller, callee); the caller -1 is the ingress."""
+    """Give every pair (caller, callee) a number; the caller -1 is the ingress."""
     count = len(plan.services)
     edge_of = np.full((count + 1, count), state.NONE, dtype=np.int32)
     entries = [load.service or name for name, load in document.load.entries.items()]

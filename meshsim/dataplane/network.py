@@ -31,7 +31,7 @@ def pass_station(w, proxy, now, u, request, path):
         if w.free_at[index] < earliest:
             earliest = w.free_at[index]
             best = index
-    start = now if earliest < now else earliest
+    start = max(earliest, now)
     w.free_at[best] = start + record.cpu
     record.busy += record.cpu
     return start + sample(w, record.latency, u, request, path, 7)

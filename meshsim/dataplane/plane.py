@@ -1,10 +1,10 @@
-"""The data plane as the engine sees it: build it, advance it, change the world between two advances, read its counters."""
+"""The data plane as the engine sees it: build, advance, change the world between two advances, read the counters."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import round_keys, uniforms
 from meshsim.dataplane.lowering import Blueprint
 from meshsim.dataplane.recorder import FIRST_CODE
-from meshsim.dataplane.state import FIELDS, NONE, RECORDS
+from meshsim.dataplane.state import NONE, RECORDS
 from meshsim.dataplane.world import World
 from meshsim.results.tables import BINS, FLOWS
 from meshsim.scenario.schema import Gateway, Sidecar
@@ -197,7 +197,15 @@ class DataPlane:
         return index
 
     def add_source(
-        self, name: str, *, proxy: int, entry: int, kind: int, rate: float, think: Any, actions: Sequence[tuple[float, Sequence[int]]]
+        self,
+        name: str,
+        *,
+        proxy: int,
+        entry: int,
+        kind: int,
+        rate: float,
+        think: Any,
+        actions: Sequence[tuple[float, Sequence[int]]],
     ) -> int:
         """Add a stream of users' actions that enters through a proxy; ``actions`` are (weight, operations)."""
         index = self._take("sources")

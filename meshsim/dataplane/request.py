@@ -27,9 +27,7 @@ from meshsim.dataplane.state import (
     BRANCH,
     CALL,
     CALL_OUT,
-    CLOSED,
     COMPUTE,
-    CROSS_REGION,
     DC,
     FORK,
     HERE,
@@ -56,7 +54,7 @@ from meshsim.dataplane.state import (
 DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL = range(4)
 #: Room that one event may need, besides the widest fork.
 MARGIN = 64
-#: A closed-loop user whose request failed waits at least this long (seconds), lest errors that take no time repeat for ever.
+#: A closed-loop user whose request failed waits at least this long (seconds): errors may take no time at all.
 ERROR_PAUSE = 0.001
 
 
@@ -311,9 +309,7 @@ def to_gateway(w, index, address, here, leaves):
         round_trip = 2.0 * transit(w, here, gateway.zone, serve.jitter, serve.request, serve.path, serve.attempt * 8)
         cannot_connect(w, index, leaves + max(round_trip, 0.0), gateway.down == SILENT or round_trip < 0.0)
         return
-    u, _, _, _ = uniforms(
-        w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(100)
-    )
+    u, _, _, _ = uniforms(w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(100))
     chosen = int(u * live)
     for position in range(gateway.first, gateway.first + gateway.replicas):
         replica = w.gateway_replicas[position]
@@ -335,9 +331,7 @@ def on_gateway(w, index, now):
         return
     serve.gateway = replica
     serve.iteration = w.proxies[replica].life
-    u0, u1, u2, u3 = uniforms(
-        w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(101)
-    )
+    u0, u1, u2, _ = uniforms(w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(101))
     leaves = pass_station(w, replica, now, u0, serve.request, serve.path)
     upstream = w.upstream_of[replica, w.operations[serve.operation].service]
     if upstream == NONE or w.priorities[upstream, 0].healthy == 0:
@@ -345,9 +339,7 @@ def on_gateway(w, index, now):
         return
     up = w.upstreams[upstream]
     level = w.priorities[upstream, 0]
-    slot = pick(
-        w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2
-    )
+    slot = pick(w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2)
     serve.pod = w.slots[slot].host
     travel(w, index, w.proxies[replica].zone, w.pods[serve.pod].zone, leaves, on.AT_SERVER)
 
@@ -390,9 +382,7 @@ def on_pod(w, index, now):
     serve = w.frames[index]
     server = w.pods[serve.pod]
     if server.fail_fraction > 0.0:
-        u, _, _, _ = uniforms(
-            w.keys, FAILURE, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(0)
-        )
+        u, _, _, _ = uniforms(w.keys, FAILURE, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(0))
         if u < server.fail_fraction:
             respond(w, index, server.fail_code, now)
             return
@@ -675,9 +665,7 @@ def retry_later(w, index, now):
     if frame.holds_retry == 0:
         frame.holds_retry = 1
         up.retrying += 1
-    _, _, _, u = uniforms(
-        w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
-    )
+    _, _, _, u = uniforms(w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0))
     pause = retry.backoff(w.policies[up.policy], frame.attempt, u)
     schedule(w, now + pause, on.RETRY, index, frame.generation, frame.attempt)
 

@@ -6,17 +6,23 @@ from meshsim.dataplane.jit import jit
 from meshsim.dataplane.state import NO_FLAG, UC, UF, UT
 from meshsim.scenario.istio.policy import Retry
 
+_NAMES = (
+    "connect-failure",
+    "refused-stream",
+    "unavailable",
+    "cancelled",
+    "retriable-status-codes",
+    "reset",
+    "reset-before-request",
+    "5xx",
+    "gateway-error",
+    "retriable-4xx",
+    "internal",
+    "resource-exhausted",
+    "deadline-exceeded",
+)
 #: Envoy's retryOn conditions, a bit each.
-CONDITIONS = {
-    name: 1 << number
-    for number, name in enumerate(
-        (
-            "connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes", "reset",
-            "reset-before-request", "5xx", "gateway-error", "retriable-4xx", "internal", "resource-exhausted",
-            "deadline-exceeded",
-        )  # fmt: skip
-    )
-}
+CONDITIONS = {name: 1 << number for number, name in enumerate(_NAMES)}
 _CONNECT_FAILURE = CONDITIONS["connect-failure"]
 _UNAVAILABLE = CONDITIONS["unavailable"]
 _CODES = CONDITIONS["retriable-status-codes"]

@@ -1,7 +1,8 @@
 """The state of the compiled room: what a pod, a proxy, an upstream, an endpoint, a frame … is made of.
 
-Each kind is a structured array (one record per object, its fields side by side in memory); `meshsim.dataplane.world.World` holds them all.
-Objects name one another by index; -1 is none. Times are absolute seconds, sizes bytes.
+Each kind is a structured array: one record per object, its fields side by side in memory.
+`meshsim.dataplane.world.World` holds them all. Objects name one another by index; -1 is none.
+Times are absolute seconds, sizes bytes.
 """
 
 from __future__ import annotations

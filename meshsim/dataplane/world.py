@@ -64,7 +64,7 @@ class World:
         self.table[at + 1 : at + 1 + dimensions] = array.shape
 
 
-class WorldType(types.Type):  # type: ignore[misc]
+class WorldType(types.Type):
     """Numba's type of `World`."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def _typeof_world(value: World, context: Any) -> WorldType:  # noqa: ARG001 (Num
 
 
 @register_model(WorldType)
-class _WorldModel(models.OpaqueModel):  # type: ignore[misc]
+class _WorldModel(models.OpaqueModel):
     """A pointer to the table."""
 
 
@@ -98,10 +98,10 @@ def _unbox_world(typ: WorldType, value: Any, context: Any) -> NativeValue:  # no
 
 
 @infer_getattr
-class _WorldAttributes(typing.templates.AttributeTemplate):  # type: ignore[misc]
+class _WorldAttributes(typing.templates.AttributeTemplate):
     key = WorldType
 
-    def generic_resolve(self, typ: WorldType, attribute: str) -> types.Array | None:  # noqa: ARG002
+    def generic_resolve(self, typ: Any, attribute: str) -> Any:  # type: ignore[override]  # noqa: ARG002
         return _array_type(attribute) if attribute in FIELDS else None
 
 

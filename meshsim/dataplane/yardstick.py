@@ -16,7 +16,7 @@ _SIDECAR, _POD, _COMPUTED, _BACK, _ARRIVAL = range(5)
 
 
 @jit
-def simulate(tiers, pods, demand, link, sidecar, workers, rate, duration, seed):  # noqa: PLR0913 (a chain's figures)
+def simulate(tiers, pods, demand, link, sidecar, workers, rate, duration, seed):
     """Return how many requests ended and their mean latency; times in seconds, ``rate`` per second."""
     np.random.seed(seed)
     size = 1 << 14
@@ -72,7 +72,7 @@ def _station(free, sidecar, now):
 
 
 @jit
-def _call(times, what, count, proxies, active, path, request, tier, pods, link, sidecar, now):  # noqa: PLR0913
+def _call(times, what, count, proxies, active, path, request, tier, pods, link, sidecar, now):
     client = path[request, tier]
     leaves = _station(proxies[client], sidecar, now)
     one, other = int(np.random.random() * pods), int(np.random.random() * pods)
@@ -83,7 +83,7 @@ def _call(times, what, count, proxies, active, path, request, tier, pods, link, 
 
 
 @jit
-def _push(times, what, count, time, kind, request, tier):  # noqa: PLR0913
+def _push(times, what, count, time, kind, request, tier):
     hole = count
     while hole > 0:
         above = (hole - 1) >> 1

@@ -27,8 +27,9 @@ class Environment(simpy.Environment):
         then a request would overtake a control event.
         """
         event = simpy.Event(self)
-        event._ok, event._value = True, None
-        heappush(self._queue, (time, priority, next(self._eid), event))
+        event._ok, event._value = True, None  # noqa: SLF001 (what SimPy's own Timeout does)
+        entry: Any = (time, priority, next(self._eid), event)
+        heappush(self._queue, entry)
         return event
 
 

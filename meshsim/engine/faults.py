@@ -110,7 +110,9 @@ class Timeline:
         with ExitStack() as undos:
             undos.callback(self._lose(whole, lambda _pod: True, event.mode))
             undos.callback(self._lose_pods(partly, lambda pod: (pod.region, pod.zone) in zones, event.mode, seen=True))
-            undos.callback(self._lose_gateways(partly, lambda zone: self.mesh.zones[zone] in zones, event.mode, ingress=True))
+            undos.callback(
+                self._lose_gateways(partly, lambda zone: self.mesh.zones[zone] in zones, event.mode, ingress=True)
+            )
             return undos.pop_all().close
 
     def _zone(self, cluster: str, zone: str) -> tuple[str, str]:
@@ -169,7 +171,13 @@ class Timeline:
             return undos.pop_all().close
 
     def _lose_gateways(
-        self, clusters: list[str], wanted: Callable[[int], bool], mode: str, *, most: int | None = None, ingress: bool = False
+        self,
+        clusters: list[str],
+        wanted: Callable[[int], bool],
+        mode: str,
+        *,
+        most: int | None = None,
+        ingress: bool = False,
     ) -> Undo:
         """Stop east-west gateway replicas, and with ``ingress`` the ingress gateways too."""
         hit = []
@@ -208,7 +216,10 @@ class Timeline:
 
     def _pairs(self, target: schema.Between) -> tuple[tuple[int, int], ...]:
         """Return the pairs of zones between two places, both ways; a place's links to itself only if it is both."""
-        ends = [[self.mesh.zones.index(zone) for zone in select_zones(self.document, end)] for end in (target.from_, target.to)]
+        ends = [
+            [self.mesh.zones.index(zone) for zone in select_zones(self.document, end)]
+            for end in (target.from_, target.to)
+        ]
         pairs = [pair for a in ends[0] for b in ends[1] for pair in ((a, b), (b, a))]
         return tuple(dict.fromkeys(pairs))
 
@@ -231,7 +242,9 @@ class Timeline:
     def _service_failing(self, event: schema.ServiceFailing, _number: int) -> Undo:
         return self._trouble(self._trouble_at(event.target, fraction=event.fraction, code=event.code))
 
-    def _trouble_at(self, target: schema.Target, *, slow: float = 1.0, fraction: float = 0.0, code: int = 503) -> Trouble:
+    def _trouble_at(
+        self, target: schema.Target, *, slow: float = 1.0, fraction: float = 0.0, code: int = 503
+    ) -> Trouble:
         zones = select_zones(self.document, target)
         wanted = set(select_workloads(self.document, target))
         return Trouble(wanted, lambda pod: (pod.region, pod.zone) in zones, slow, fraction, code)

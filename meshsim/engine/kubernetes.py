@@ -1,9 +1,9 @@
-"""Pods: Deployments that keep their replicas, start pods through the injection webhook, roll out, scale and lose pods."""
+"""Pods: Deployments that keep their replicas, admit pods through the webhook, roll out, scale and lose pods."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import simpy
@@ -68,7 +68,7 @@ class Cluster:
         self.replica_sets = [ReplicaSet(body) for body in placed]
         self.pods: dict[int, Pod] = {}
         self.proxies: dict[int, Proxy] = {}
-        self.on_new_pod: list[simpy.events.Callable] = []
+        self.on_new_pod: list[Callable[[Pod], None]] = []
 
     # --- at the start ---------------------------------------------------------------------------------------
 
@@ -79,14 +79,13 @@ class Cluster:
             replica_set.slots = [Slot(zone) for zone in replica_set.placed.zones]
             self._desire(replica_set, replica_set.desired)
             for number, slot in enumerate(replica_set.slots):
-                self._create(replica_set, slot, number)
-                self._ready(replica_set, slot)
+                self._ready(self._create(replica_set, slot, number))
 
     def _desire(self, replica_set: ReplicaSet, change: int) -> None:
         key = (self.name, replica_set.placed.service)
         self.mesh.recorder.desired[key].add(change, self.mesh.env.now)
 
-    def _create(self, replica_set: ReplicaSet, slot: Slot, number: int) -> None:
+    def _create(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Pod:
         placed, mesh = replica_set.placed, self.mesh
         name = f"{replica_set.name}-{number}.{slot.filled}"
         slot.filled += 1
@@ -95,22 +94,27 @@ class Cluster:
         plan = mesh.plane.plan
         service = plan.services.index(placed.service)
         pod.number = mesh.plane.add_pod(
-            service, plan.workloads[placed.service].index(placed.name), name, cluster=mesh.clusters.index(self.name),
-            zone=mesh.zone_number(self.name, slot.zone), sidecar=mesh.document.sidecar,
-        )  # fmt: skip
+            service,
+            plan.workloads[placed.service].index(placed.name),
+            name,
+            cluster=mesh.clusters.index(self.name),
+            zone=mesh.zone_number(self.name, slot.zone),
+            sidecar=mesh.document.sidecar,
+        )
         number_of_proxy = int(mesh.plane.pods[pod.number].proxy)
         callees = [plan.services[callee] for callee in plan.callees[service]]
-        self.proxies[pod.number] = mesh.register(number_of_proxy, state.SIDECAR, self.name, slot.zone, callees)
+        self.proxies[pod.number] = mesh.register(
+            number_of_proxy, state.SIDECAR, mesh.client(self.name, slot.zone), callees
+        )
         self.pods[pod.number] = pod
+        return pod
 
-    def _ready(self, replica_set: ReplicaSet, slot: Slot) -> None:
-        pod = slot.pod
-        assert pod is not None
+    def _ready(self, pod: Pod) -> None:
         for hook in self.on_new_pod:
             hook(pod)
         pod.ready = True
         self.mesh.plane.serve(pod.number)
-        self.mesh.recorder.ready[self.name, replica_set.placed.service].add(1, self.mesh.env.now)
+        self.mesh.recorder.ready[self.name, pod.service].add(1, self.mesh.env.now)
         self.mesh.truth.add(pod)
 
     # --- pods come and go -----------------------------------------------------------------------------------
@@ -129,10 +133,9 @@ class Cluster:
         yield from self._admit(replica_set, name)
         yield env.timeout(self.mesh.streams.duration(f"start/{name}", self.settings.pod_start))
         yield from wait_for(env, self.istiod, self.name, CONNECT_PAUSE)
-        self._create(replica_set, slot, number)
-        assert slot.pod is not None
-        self.istiod.configure(self.proxies[slot.pod.number])
-        self._ready(replica_set, slot)
+        pod = self._create(replica_set, slot, number)
+        self.istiod.configure(self.proxies[pod.number])
+        self._ready(pod)
         slot.starting = None
         if number >= replica_set.desired:  # scaled down meanwhile
             self.terminate(replica_set, number)
@@ -230,10 +233,14 @@ class Cluster:
                 continue
             spare = Slot(slot.zone, filled=slot.filled)
             yield self.mesh.env.process(self._start(replica_set, spare, number))
-            if slot.starting is not None:  # the old pod was lost meanwhile and is being replaced
-                yield slot.starting
+            yield from self._until_filled(slot)
             self.terminate(replica_set, number)
             slot.pod, slot.filled = spare.pod, spare.filled
+
+    def _until_filled(self, slot: Slot) -> Process:
+        """Wait for the pod that replaces one lost meanwhile, if there is one."""
+        if slot.starting is not None:
+            yield slot.starting
 
     def scale(self, replica_set: ReplicaSet, replicas: int) -> None:
         """Change the number of replicas."""
@@ -243,7 +250,9 @@ class Cluster:
         for number in range(replicas, replica_set.desired):
             self.terminate(replica_set, number)
         zones = spread(
-            max(replicas, len(replica_set.slots)), zones_of(self.mesh.document, self.name), first_zone(replica_set.placed.name)
+            max(replicas, len(replica_set.slots)),
+            zones_of(self.mesh.document, self.name),
+            first_zone(replica_set.placed.name),
         )
         replica_set.slots += [Slot(zone) for zone in zones[len(replica_set.slots) :]]
         was, replica_set.desired = replica_set.desired, replicas

@@ -55,21 +55,26 @@ class Load:
         zones = spread(settings.replicas, zones_of(document, cluster))
         for number, zone in enumerate(zones):
             name = f"{cluster}/ingress/{entry}-{number}"
-            proxy = mesh.add_gateway_proxy(state.INGRESS, name, cluster, zone, settings, [service])
+            proxy = mesh.add_gateway_proxy(state.INGRESS, name, mesh.client(cluster, zone), settings, [service])
             mesh.ingress[cluster].append(proxy)
             rate = (load.rate or 0.0) * document.load.scale * share / len(zones)
             actions = [(action.weight, action.requests) for action in load.actions.values()]
             described = actions or [(1.0, list(document.services[service].endpoints))]
             operations = mesh.plane.plan.operations
             source = mesh.plane.add_source(
-                name, proxy=proxy.number, entry=list(document.load.entries).index(entry), kind=_KINDS[load.arrivals],
-                rate=rate, think=load.think_time,
-                actions=[(weight, [operations[f"{service}/{one}"] for one in requests]) for weight, requests in described],
-            )  # fmt: skip
+                name,
+                proxy=proxy.number,
+                entry=list(document.load.entries).index(entry),
+                kind=_KINDS[load.arrivals],
+                rate=rate,
+                think=load.think_time,
+                actions=[
+                    (weight, [operations[f"{service}/{one}"] for one in requests]) for weight, requests in described
+                ],
+            )
             self.streams.append(Stream(source, cluster, rate, load))
             if load.users is not None:
-                users = round(load.users * share * (number + 1) / len(zones)) - round(load.users * share * number / len(zones))
-                mesh.plane.add_users(source, name, users)
+                mesh.plane.add_users(source, name, _part(load.users, share, number, len(zones)))
 
     def begin(self) -> None:
         """Let every stream with phases follow them."""
@@ -106,6 +111,12 @@ class Load:
         if stream.load.arrivals != "closed":
             rate = stream.rate * stream.factor * math.prod(stream.surges)
             self.mesh.plane.set_rate(stream.number, rate, self.mesh.env.now)
+
+
+def _part(users: int, share: float, number: int, replicas: int) -> int:
+    """Return how many of the users come by one of a cluster's ingress replicas; the parts add up to the whole."""
+    before, after = (round(users * share * count / replicas) for count in (number, number + 1))
+    return after - before
 
 
 def _factor(phase: LoadPhase, now: float) -> float:

@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from meshsim.dataplane import state
-from meshsim.dataplane.lowering import Blueprint
 from meshsim.dataplane.plane import DataPlane
 from meshsim.engine.environment import Environment
 from meshsim.engine.network import Network
+from meshsim.engine.prepared import Prepared
 from meshsim.engine.recorder import Recorder
 from meshsim.engine.streams import Streams
 from meshsim.engine.truth import Truth
 from meshsim.engine.views import View, Views
 from meshsim.mesh.deployment import ControlPlane, east_west_gateways
 from meshsim.mesh.endpoints import Client, GatewayAddress, Gateways
-from meshsim.mesh.links import Links
 from meshsim.mesh.placement import Zone, spread, zones_of
-from meshsim.scenario import Scenario
-from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.schema import Gateway
 
@@ -57,7 +54,7 @@ class Mesh:
 
     Parameters
     ----------
-    scenario, blueprint, links, policies
+    prepared
         What does not change from run to run.
     planes
         Control planes of the deployment.
@@ -65,21 +62,22 @@ class Mesh:
         Number of the run; with the seed, the key of every draw.
     """
 
-    def __init__(
-        self, scenario: Scenario, blueprint: Blueprint, links: Links, policies: dict[str, Policy],
-        planes: Sequence[ControlPlane], replication: int,
-    ) -> None:  # fmt: skip
-        self.document = document = scenario.document
+    def __init__(self, prepared: Prepared, planes: Sequence[ControlPlane], replication: int) -> None:
+        self.document = document = prepared.scenario.document
         self.env = Environment()
         self.planes = tuple(planes)
         self.streams = Streams(document.seed, replication)
         self.clusters = list(document.clusters)
         self.zones: list[Zone] = [(name, zone) for name, region in document.regions.items() for zone in region.zones]
-        self.network = Network.of(links, self.zones)
+        self.network = Network.of(prepared.links, self.zones)
         self.plane = DataPlane(
-            blueprint, self.network.records, clusters=len(self.clusters), entries=len(document.load.entries),
-            seed=document.seed, replication=replication,
-        )  # fmt: skip
+            prepared.blueprint,
+            self.network.records,
+            clusters=len(self.clusters),
+            entries=len(document.load.entries),
+            seed=document.seed,
+            replication=replication,
+        )
         self.truth = Truth({name: (body.region, body.network) for name, body in document.clusters.items()})
         self.recorder = Recorder(self.plane, self.clusters, list(document.load.entries))
         self.proxies: dict[int, Proxy] = {}
@@ -88,7 +86,7 @@ class Mesh:
         self.gateways: dict[str, EastWest] = {}
         self.ingress: dict[str, list[Proxy]] = defaultdict(list)
         self.views = Views(
-            policies,
+            prepared.policies,
             self._add_gateways(),
             gateway_dedup=profile(document.istio_version).gateway_dedup,
         )
@@ -135,23 +133,29 @@ class Mesh:
         services = list(self.document.services)
         zones = spread(settings.replicas, zones_of(self.document, cluster))
         return [
-            self.add_gateway_proxy(state.EAST_WEST, f"{cluster}/east-west-{number}", cluster, zone, settings, services)
+            self.add_gateway_proxy(
+                state.EAST_WEST, f"{cluster}/east-west-{number}", self.client(cluster, zone), settings, services
+            )
             for number, zone in enumerate(zones)
         ]
 
     def add_gateway_proxy(
-        self, kind: int, name: str, cluster: str, zone: str, settings: Gateway, services: Sequence[str]
+        self, kind: int, name: str, where: Client, settings: Gateway, services: Sequence[str]
     ) -> Proxy:
         """Add a replica of a gateway."""
         number = self.plane.add_proxy(
-            kind, name, cluster=self.clusters.index(cluster), zone=self.zone_number(cluster, zone), settings=settings,
+            kind,
+            name,
+            cluster=self.clusters.index(where.cluster),
+            zone=self.zone_number(where.cluster, where.zone),
+            settings=settings,
             callees=[self.plane.plan.services.index(service) for service in services],
-        )  # fmt: skip
-        return self.register(number, kind, cluster, zone, services)
+        )
+        return self.register(number, kind, where, services)
 
-    def register(self, number: int, kind: int, cluster: str, zone: str, services: Sequence[str]) -> Proxy:
+    def register(self, number: int, kind: int, where: Client, services: Sequence[str]) -> Proxy:
         """Make a proxy known to the control plane."""
-        proxy = Proxy(number, kind, self.client(cluster, zone), self.zone_number(cluster, zone), tuple(services))
+        proxy = Proxy(number, kind, where, self.zone_number(where.cluster, where.zone), tuple(services))
         self.proxies[number] = proxy
         for service in services:
             self.interested[service].append(proxy)

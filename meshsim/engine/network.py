@@ -71,7 +71,7 @@ class Network:
 
     def open(self, a: int, b: int) -> bool:
         """Return whether anything passes between two zones."""
-        return self.records[a, b].cut == 0 and self.records[a, b].loss < 1.0
+        return bool(self.records[a, b].cut == 0 and self.records[a, b].loss < 1.0)
 
     def one_way(self, a: int, b: int) -> float:
         """Return the median one-way latency between two zones now, in seconds (control messages)."""

@@ -167,9 +167,7 @@ class Recorder:
         rows = len(columns["count"])
         self._chunks[table].append({"start": np.full(rows, bucket[0]), "end": np.full(rows, bucket[1]), **columns})
 
-    def _config(
-        self, bucket: tuple[float, float], now: float, proxies: dict[str, int], pushes: dict[str, int]
-    ) -> None:
+    def _config(self, bucket: tuple[float, float], now: float, proxies: dict[str, int], pushes: dict[str, int]) -> None:
         for cluster in self._clusters:
             stale = self.stale[cluster].take(now)
             self.tables["config"].append((*bucket, cluster, proxies.get(cluster, 0), stale, pushes.get(cluster, 0)))
@@ -186,9 +184,16 @@ class Recorder:
             happened = [self.counts.pop((what, cluster, service), 0) for what in ("rejected", "blocked", "started")]
             self.tables["pods"].append(
                 (
-                    *bucket, cluster, service, desired.take(now), ready, self.blocked[key].take(now), *happened,
-                    busy[self._clusters.index(cluster), self._plane.plan.services.index(service)], ready * workers,
-                )  # fmt: skip
+                    *bucket,
+                    cluster,
+                    service,
+                    desired.take(now),
+                    ready,
+                    self.blocked[key].take(now),
+                    *happened,
+                    busy[self._clusters.index(cluster), self._plane.plan.services.index(service)],
+                    ready * workers,
+                )
             )
 
     def _busy_by_service(self, now: float) -> NDArray[np.float64]:
@@ -206,7 +211,9 @@ class Recorder:
         before[: len(self._busy_proxies)] = self._busy_proxies
         self._busy_proxies = proxies.busy.copy()
         busy = self._summed(proxies.cluster, proxies.kind, proxies.busy - before, len(_KINDS))
-        workers = self._summed(proxies.cluster, proxies.kind, (proxies.workers * proxies.alive).astype(float), len(_KINDS))
+        workers = self._summed(
+            proxies.cluster, proxies.kind, (proxies.workers * proxies.alive).astype(float), len(_KINDS)
+        )
         for cluster, kind in np.argwhere(workers + busy).tolist():
             available = workers[cluster, kind] * (bucket[1] - bucket[0])
             names = (self._clusters[cluster], _KINDS[kind])
@@ -216,7 +223,7 @@ class Recorder:
         self, clusters: NDArray[Any], columns: NDArray[Any], values: NDArray[np.float64], width: int
     ) -> NDArray[np.float64]:
         flat = np.bincount(clusters * width + columns, weights=values, minlength=len(self._clusters) * width)
-        return flat.reshape(len(self._clusters), width)
+        return flat.astype(np.float64).reshape(len(self._clusters), width)
 
     def totals(self, quantities: Iterable[tuple[str, str, float]]) -> None:
         """Write the totals of the run as (quantity, subject, value)."""
@@ -225,6 +232,7 @@ class Recorder:
     def columns(self, deployment: str, replication: int) -> dict[str, Columns]:
         """Return every table as columns, with the run's name in the first two."""
         result: dict[str, Columns] = {}
+        columns: Columns
         for name, described in TABLES.items():
             own = [column.name for column in described[2:]]
             if name in _LARGE:

@@ -4,50 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from meshsim.dataplane.lowering import Blueprint, lower
 from meshsim.engine.control_plane import Istiod, serving
 from meshsim.engine.environment import Environment, Process, advance_freely, advance_stepwise
 from meshsim.engine.faults import Timeline, World
 from meshsim.engine.kubernetes import Cluster
 from meshsim.engine.load import Load
 from meshsim.engine.mesh import Mesh
+from meshsim.engine.prepared import Prepared, prepare
 from meshsim.engine.recorder import Columns
 from meshsim.mesh.deployment import control_planes
-from meshsim.mesh.links import Links, round_trip
 from meshsim.mesh.placement import place
 from meshsim.scenario import Scenario
-from meshsim.scenario.istio.policy import Policy
 
-#: Time buckets in a run: width is the next of 1, 2, 5 × 10ⁿ seconds above duration / BUCKETS.
+#: Time buckets in a run: width is the next of 1, 2 and 5 times a power of ten seconds above duration / BUCKETS.
 BUCKETS = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What runs of one scenario share: lowered scripts, links and policies."""
-
-    scenario: Scenario
-    policies: dict[str, Policy]
-    blueprint: Blueprint
-    links: Links
-
-
-def prepare(scenario: Scenario) -> Prepared:
-    """Lower a scenario once for all its runs.
-
-    Raises
-    ------
-    ScenarioError
-        If two regions have no latency figure.
-    """
-    document = scenario.document
-    policies = {
-        name: scenario.resources.policy(name, service.namespace, document.istio_version)
-        for name, service in document.services.items()
-    }
-    return Prepared(scenario, policies, lower(document, policies), round_trip(document))
 
 
 class Simulation:
@@ -81,12 +52,14 @@ class Simulation:
         self.deployment = deployment
         self.replication = replication
         planes = control_planes(self.document, deployment)
-        self.mesh = Mesh(self.scenario, prepared.blueprint, prepared.links, prepared.policies, planes, replication)
+        self.mesh = Mesh(prepared, planes, replication)
         self.load = Load(self.mesh)
         self.istiods = [Istiod(self.mesh, plane) for plane in planes]
         placed = place(self.document)
         self.clusters = {
-            name: Cluster(self.mesh, name, serving(self.istiods, name), [body for body in placed if body.cluster == name])
+            name: Cluster(
+                self.mesh, name, serving(self.istiods, name), [body for body in placed if body.cluster == name]
+            )
             for name in self.mesh.clusters
         }
         for cluster in self.clusters.values():
@@ -127,7 +100,7 @@ class Simulation:
 
     def _close(self, now: float) -> None:
         mesh = self.mesh
-        proxies = {name: 0 for name in mesh.clusters}
+        proxies = dict.fromkeys(mesh.clusters, 0)
         for proxy in mesh.proxies.values():
             proxies[proxy.client.cluster] += 1
         mesh.recorder.close_bucket(now, proxies, mesh.pushes)

@@ -48,7 +48,7 @@ def simulate(chain: Chain, duration: float, seed: int = 1) -> tuple[int, float]:
     True
     """
     env = simpy.Environment()
-    draws = random.Random(seed)
+    draws = random.Random(seed)  # noqa: S311 (nothing secret)
     tiers = [[Pod(env, chain) for _ in range(chain.pods)] for _ in range(chain.tiers)]
     ingress = Pod(env, chain)
     latencies: list[float] = []

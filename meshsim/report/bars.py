@@ -104,10 +104,13 @@ def panel(comparison: pd.DataFrame, name: str, flow: str, axes: Axes) -> Axes:
             label=short(deployment, 30), zorder=2,
         )  # fmt: skip
         known = np.isfinite(mean) & np.isfinite(half)
+        # No share is outside of 0 to 100 % and no count below 0, whatever the t distribution says.
+        top = 100.0 if shown(name).unit == "fraction" else np.inf
+        whisker = np.array([np.minimum(half, mean), np.minimum(half, top - mean)])[:, known]
         # A white line under the black one, so that the interval is seen inside dark bars.
         for colour, thick in (("white", 2.6), ("black", 1.0)):
             axes.errorbar(
-                at[known], mean[known], half[known], fmt="none", ecolor=colour, lw=thick, capsize=2.5, capthick=thick,
+                at[known], mean[known], whisker, fmt="none", ecolor=colour, lw=thick, capsize=2.5, capthick=thick,
                 zorder=3,
             )  # fmt: skip
         for x in at[~np.isfinite(mean)]:
@@ -125,13 +128,16 @@ def _dress(axes: Axes, name: str, phases: Sequence[str], rows: pd.DataFrame) -> 
     axes.grid(visible=False, axis="x")
     axes.set_ylabel(_unit(name))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=style.ROUND))
-    _, high = axes.get_ylim()
+    scale = 100.0 if known.unit == "fraction" else 1.0
+    mean = scale * rows["mean"].dropna()
+    half = scale * rows["half_width"].fillna(0.0)
+    # Wide intervals leave the axes rather than flatten the bars: bars take at least half of the height.
     if name == "success_rate":
-        lowest = (100 * (rows["mean"] - rows["half_width"].fillna(0.0))).min()
-        style.success_axis(axes, float(lowest) if len(rows) else 100.0)
+        low = float(mean.min()) if len(mean) else 100.0
+        style.success_axis(axes, max(float((mean - half).min()), 2 * low - 100.0, 0.0) if len(mean) else low)
     else:
-        largest = float(rows["mean"].max()) if len(rows) and rows["mean"].notna().any() else 0.0
-        axes.set_ylim(0.0, high if largest > 0 else 1.0)
+        largest = float(mean.max()) if len(mean) else 0.0
+        axes.set_ylim(0.0, min(1.05 * float((mean + half).max()), 2 * largest) if largest > 0 else 1.0)
     if known.unit == "fraction" and name != "success_rate":
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
     elif known.unit == "seconds":

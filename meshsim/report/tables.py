@@ -192,7 +192,8 @@ def _caption(comparison: pd.DataFrame) -> str:
     n = max(counts, default=1)
     if n < 2:
         return "1 replication, so no intervals: run with --replications 5 or more to tell differences from chance"
-    few = "; (3/5): seen in 3 of 5 of them" if "missing" in comparison and (comparison["missing"] > 0).any() else ""
+    some = (comparison["missing"] > 0) & (comparison["n"] > 0) if "missing" in comparison else comparison["n"] < 0
+    few = "; (3/5): seen in 3 of 5 of them" if some.any() else ""
     return f"mean ± half width of the 95 % interval over n = {n} replications{few}"
 
 

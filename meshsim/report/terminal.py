@@ -77,4 +77,4 @@ def show(comparison: pd.DataFrame, document: Document, *, full: bool = False) ->
 
         Console().print(rich_table(comparison, spans, full=full))
     else:
-        print(plain(comparison, spans, full=full), end="")
+        sys.stdout.write(plain(comparison, spans, full=full))

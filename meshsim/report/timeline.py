@@ -38,7 +38,7 @@ def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
     frame
         Per deployment, bucket (``start``, ``end``, seconds), ``metric`` and ``flow``: ``mean`` and ``half_width`` over
         the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds) and ``stale_share`` of flow ``all``,
-        ``call_share`` of each flow.
+        ``call_share`` of each flow. ``n``, where it is there, tells how many replications; bands need three.
     document
         The scenario, for its timeline, warm-up and duration.
 
@@ -145,14 +145,22 @@ def _lines(frame: pd.DataFrame, metric: str, axes: Axes, scale: float = 1.0) -> 
         part = rows[rows["deployment"] == name].sort_values("start")
         middle = (part["start"] + part["end"]).to_numpy(dtype=float) / 2
         mean = scale * part["mean"].to_numpy(dtype=float)
-        half = scale * part["half_width"].fillna(0.0).to_numpy(dtype=float)
+        half = scale * _shown_half_width(part).to_numpy(dtype=float)
         axes.plot(
             middle, mean, color=look.colour, ls=look.line, marker=look.marker, ms=4, label=name,
             markevery=(0.03, 0.12), zorder=3,
         )  # fmt: skip
-        axes.fill_between(middle, mean - half, mean + half, color=look.colour, alpha=0.2, lw=0, zorder=2)
+        top = 100.0 if scale == 100.0 else np.inf  # no share is above 100 %, whatever the t distribution says
+        low, high = np.maximum(mean - half, 0.0), np.minimum(mean + half, top)
+        axes.fill_between(middle, low, high, color=look.colour, alpha=0.18, lw=0, zorder=2)
         drawn.append(mean)
     return np.concatenate(drawn) if drawn else np.zeros(0)
+
+
+def _shown_half_width(part: pd.DataFrame) -> pd.Series[float]:
+    """Return the half widths worth drawing: those of two replications (t = 12.7) would cover everything else."""
+    half = part["half_width"].fillna(0.0)
+    return half.where(part["n"] > 2, 0.0) if "n" in part else half
 
 
 def _lanes(axes: Axes, placed: list[Placed], document: Document) -> None:
@@ -169,7 +177,7 @@ def _names(looks: dict[str, style.Look], frame: pd.DataFrame) -> list[Any]:
         Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, ms=4, label=short(name, 26))
         for name, look in looks.items()
     ]
-    if (frame["half_width"] > 0).any():
+    if (_shown_half_width(frame) > 0).any():
         items.append(Patch(fc=style.GREY, alpha=0.3, label="95 % interval of the mean"))
     return items
 

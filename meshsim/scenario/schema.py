@@ -54,8 +54,8 @@ class Gateway(Strict):
     addresses: Annotated[int, Field(ge=1, le=64, description="load-balancer addresses that clients see")] = 1
     concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads per replica")] = 2
     cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.0002
-    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = Lognormal(
-        lognormal=Percentiles(p50="82us", p99="149us")
+    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
+        Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
     )
 
 
@@ -71,8 +71,8 @@ class Sidecar(Strict):
     enabled: bool = True
     concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads (chart limit 2 CPU: 2)")] = 2
     cpu: Annotated[Duration, Field(description="worker time per request and proxy")] = 0.0002
-    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = Lognormal(
-        lognormal=Percentiles(p50="82us", p99="149us")
+    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
+        Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
     )
 
 
@@ -102,7 +102,9 @@ class CallStep(Strict):
     """A call to another service's endpoint."""
 
     call: Annotated[str, Field(description="'service/endpoint'")]
-    count: Annotated[float, Field(ge=0, le=10_000, description="times in a row; 1.6 means 1, and 2 in 60 % of cases")] = 1.0
+    count: Annotated[
+        float, Field(ge=0, le=10_000, description="times in a row; 1.6 means 1, and 2 in 60 % of cases")
+    ] = 1.0
     probability: Fraction = 1.0
     timeout: Annotated[PositiveDuration | None, Field(description="the application's own deadline")] = None
     retries: Annotated[int, Field(ge=0, le=100, description="the application's own retries, beside the mesh's")] = 0
@@ -147,9 +149,7 @@ class Workload(Strict):
     """A Deployment behind a service; by default a service has one, of its own name."""
 
     labels: dict[str, str] = {}
-    replicas: (
-        Annotated[int, Field(ge=0, le=100_000)] | dict[str, Annotated[int, Field(ge=0, le=100_000)]] | None
-    ) = None
+    replicas: Annotated[int, Field(ge=0, le=100_000)] | dict[str, Annotated[int, Field(ge=0, le=100_000)]] | None = None
     endpoints: Annotated[dict[str, Endpoint], Field(description="endpoints that differ from the service's")] = {}
 
 
@@ -163,10 +163,12 @@ class Service(Strict):
         Field(description="pods per cluster: one number for every cluster, or a number by cluster"),
     ] = 1
     workers: Annotated[int, Field(ge=1, le=100_000, description="requests a pod computes at once")] = 1
-    queue: Annotated[int | None, Field(ge=0, description="requests that may wait in a pod; unlimited by default")] = None
-    hold_worker: Annotated[bool, Field(description="true: a worker is kept while calls are awaited (thread per request)")] = (
-        False
+    queue: Annotated[int | None, Field(ge=0, description="requests that may wait in a pod; unlimited by default")] = (
+        None
     )
+    hold_worker: Annotated[
+        bool, Field(description="true: a worker is kept while calls are awaited (thread per request)")
+    ] = False
     request_size: Size = 1000
     response_size: Size = 1000
     endpoints: Annotated[dict[str, Endpoint], Field(min_length=1)]
@@ -299,22 +301,28 @@ class Istiod(Strict):
 class Kubernetes(Strict):
     """Pods' life in every cluster; defaults are Kubernetes', except the start time, which is yours to measure."""
 
-    watch_latency: Annotated[Distribution, Field(description="API server event to istiod, besides the link")] = Lognormal(
-        lognormal=Percentiles(p50="20ms", p99="100ms")
+    watch_latency: Annotated[Distribution, Field(description="API server event to istiod, besides the link")] = (
+        Lognormal(lognormal=Percentiles(p50="20ms", p99="100ms"))
     )
-    pod_start: Annotated[Distribution, Field(description="scheduled to ready: image, app, first configuration")] = Lognormal(
-        lognormal=Percentiles(p50="8s", p99="20s")
+    pod_start: Annotated[Distribution, Field(description="scheduled to ready: image, app, first configuration")] = (
+        Lognormal(lognormal=Percentiles(p50="8s", p99="20s"))
     )
-    retry_create: Annotated[PositiveDuration, Field(description="first pause after a rejected pod; doubles up to 16 times")] = (
-        1.0
+    retry_create: Annotated[
+        PositiveDuration, Field(description="first pause after a rejected pod; doubles up to 16 times")
+    ] = 1.0
+    drain: Annotated[Duration, Field(description="a terminating pod still serves (Istio terminationDrainDuration)")] = (
+        5.0
     )
-    drain: Annotated[Duration, Field(description="a terminating pod still serves (Istio terminationDrainDuration)")] = 5.0
-    node_grace: Annotated[Duration, Field(description="until pods of a lost node are taken out of the endpoints")] = 40.0
+    node_grace: Annotated[Duration, Field(description="until pods of a lost node are taken out of the endpoints")] = (
+        40.0
+    )
     max_surge: Fraction = 0.25
     max_unavailable: Fraction = 0.25
     gone_pods: Annotated[
         Literal["refuse", "blackhole"],
-        Field(description="what a connection to a deleted pod's address sees: a refusal, or nothing until the connect timeout"),
+        Field(
+            description="what a connection to a deleted pod's address sees: a refusal, or nothing until the connect timeout"
+        ),
     ] = "refuse"
 
 
@@ -517,13 +525,12 @@ class Document(Strict):
     sidecar: Sidecar = Sidecar()
     ingress: Annotated[dict[str, Gateway], Field(description="ingress gateways by cluster")] = {}
     gateways: Annotated[
-        dict[str, EastWestGateway], Field(description="east-west gateways by cluster; present where there are networks to join")
+        dict[str, EastWestGateway],
+        Field(description="east-west gateways by cluster; present where there are networks to join"),
     ] = {}
     istiod: Istiod = Istiod()
     kubernetes: Kubernetes = Kubernetes()
-    istio: Annotated[
-        list[dict[str, Any]], Field(description="Istio resources, inline or as {path: file.yaml}")
-    ] = []
+    istio: Annotated[list[dict[str, Any]], Field(description="Istio resources, inline or as {path: file.yaml}")] = []
     mesh_config: Annotated[dict[str, Any], Field(description="Istio's MeshConfig")] = {}
     deployments: Annotated[dict[Name, Deployment], Field(min_length=1), BeforeValidator(_named_presets)] = {
         "multi-primary": Deployment(),

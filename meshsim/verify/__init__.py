@@ -20,9 +20,9 @@ CONFIDENCE = 0.99
 WIDEST = 0.06
 #: Bundled scenarios on which the laws are checked: faults, retries, ejections, several networks.
 LAWFUL: Mapping[str, Sequence[str]] = {
-    "online-boutique-primary-outage": ("duration=4m",),
-    "helloworld-locality-failover": ("duration=4m",),
-    "hotel-reservation-gateway-loss": ("duration=3m",),
+    "online-boutique-primary-outage": ("load.scale=0.1",),
+    "helloworld-locality-failover": (),
+    "hotel-reservation-gateway-loss": ("load.scale=0.1",),
 }
 
 Watch = Callable[[int, int, str], None]
@@ -78,7 +78,9 @@ def verify(watch: Watch | None = None, *, seed: int = 1) -> list[Check]:
     return found
 
 
-def check(case: Case, *, confidence: float = CONFIDENCE, seed: int = 1, replications: int = REPLICATIONS) -> list[Check]:
+def check(
+    case: Case, *, confidence: float = CONFIDENCE, seed: int = 1, replications: int = REPLICATIONS
+) -> list[Check]:
     """Run a case and compare every claim with its interval."""
     tables = measured(case.scenario, seed=seed, replications=replications)
     found = []

@@ -202,9 +202,9 @@ def round_robin_response(per_second: float, demand: float, pods: int) -> float:
     >>> round(round_robin_response(80.0, 0.01, 1), 6)
     0.05
     """
-    waiting = 0.5
+    offered, waiting = per_second * demand, 0.5
     for _ in range(10_000):
-        waiting = (per_second * demand / (per_second * demand + 1.0 - waiting)) ** pods
+        waiting = (offered / (offered + 1.0 - waiting)) ** pods
     return demand / (1.0 - waiting)
 
 
@@ -245,7 +245,9 @@ def choices_response(load: float, demand: float, pods: int) -> float:
     share_of = load ** (2.0 ** np.arange(1, depth + 1) - 1.0)  # pods with at least 1, 2, … requests
     below = np.concatenate([[1.0], share_of[:-1]])
     above = np.concatenate([share_of[1:], [0.0]])
-    drift = np.diag(-2.0 * load * share_of - 1.0) + np.diag(2.0 * load * share_of[:-1], -1) + np.diag(np.ones(depth - 1), 1)
+    drift = (
+        np.diag(-2.0 * load * share_of - 1.0) + np.diag(2.0 * load * share_of[:-1], -1) + np.diag(np.ones(depth - 1), 1)
+    )
     noise = load * (below**2 - share_of**2) + share_of - above
     one = np.eye(depth)
     covariance = np.linalg.solve(np.kron(drift, one) + np.kron(one, drift), -np.diag(noise).ravel())
@@ -327,7 +329,11 @@ def networks() -> list[Case]:
         "app": service(exponential(0.008), {"call": "db/x"}, workers=1),
         "db": service(exponential(0.012), workers=1),
     }
-    both = {"web": service([{"call": "a/x"}, {"call": "b/x"}]), "a": service(exponential()), "b": service(exponential())}
+    both = {
+        "web": service([{"call": "a/x"}, {"call": "b/x"}]),
+        "a": service(exponential()),
+        "b": service(exponential()),
+    }
     return [
         Case(
             "tandem of three",
@@ -335,7 +341,7 @@ def networks() -> list[Case]:
             (Claim("mean response, s", theory.tandem_response(60.0, [0.01, 0.008, 0.012]), mean_latency),),
         ),
         _balanced("RANDOM", 8, 0.7, theory.mm1_response(70.0, DEMAND)),
-        _balanced("ROUND_ROBIN", 4, 0.8, round_robin_response(80.0, DEMAND, 4)),
+        _balanced("ROUND_ROBIN", 4, 0.8, round_robin_response(320.0, DEMAND, 4)),
         _balanced("LEAST_REQUEST", 50, 0.9, choices_response(0.9, DEMAND, 50), measured=100.0),
         Case(
             "two calls at once",
@@ -419,7 +425,13 @@ def _amplification(failure: float, retries: int) -> Case:
         warm_up=10.0,
         istio=[route(name, retries={"attempts": retries, "retryOn": "5xx"}) for name in names],
         timeline=[
-            {"event": "service_failing", "start": "0s", "duration": "210s", "fraction": failure, "target": {"service": "db"}}
+            {
+                "event": "service_failing",
+                "start": "0s",
+                "duration": "210s",
+                "fraction": failure,
+                "target": {"service": "db"},
+            }
         ],
     )
     exact = theory.retry_amplification(failure, retries, len(names))

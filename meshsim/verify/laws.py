@@ -59,7 +59,13 @@ class Witness:
     def run(self) -> tuple[Columns, list[Law]]:
         """Run to the end; return the tables and every law."""
         tables = self.simulation.run()
-        return tables, [*self._requests(tables), *self._calls(tables), *self._work(tables), *self._places(), *self._end(tables)]
+        return tables, [
+            *self._requests(tables),
+            *self._calls(tables),
+            *self._work(tables),
+            *self._places(),
+            *self._end(tables),
+        ]
 
     # --- what is there at the end ---------------------------------------------------------------------------
 
@@ -104,7 +110,9 @@ class Witness:
         started = calls.started[calls.source != NONE]
         yield Law("arrivals = outcomes + in flight", total["requests arrived"], total["requests ended"] + len(started))
         yield Law("requests in flight", total["requests in flight"], len(started))
-        yield Law("requests by entry, cluster, flow and outcome", sum(tables["requests"]["count"]), total["requests ended"])
+        yield Law(
+            "requests by entry, cluster, flow and outcome", sum(tables["requests"]["count"]), total["requests ended"]
+        )
         yield Law("latencies of requests", _histogram(tables, "request"), total["requests ended"])
         stayed = sum(tables["requests"]["latency_sum"]) + float((self.simulation.document.duration - started).sum())
         yield Law("Little's law", total["request-seconds in the system"], stayed)

@@ -50,6 +50,15 @@ def test_a_success_bar_hangs_from_100_percent_by_what_failed():
     assert (bar.get_y() + bar.get_height(), bar.get_y()) == pytest.approx((98.0, 100.0))
 
 
+def test_wide_intervals_leave_the_bars_readable_and_percentages_possible():
+    frame = _frame(("a", "during", "success_rate", "all", 0.75, 1.69), ("a", "during", "pods_blocked", "all", 10, 90))
+    axes = panel(frame, "success_rate", "all", _axes())
+    assert axes.get_ylim()[0] >= 40
+    segment = axes.collections[-1].get_segments()[0]
+    assert segment[:, 1].tolist() == pytest.approx([0.0, 100.0])
+    assert panel(frame, "pods_blocked", "all", _axes()).get_ylim()[1] == pytest.approx(20.0)
+
+
 def test_other_bars_stand_on_zero():
     axes = panel(_frame(("a", "during", "latency_p99", "all", 0.2, 0.01)), "latency_p99", "all", _axes())
     assert axes.get_ylim()[0] == 0

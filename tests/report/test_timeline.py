@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
@@ -77,6 +78,18 @@ def test_one_replication_has_no_interval_in_the_legend():
     plots = Plots(synthetic.document(timeline=[]), synthetic.tables(1, {"hybrid": ("eu-1",)}))
     labels = [text.get_text() for legend in plots.timeline().legends for text in legend.get_texts()]
     assert labels == ["hybrid", "local calls", "cross-zone calls", "cross-region calls", "warm-up (30 s)"]
+
+
+def test_two_replications_have_lines_but_no_band_that_covers_everything(plots):
+    frame = over_time(plots.tables).assign(n=2)
+    axes = success(frame, style.picture(4, 2).subplots())
+    for band in axes.collections:
+        assert np.ptp(band.get_paths()[0].vertices[:, 1]) == pytest.approx(np.ptp(_line(axes, band)))
+
+
+def _line(axes, band):
+    at = list(axes.collections).index(band)
+    return axes.lines[at].get_ydata()
 
 
 def test_so_many_events_that_they_cannot_be_named_are_counted():
