@@ -335,10 +335,10 @@ class DataPlane:
         """Return the records of all proxies, shape ``(proxies,)``."""
         return self._arrays["proxies"][: self._used.get("proxies", 0)]
 
-    def take_counts(self) -> dict[str, NDArray[Any]]:
-        """Return copies of the bucket's counters and histograms, and set them to zero."""
+    def take_counts(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Return copies of counters and histograms, and set them to zero."""
         taken = {}
-        for name in ("calls", "requests", "call_latency", "request_latency"):
+        for name in names:
             array = self._arrays[name].view(np.ndarray)
             taken[name] = array.copy()
             array.view(np.uint8)[...] = 0

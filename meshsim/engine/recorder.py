@@ -61,6 +61,7 @@ class Recorder:
         self._clusters = list(clusters)
         self._entries = list(entries)
         self._start = 0.0
+        self._phase = 0.0
         self.tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self.desired: dict[tuple[str, str], Level] = defaultdict(Level)
         self.ready: dict[tuple[str, str], Level] = defaultdict(Level)
@@ -87,7 +88,7 @@ class Recorder:
         """Count a pod that was rejected, blocked or started."""
         self.counts[what, cluster, service] += 1
 
-    def close_bucket(self, now: float, proxies: dict[str, int], pushes: dict[str, int]) -> None:
+    def close_bucket(self, now: float, proxies: dict[str, int], pushes: dict[str, int], *, last: bool) -> None:
         """Write the rows of the bucket that ends now.
 
         Parameters
@@ -96,15 +97,21 @@ class Recorder:
             Seconds.
         proxies, pushes
             Proxies alive and updates applied in the bucket, by cluster.
+        last
+            Whether a phase ends here. Latencies of calls are kept by phase: by bucket they would be most of a run's
+            memory, and nobody reads them so.
         """
         if now <= self._start:
             return
         bucket = (self._start, now)
-        taken = self._plane.take_counts()
+        taken = self._plane.take_counts("calls", "requests", "request_latency")
         self._requests(bucket, taken["requests"])
         self._calls(bucket, taken["calls"])
         self._latency(bucket, "request", self._names("entries"), taken["request_latency"])
-        self._latency(bucket, "call", self._names("services"), taken["call_latency"])
+        if last:
+            taken = self._plane.take_counts("call_latency")
+            self._latency((self._phase, now), "call", self._names("services"), taken["call_latency"])
+            self._phase = now
         self._config(bucket, now, proxies, pushes)
         self._pods(bucket, now)
         self._proxies(bucket)

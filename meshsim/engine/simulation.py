@@ -89,21 +89,22 @@ class Simulation:
         """
         self._watcher = watch
         self.env.run(until=self._requests)
-        self._close(self.document.duration)
+        self._close(self.document.duration, last=True)
         self.mesh.recorder.totals(self._totals())
         return self.mesh.recorder.columns(self.deployment, self.replication)
 
     def _close_buckets(self) -> Process:
+        cuts = phase_edges(self.scenario)
         for edge in bucket_edges(self.scenario):
             yield self.env.at(edge, priority=0)
-            self._close(edge)
+            self._close(edge, last=edge in cuts)
 
-    def _close(self, now: float) -> None:
+    def _close(self, now: float, *, last: bool) -> None:
         mesh = self.mesh
         proxies = dict.fromkeys(mesh.clusters, 0)
         for proxy in mesh.proxies.values():
             proxies[proxy.client.cluster] += 1
-        mesh.recorder.close_bucket(now, proxies, mesh.pushes)
+        mesh.recorder.close_bucket(now, proxies, mesh.pushes, last=last)
         mesh.pushes.clear()
         if self._watcher is not None:
             self._watcher(now)
@@ -140,12 +141,18 @@ def bucket_width(duration: float) -> float:
     return next(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= least * (1 - 1e-9))
 
 
-def bucket_edges(scenario: Scenario) -> list[float]:
-    """Return where time buckets end: a regular grid, cut where warm-up ends and where events begin and end."""
+def phase_edges(scenario: Scenario) -> frozenset[float]:
+    """Return when warm-up ends and when events of the timeline begin and end, in seconds."""
     document = scenario.document
-    width = bucket_width(document.duration)
-    edges = {width * number for number in range(1, math.ceil(document.duration / width))}
-    edges.add(document.warm_up)
+    edges = {document.warm_up}
     for event in document.timeline:
         edges |= {event.start, event.start + (getattr(event, "duration", None) or 0.0)}
-    return sorted(edge for edge in edges if 0.0 < edge < document.duration)
+    return frozenset(edge for edge in edges if 0.0 < edge < document.duration)
+
+
+def bucket_edges(scenario: Scenario) -> list[float]:
+    """Return where time buckets end, in seconds: a regular grid and the edges of phases."""
+    duration = scenario.document.duration
+    width = bucket_width(duration)
+    grid = (width * number for number in range(1, math.ceil(duration / width)))
+    return sorted({*grid, *phase_edges(scenario)} - {0.0, duration})

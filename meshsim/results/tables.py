@@ -66,6 +66,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("request_bytes", "int64", "bytes sent to the destination, all attempts"),
         ("response_bytes", "int64", "bytes sent back"),
     ),
+    # Latencies of requests are kept by time bucket, those of calls by phase of the timeline.
     "latency": _columns(
         *_BUCKET,
         ("kind", "str", "'request' (of a user) or 'call' (service to service)"),

@@ -81,7 +81,7 @@ class Witness:
         """Return the calendar's ends of computations that will still be taken note of."""
         from meshsim.dataplane.calendar import COMPUTED
 
-        heap = self._world.heap[: self._world.clock[0].size]
+        heap = self._world.heap[: int(self._world.clock["size"][0])]
         ends = heap[heap.kind == COMPUTED]
         return ends[self._world.frames.generation[ends.subject] == ends.generation]
 
@@ -151,9 +151,11 @@ class Witness:
         calls, plane = self._frames(CALL), self.simulation.mesh.plane
         placed = calls[calls.slot != NONE]
         waiting = placed.state == ON_THE_WAY
+        upstreams, blocks = self._world.upstreams, "base"
+        used = np.concatenate([np.arange(first, first + size) for first, size in zip(upstreams[blocks], upstreams.capacity, strict=True)])
         slots = np.bincount(placed.slot[~waiting], minlength=len(self._world.slots))
-        yield Law("hosts with another number of active requests", int((self._world.slots.active != slots).sum()), 0)
-        upstreams = self._world.upstreams
+        wrong = self._world.slots.active[used] != slots[used]
+        yield Law("hosts with another number of active requests", int(wrong.sum()), 0)
         for name, frames in {
             "active": placed[~waiting], "pending": placed[waiting], "retrying": calls[calls.holds_retry == 1],
         }.items():  # fmt: skip
