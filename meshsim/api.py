@@ -126,7 +126,9 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     >>> load("online-boutique").document.name
     'online-boutique'
     """
-    found = scenario.load(source, overrides)
+    from meshsim.mesh.checks import CHECKS
+
+    found = scenario.load(source, overrides, CHECKS)
     return Scenario(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 

@@ -90,27 +90,19 @@ def validate(
     json_output: JsonOption = False,
 ) -> None:
     """Check scenario files: every problem at once, with file, line and the nearest valid name."""
-    from meshsim.mesh.links import missing_links
-    from meshsim.scenario import load
-
     report: list[dict[str, Any]] = []
     for name in scenarios:
-        found: dict[str, Any] = {"scenario": name, "valid": True, "problems": [], "warnings": []}
+        problems: tuple[Problem, ...] = ()
+        warnings: tuple[str, ...] = ()
         try:
-            loaded = load(name)
-            found["warnings"] = list(loaded.warnings)
-            problems = [
-                Problem(message, _dotted(path), loaded.file) for path, message in missing_links(loaded.document)
-            ]
+            warnings = _load(name, []).warnings
         except ScenarioError as error:
-            problems = list(error.problems)
-        found |= {"valid": not problems, "problems": [_as_json(problem) for problem in problems]}
-        report.append(found)
+            problems = error.problems
+        described = [_as_json(problem) for problem in problems]
+        report.append({"scenario": name, "valid": not problems, "problems": described, "warnings": list(warnings)})
         if not json_output:
-            for problem in problems:
-                _say(str(problem))
-            for warning in found["warnings"]:
-                _say(f"warning: {warning}")
+            for line in (*map(str, problems), *(f"warning: {warning}" for warning in warnings)):
+                _say(line)
             if not problems:
                 print(f"{name}: valid")
     if json_output:
@@ -237,7 +229,7 @@ def _experiment(
 
 
 def _load(name: str, changes: list[str]) -> Scenario:
-    from meshsim.scenario import load
+    from meshsim.api import load
 
     return load(name, changes)
 
@@ -254,10 +246,6 @@ def _compile(*, quiet: bool) -> None:
 
 def _as_json(problem: Problem) -> dict[str, Any]:
     return {"file": problem.file, "line": problem.line or None, "path": problem.path, "message": problem.message}
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in path)
 
 
 def _print_json(value: Any) -> None:

@@ -110,10 +110,14 @@ def runs(tables: Mapping[str, pd.DataFrame]) -> tuple[tuple[str, int], ...]:
 
 
 def buckets(tables: Mapping[str, pd.DataFrame]) -> tuple[Values, Values]:
-    """Return starts and ends (seconds) of the time buckets that the tables have rows for."""
+    """Return starts and ends (seconds) of the time buckets that the tables have rows for.
+
+    Latencies of calls are kept by phase and say nothing about buckets.
+    """
     import pandas as pd
 
-    parts = [table[["start", "end"]].drop_duplicates() for table in tables.values() if "start" in table]
+    kept = [table for name, table in tables.items() if name != "latency" and "start" in table]
+    parts = [table[["start", "end"]].drop_duplicates() for table in kept]
     found = pd.concat(parts).drop_duplicates().sort_values("start")
     return found["start"].to_numpy(dtype=float), found["end"].to_numpy(dtype=float)
 

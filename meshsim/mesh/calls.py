@@ -19,6 +19,9 @@ Path = tuple[str | int, ...]
 #: Calls nested deeper than this do not count towards mean visits: call cycles are legal.
 MAX_DEPTH = 64
 
+#: Mean calls that may be left at that depth, per request: a cycle that repeats 8 times in 10 leaves fewer.
+LEFT_AT_DEPTH = 1e-3
+
 #: Mean calls below this are no longer followed.
 _NEGLIGIBLE = 1e-12
 
@@ -204,6 +207,28 @@ def calls_per_entry(document: Document) -> dict[str, dict[str, float]]:
             means[service] = means.get(service, 0.0) + mean
         result[entry] = means
     return result
+
+
+def calls_run_away(document: Document, entry: str) -> bool:
+    """Return whether a request's calls have not died out `MAX_DEPTH` calls deep.
+
+    Parameters
+    ----------
+    document
+        The scenario.
+    entry
+        Name of a load entry.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> again = {"script": [{"call": "web/GET /", "count": 2, "probability": 0.6}]}
+    >>> services = {"web": {"endpoints": {"GET /": again}}}
+    >>> calls_run_away(Document.model_validate({**EXAMPLE, "services": services}), "web")
+    True
+    """
+    levels = list(_levels(_mean_calls(document), entry_mix(document, entry)))
+    return len(levels) == MAX_DEPTH and sum(levels[-1].values()) > LEFT_AT_DEPTH
 
 
 def _mean_calls(document: Document) -> dict[Operation, dict[Operation, float]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.scenario.bundled import bundled
-from meshsim.scenario.checks import NAME_CHECKS, check
+from meshsim.scenario.checks import CHECKS, NAME_CHECKS, Check, check
 from meshsim.scenario.istio import IstioResources, read_resources
 from meshsim.scenario.manifests import with_resources
 from meshsim.scenario.overrides import apply
@@ -67,7 +67,9 @@ EXAMPLE: Mapping[str, Any] = {
 }
 
 
-def load(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
+def load(
+    source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = (), checks: Sequence[Check] = ()
+) -> Scenario:
     """Return the scenario of a file, a bundled name or a dict.
 
     Parameters
@@ -76,6 +78,8 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence
         Path of a file, name of a bundled scenario (a file of that name wins), or a dict of the same shape.
     overrides
         Changes as ``path=value``, such as ``load.web.rate=20/s``.
+    checks
+        More checks to make, besides this room's own.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence
     verdict = validate(root)
     if verdict.document is None or verdict.problems:
         raise ScenarioError(in_order([*verdict.problems, *_more(verdict)]))
-    problems, warnings = check(verdict.document, root.locate)
+    problems, warnings = check(verdict.document, root.locate, (*CHECKS, *checks))
     resources, wrong = _resources(verdict.document, root)
     if problems or wrong:
         raise ScenarioError(in_order([*problems, *wrong]))

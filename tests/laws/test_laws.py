@@ -1,0 +1,81 @@
+"""Exact laws, in every bundled scenario under every deployment and in a storm of faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim import load
+from meshsim.scenario.bundled import bundled
+from meshsim.verify.laws import Law, Witness
+
+#: A tenth of the open load leaves every fault, retry and push of a scenario in place.
+LIGHTER = ("load.scale=0.1",)
+DEPLOYMENTS = [(name, deployment) for name in bundled() for deployment in load(name).document.deployments]
+
+
+def broken(laws: list[Law]) -> list[Law]:
+    return [law for law in laws if not law.holds]
+
+
+@pytest.mark.parametrize(("name", "deployment"), DEPLOYMENTS)
+def test_every_bundled_scenario_keeps_the_laws(name, deployment):
+    witness = Witness(load(name, LIGHTER), deployment)
+    tables, laws = witness.run()
+    assert sum(tables["requests"]["count"]) > 100
+    assert not broken(laws)
+    assert {"Little's law", "busy = demands served", "arrivals = outcomes + in flight"} <= {law.name for law in laws}
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("deployment", ["multi-primary", "primary-remote", "hybrid"])
+def test_a_storm_of_every_fault_keeps_the_laws(storm, deployment, seed):
+    tables, laws = Witness(load({**storm, "seed": seed}), deployment).run()
+    assert not broken(laws)
+    flags = set(tables["calls"]["response_flag"])
+    assert {"", "UO", "UC", "UT", "DC", "URX", "UF,URX"} <= flags  # the storm is one
+
+
+def test_workers_that_are_kept_during_calls_lose_nothing_either(storm):
+    for name in ("web", "app"):
+        storm["services"][name]["hold_worker"] = True
+    _, laws = Witness(load(storm), "multi-primary").run()
+    assert not broken(laws)
+
+
+def test_gone_pods_that_swallow_connections_lose_nothing(storm):
+    storm["kubernetes"]["gone_pods"] = "blackhole"
+    _, laws = Witness(load(storm), "primary-remote").run()
+    assert not broken(laws)
+
+
+def test_a_world_that_must_grow_its_arrays_loses_nothing(storm):
+    """Frames, calendar and slots begin small; a surge of slow requests makes each grow while faults happen."""
+    storm["load"]["web"]["rate"] = "1500/s"
+    storm["services"]["web"]["endpoints"]["page"]["script"].insert(0, {"compute": {"exponential": "300ms"}})
+    storm["services"]["web"]["workers"] = 10_000
+    storm["istio"] = [resource for resource in storm["istio"] if resource["metadata"]["name"] != "web"]
+    witness = Witness(load(storm, ["duration=12s", "timeline=[]"]), "multi-primary")
+    cluster = witness.simulation.clusters["eu-1"]
+
+    def evict():  # a pod with hundreds of requests: each is answered at once
+        yield witness.simulation.env.at(6.0)
+        for pod in [pod for pod in cluster.pods.values() if pod.service == "web"]:
+            witness.simulation.mesh.plane.kill(pod.number, 6.0, silent=False, for_good=False)
+
+    witness.simulation.env.process(evict())
+    _, laws = witness.run()
+    assert len(witness.simulation.mesh.plane.world.frames) > 1024
+    assert not broken(laws)
+
+
+def test_a_law_that_is_broken_is_noticed():
+    witness = Witness(load("three-tier", ["duration=2s", "warm_up=0s"]), "multi-primary")
+    clock = witness.simulation.mesh.plane.world.clock
+
+    def forge():
+        yield witness.simulation.env.timeout(1.0)
+        clock["arrived"] += 1
+
+    witness.simulation.env.process(forge())
+    _, laws = witness.run()
+    assert [law.name for law in broken(laws)] == ["arrivals = outcomes + in flight"]

@@ -1,0 +1,168 @@
+"""The command line as a user meets it: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from meshsim.results import store
+
+SMALL = """
+name: small
+regions: {eu: {zones: [a]}, us: {zones: [a]}}
+latency: [{between: [eu, us], rtt: {p50: 80ms, p99: 90ms}}]
+clusters: {eu-1: {region: eu, network: eu}, us-1: {region: us, network: us}}
+services:
+  web: {replicas: 2, endpoints: {"GET /": {script: [{compute: {exponential: 2ms}}, {call: db/read}]}}}
+  db: {replicas: 2, endpoints: {read: {script: [{compute: 1ms}]}}}
+load: {web: {rate: 40/s}}
+timeline: [{event: control_plane_down, start: 8s, duration: 6s, target: {cluster: eu-1}}]
+duration: 20s
+warm_up: 2s
+replications: 2
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def meshsim(
+    *words: str, cwd: Path, code: str = "from meshsim.cli import main; main()"
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *words]
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root, "COLUMNS": "100"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_help_names_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, atexit; heavy = {'numba', 'pandas', 'matplotlib', 'scipy', 'networkx', 'simpy', 'numpy'}\n"
+        "atexit.register(lambda: print('heavy:', sorted(heavy & set(sys.modules))))\n"
+        "from meshsim.cli import main; main()"
+    )
+    done = meshsim("--help", cwd=tmp_path, code=code)
+    assert done.returncode == 0
+    for command in ("run", "compare", "validate", "schema", "scenarios", "bench", "verify", "plot"):
+        assert f"\n  {command} " in done.stdout
+    assert "heavy: []" in done.stdout
+
+
+def test_validate_imports_nothing_heavy(scenario: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, atexit; heavy = {'numba', 'pandas', 'matplotlib', 'scipy', 'networkx', 'simpy'}\n"
+        "atexit.register(lambda: print('heavy:', sorted(heavy & set(sys.modules))))\n"
+        "from meshsim.cli import main; main()"
+    )
+    done = meshsim("validate", str(scenario), cwd=tmp_path, code=code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{scenario}: valid\nheavy: []\n"
+
+
+def test_a_mistake_ends_with_2_and_no_traceback_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(SMALL.replace("rate: 40/s", "rate: 40"))
+    done = meshsim("compare", "bad.yaml", "--out", "results", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "bad.yaml:9: load.web.rate: 40 has no unit; write 40/s\n"
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_unknown_deployment_is_told_apart(scenario: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(scenario), "--deployment", "hybird", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--deployment: unknown deployment 'hybird'; did you mean 'hybrid'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_reports_every_file_and_speaks_json(scenario: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(SMALL.replace("region: us,", "region: usa,").replace("db/read", "db/raed"))
+    done = meshsim("validate", str(scenario), "bad.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    said = json.loads(done.stdout)["scenarios"]
+    assert [one["valid"] for one in said] == [True, False]
+    assert {problem["line"] for problem in said[1]["problems"]} == {5, 7}
+
+
+def test_a_region_without_latency_figures_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(SMALL.replace("latency: [{between: [eu, us], rtt: {p50: 80ms, p99: 90ms}}]", ""))
+    done = meshsim("validate", "bad.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "bad.yaml" in done.stderr
+    assert "cloud_region" in done.stderr
+
+
+def test_the_schema_describes_scenarios(tmp_path: Path) -> None:
+    done = meshsim("schema", cwd=tmp_path)
+    assert json.loads(done.stdout)["title"] == "meshsim scenario"
+
+
+def test_bundled_scenarios_are_listed_from_any_folder(tmp_path: Path) -> None:
+    done = meshsim("scenarios", cwd=tmp_path)
+    assert "online-boutique-primary-outage  " in done.stdout
+    listed = json.loads(meshsim("scenarios", "--json", cwd=tmp_path).stdout)["scenarios"]
+    assert {"name", "description", "file"} == set(listed[0])
+
+
+def test_compare_prints_a_table_and_saves_a_whole_run(scenario: Path, tmp_path: Path) -> None:
+    done = meshsim("compare", str(scenario), "--out", "results", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "success rate" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 110
+    [run] = store.runs(tmp_path / "results")
+    found = store.read(run)
+    assert found.manifest["replications"] == {"asked": 2, "finished": 2}
+    for name in ("topology", "timeline", "latency", "summary"):
+        assert (run / f"{name}.png").stat().st_size > 10_000
+        assert (run / f"{name}.svg").read_text().startswith("<?xml")
+    replot = "import sys; sys.modules['numba'] = sys.modules['simpy'] = None\nfrom meshsim.cli import main; main()"
+    again = meshsim("plot", str(run), "--out", "again", cwd=tmp_path, code=replot)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again" / "timeline.svg").read_bytes() == (run / "timeline.svg").read_bytes()
+
+
+def test_json_is_one_object_and_nothing_else(scenario: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(scenario), "-d", "hybrid", "-n", "1", "--set", "duration=16s", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["complete"] is True
+    assert said["deployments"] == ["hybrid"]
+    assert (tmp_path / said["folder"] / "manifest.json").exists()
+
+
+def test_ctrl_c_saves_the_replications_that_finished(scenario: Path, tmp_path: Path) -> None:
+    words = ["run", str(scenario), "-n", "5000", "--out", "results"]
+    command = [sys.executable, "-m", "meshsim", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # A first run may compile for a minute; a warm one finishes dozens of replications in these seconds.
+    meshsim("run", str(scenario), "-n", "1", "--out", "warm", cwd=tmp_path)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "replications had finished and are saved" in said
+    [run] = store.runs(tmp_path / "results")
+    manifest = store.read(run).manifest
+    assert manifest["complete"] is False
+    assert 0 < manifest["replications"]["finished"] < 5000
+
+
+def test_the_out_folder_is_the_only_place_written_to(scenario: Path, tmp_path: Path) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    meshsim("run", str(scenario), "-n", "1", "--out", "here", cwd=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} - before == {"here"}
