@@ -216,7 +216,7 @@ def _experiment(
             loaded, deployments, replications=replications, jobs=jobs, watch=watch, command=["meshsim", *sys.argv[1:]]
         )
     comparison = Comparison(outcome.tables, outcome.manifest)
-    folder = comparison.save(out)
+    folder = _as_typed(comparison.save(out))
     finished = outcome.manifest["replications"]
     if json_output:
         _print_json({"folder": str(folder), "complete": outcome.manifest["complete"], **comparison.to_json()})
@@ -242,6 +242,12 @@ def _compile(*, quiet: bool) -> None:
     if not is_compiled() and not quiet:
         _say("Compiling the request path, once for this version: about half a minute …")
     compile_request_path()
+
+
+def _as_typed(path: Path) -> Path:
+    """Return a path relative to the folder the user is in, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _as_json(problem: Problem) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def test_compare_prints_a_table_and_saves_a_whole_run(scenario: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
     assert "success rate" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 110
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 110
+    assert done.stdout.splitlines()[-1].startswith(f"Saved in results{os.sep}small{os.sep}")
     [run] = store.runs(tmp_path / "results")
     found = store.read(run)
     assert found.manifest["replications"] == {"asked": 2, "finished": 2}

@@ -94,7 +94,7 @@ def _pair(mean: float, half_width: float) -> str:
 
 def _plain(value: float) -> str:
     """Return a number with three digits, or all of a whole number, or four near 100 (99.93)."""
-    if value == round(value) or abs(value) >= 1000:
+    if abs(value) >= 1000 or value == round(value):
         return f"{value:,.0f}"
     if 90 <= abs(value) < 100:
         return f"{value:.2f}"

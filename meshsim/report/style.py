@@ -154,6 +154,19 @@ def picture(width: float, height: float) -> Picture:
     return Picture(figsize=(width, height), layout="constrained")
 
 
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once and round the places of its axes.
+
+    The constraint solver's last bits depend on addresses in memory, and SVG derives the names of clip paths from them.
+    """
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(side, 5) for side in axes.get_position().bounds])
+
+
 def render(figure: Figure, form: str) -> bytes:
     """Return the picture as ``png`` or ``svg`` bytes, the same bytes for the same picture.
 
@@ -162,6 +175,7 @@ def render(figure: Figure, form: str) -> bytes:
     >>> render(picture(1.0, 1.0), "svg")[:5]
     b'<?xml'
     """
+    _settle(figure)
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if form == "svg" else {}
     with style(), any_script():

@@ -12,7 +12,7 @@ from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.scenario.bundled import bundled
-from meshsim.scenario.checks import CHECKS, NAME_CHECKS, Check, check
+from meshsim.scenario.checks import NAME_CHECKS, Check, check
 from meshsim.scenario.istio import IstioResources, read_resources
 from meshsim.scenario.manifests import with_resources
 from meshsim.scenario.overrides import apply
@@ -79,7 +79,7 @@ def load(
     overrides
         Changes as ``path=value``, such as ``load.web.rate=20/s``.
     checks
-        More checks to make, besides this room's own.
+        More checks to make of a document that passes this room's own.
 
     Raises
     ------
@@ -97,7 +97,9 @@ def load(
     verdict = validate(root)
     if verdict.document is None or verdict.problems:
         raise ScenarioError(in_order([*verdict.problems, *_more(verdict)]))
-    problems, warnings = check(verdict.document, root.locate, (*CHECKS, *checks))
+    problems, warnings = check(verdict.document, root.locate)
+    if not problems:  # the others may count on names that exist
+        problems, _ = check(verdict.document, root.locate, checks)
     resources, wrong = _resources(verdict.document, root)
     if problems or wrong:
         raise ScenarioError(in_order([*problems, *wrong]))

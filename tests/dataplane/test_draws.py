@@ -84,7 +84,7 @@ def test_identities_of_calls_do_not_collide_in_a_large_tree():
     total = 1
     for _ in range(4):
         # Ten steps with the repetitions that call_out makes of them: left · 128 + tries.
-        level = [child(path, step, left * 128) for path in level for step in range(10) for left in (1, 2)]
+        level = [np.uint64(child(p, step, left * 128)) for p in level for step in range(10) for left in (1, 2)]
         seen |= {int(path) for path in level}
         total += len(level)
     assert total == 1 + 20 + 400 + 8_000 + 160_000
