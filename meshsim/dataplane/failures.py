@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshsim.dataplane import gateway
 from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import refresh
@@ -16,6 +17,7 @@ from meshsim.dataplane.state import (
     HERE,
     LOST,
     NONE,
+    ON_THE_WAY,
     SERVE,
     SERVING,
     UC,
@@ -87,6 +89,7 @@ def clear_slot(w, slot):
     host.order = 0
     host.queue_head = NONE
     host.queue_tail = NONE
+    gateway.close_all(w, slot)
 
 
 @jit
@@ -98,6 +101,7 @@ def move_upstream(w, upstream, base, capacity):
         if offset < up.capacity:
             w.slots[base + offset] = w.slots[up.base + offset]
         else:
+            w.slots[base + offset].connections = NONE
             clear_slot(w, base + offset)
     for index in range(w.clock[0].used):
         frame = w.frames[index]
@@ -125,7 +129,7 @@ def kill_pod(w, index, state, now):
             give_back(w, number)
         elif frame.pod == index and frame.kind == BRANCH:
             give_back(w, number)
-        elif frame.pod == index and frame.kind == SERVE and frame.state == HERE:
+        elif frame.pod == index and frame.kind == SERVE and (frame.state == HERE or frame.state == ON_THE_WAY):
             frame.generation += 1
             frame.holds_worker = 0
             frame.code = 503
@@ -152,6 +156,7 @@ def forget_client(w, proxy):
             w.slots[slot].active = 0
             w.slots[slot].queue_head = NONE
             w.slots[slot].queue_tail = NONE
+            gateway.close_all(w, slot)
 
 
 @jit

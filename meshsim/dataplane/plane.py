@@ -77,7 +77,9 @@ class DataPlane:
         self.world = World(self._arrays)
         clock = self.world.clock[0]
         clock.free = NONE
-        clock.widest = int(plan.arrays["steps"].branches.max(initial=0))
+        steps = plan.arrays["steps"]
+        unawaited = steps[(steps.kind == state.CALL_OUT) & (steps.wait == 0)]
+        clock.widest = int(steps.branches.max(initial=0) + np.ceil(unawaited["count"]).sum())
 
     # --- arrays that grow -----------------------------------------------------------------------------------
 
@@ -259,6 +261,8 @@ class DataPlane:
                 self._grow("frames", len(self._arrays["frames"]) + 1)
             elif reason == request.CALENDAR_FULL:
                 self._grow("heap", len(self._arrays["heap"]) + 1)
+            elif reason == request.CONNECTIONS_FULL:
+                self._grow("connections", len(self._arrays["connections"]) + 1)
             else:
                 return bool(reason == request.DONE)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import circuit_breaking as breaker
-from meshsim.dataplane import outlier_detection, pod, retry
+from meshsim.dataplane import gateway, outlier_detection, pod, retry
 from meshsim.dataplane.calendar import drop_first, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL, DECISION, FAILURE, NETWORK, SCRIPT, child, normal, uniforms
@@ -30,6 +30,7 @@ from meshsim.dataplane.state import (
     COMPUTE,
     DC,
     FORK,
+    GATEWAY_CONNECTIONS,
     HERE,
     LOCAL,
     LOST,
@@ -51,8 +52,8 @@ from meshsim.dataplane.state import (
 )
 
 #: What `advance` says when it stops: nothing left before the time, budget used up, or an array is nearly full.
-DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL = range(4)
-#: Room that one event may need, besides the widest fork.
+DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL = range(5)
+#: Room that one event may need, besides forks and calls that are not waited for.
 MARGIN = 64
 #: A closed-loop user whose request failed waits at least this long (seconds): errors may take no time at all.
 ERROR_PAUSE = 0.001
@@ -138,6 +139,7 @@ def start_call(w, parent, operation, proxy, request, path, timeout, now):
     frame.attempts = 0
     frame.tried = np.uint64(0)
     frame.holds_retry = 0
+    frame.connection = NONE
     frame.source = NONE
     frame.user = NONE
     w.clock[0].calls_started += 1
@@ -237,6 +239,7 @@ def send(w, index, leaves):
     serve.gateway = NONE
     serve.state = ON_THE_WAY
     serve.holds_worker = 0
+    serve.connecting = 1
     serve.pod = host
     here = w.proxies[call.proxy].zone
     if host >= 0:
@@ -260,12 +263,13 @@ def travel(w, index, here, there, leaves, arrival):
 def cannot_connect(w, index, now, silent):
     """End a serve whose connection was refused now, or gets no answer until the connect timeout.
 
-    Behind an east-west gateway the client's connection was open already: it sees a reset, not a connect failure.
+    Behind an east-west gateway too, as TLS runs end to end; a connection that was kept is reset instead.
     """
     serve = w.frames[index]
     call = w.frames[serve.parent]
-    flag = UF if serve.gateway == NONE else UC
+    flag = UF if serve.connecting == 1 else UC
     if call.generation == serve.parent_generation:
+        gateway.closed(w, call.connection)
         note_flow(w, serve.parent, index)
         pause = 0.0
         if silent:
@@ -295,52 +299,57 @@ def note_flow(w, call_index, serve_index):
 
 @jit
 def to_gateway(w, index, address, here, leaves):
-    """Send a serve to a live replica behind a gateway address."""
+    """Send a serve to a gateway: over a connection that is kept, or to any live replica to open a new one."""
     serve = w.frames[index]
-    gateway = w.gateways[address]
-    live = 0
-    for position in range(gateway.first, gateway.first + gateway.replicas):
-        live += w.proxies[w.gateway_replicas[position]].alive
-    if live == 0:
-        call = w.frames[serve.parent]
-        call.flow = w.links[here, gateway.zone].distance
-        call.farthest = max(call.farthest, call.flow)
-        serve.pod = NONE
-        round_trip = 2.0 * transit(w, here, gateway.zone, serve.jitter, serve.request, serve.path, serve.attempt * 8)
-        cannot_connect(w, index, leaves + max(round_trip, 0.0), gateway.down == SILENT or round_trip < 0.0)
-        return
-    u, _, _, _ = uniforms(w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(100))
-    chosen = int(u * live)
-    for position in range(gateway.first, gateway.first + gateway.replicas):
-        replica = w.gateway_replicas[position]
-        chosen -= w.proxies[replica].alive
-        if chosen < 0:
-            serve.proxy = replica
-            break
+    call = w.frames[serve.parent]
+    u_connection, u_replica, _, _ = uniforms(
+        w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(100)
+    )
+    http1 = w.services[w.upstreams[call.upstream].service].http1
+    call.connection = gateway.connection_for(w, call.slot, http1, w.proxies[call.proxy].workers, u_connection)
     serve.pod = NONE
-    travel(w, index, here, w.proxies[serve.proxy].zone, leaves, on.AT_GATEWAY)
+    if call.connection != NONE:
+        kept = w.connections[call.connection]
+        kept.streams += 1
+        if gateway.is_open(w, call.connection):
+            serve.connecting = 0
+            serve.proxy = kept.replica
+            serve.pod = kept.pod
+    if serve.connecting == 1:
+        serve.proxy = gateway.live_replica(w, address, u_replica)
+    if serve.proxy != NONE:
+        travel(w, index, here, w.proxies[serve.proxy].zone, leaves, on.AT_GATEWAY)
+        return
+    row = w.gateways[address]
+    call.flow = w.links[here, row.zone].distance
+    call.farthest = max(call.farthest, call.flow)
+    round_trip = 2.0 * transit(w, here, row.zone, serve.jitter, serve.request, serve.path, serve.attempt * 8)
+    cannot_connect(w, index, leaves + max(round_trip, 0.0), row.down == SILENT or round_trip < 0.0)
 
 
 @jit
 def on_gateway(w, index, now):
-    """Pass a serve through a gateway replica to a pod of its own choice: a TCP passthrough, blind to HTTP."""
+    """Pass a serve through a gateway replica; for a new connection the gateway chooses a pod, blind to HTTP."""
     serve = w.frames[index]
     replica = serve.proxy
     if w.proxies[replica].alive == 0:
         cannot_connect(w, index, now, w.proxies[replica].silent == 1)
         return
     serve.gateway = replica
-    serve.iteration = w.proxies[replica].life
+    serve.life = w.proxies[replica].life
     u0, u1, u2, _ = uniforms(w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(101))
     leaves = pass_station(w, replica, now, u0, serve.request, serve.path)
-    upstream = w.upstream_of[replica, w.operations[serve.operation].service]
-    if upstream == NONE or w.priorities[upstream, 0].healthy == 0:
-        cannot_connect(w, index, leaves, False)
-        return
-    up = w.upstreams[upstream]
-    level = w.priorities[upstream, 0]
-    slot = pick(w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2)
-    serve.pod = w.slots[slot].host
+    if serve.connecting == 1:
+        upstream = w.upstream_of[replica, w.operations[serve.operation].service]
+        if upstream == NONE or w.priorities[upstream, 0].healthy == 0:
+            cannot_connect(w, index, leaves, False)
+            return
+        up = w.upstreams[upstream]
+        level = w.priorities[upstream, 0]
+        slot = pick(
+            w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2
+        )
+        serve.pod = w.slots[slot].host
     travel(w, index, w.proxies[replica].zone, w.pods[serve.pod].zone, leaves, on.AT_SERVER)
 
 
@@ -356,6 +365,10 @@ def on_server(w, index, now):
         refused(w, index, now)
         return
     serve.state = HERE
+    if serve.gateway != NONE and serve.connecting == 1:
+        call = w.frames[serve.parent]
+        if call.generation == serve.parent_generation and call.attempt == serve.attempt:
+            gateway.opened(w, call.connection, serve.gateway, serve.pod)
     leaves = pass_station(w, server.proxy, now, serve.hop, serve.request, serve.path)
     if leaves > now:
         schedule(w, leaves, on.AT_POD, index, serve.generation, 0)
@@ -391,7 +404,6 @@ def on_pod(w, index, now):
         return
     serve.step = w.scripts[serve.operation, server.workload]
     serve.left = NONE
-    serve.iteration = serve.iteration if serve.gateway != NONE else 0
     serve.fail_code = 0
     if server.hold == 1:
         if server.busy >= server.workers:
@@ -562,7 +574,7 @@ def go_back(w, index, now):
         latency = transit(w, here, there, serve.jitter, serve.request, serve.path, salt)
     else:
         replica = w.proxies[serve.gateway]
-        if replica.life != serve.iteration:
+        if replica.life != serve.life:
             serve.flag = UC
             serve.code = 503
         latency = transit(w, here, replica.zone, serve.jitter, serve.request, serve.path, salt)
@@ -614,13 +626,18 @@ def on_failed(w, index, extra, now):
 
 
 @jit
-def let_go(w, index, now):
+def let_go(w, index, flag, now):
     """Give up the attempt's place at its host; a call that waited for it goes next."""
     frame = w.frames[index]
     slot = frame.slot
     if slot == NONE:
         return
     frame.slot = NONE
+    if frame.connection != NONE:
+        w.connections[frame.connection].streams -= 1
+        if (flag == UT or flag == DC) and w.services[w.upstreams[frame.upstream].service].http1 == 1:
+            gateway.closed(w, frame.connection)  # HTTP/1.1 can abandon a request only with its connection
+        frame.connection = NONE
     if frame.state == ON_THE_WAY:
         frame.state = HERE
         breaker.leave_queue(w, frame.upstream, slot, index)
@@ -640,7 +657,7 @@ def end_attempt(w, index, code, flag, now):
     frame = w.frames[index]
     slot = frame.slot
     waited = frame.state == ON_THE_WAY
-    let_go(w, index, now)
+    let_go(w, index, flag, now)
     if slot != NONE and not waited:
         outlier_detection.report(w, frame.upstream, slot, now, code, flag)
     if (code >= 500 or flag != NO_FLAG) and frame.upstream != NONE:
@@ -733,7 +750,7 @@ def on_timeout(w, index, code, flag, now):
     frame = w.frames[index]
     slot = frame.slot
     waited = frame.state == ON_THE_WAY
-    let_go(w, index, now)
+    let_go(w, index, flag, now)
     if slot != NONE and not waited:
         outlier_detection.report(w, frame.upstream, slot, now, code, flag)
     end_call(w, index, code, flag, now)
@@ -786,13 +803,16 @@ def handle(w, kind, index, extra, generation, now):
 def advance(w, until, budget):
     """Handle every event before a time, at most ``budget`` of them; return why it stopped."""
     clock = w.clock[0]
-    room_frames = len(w.frames) - MARGIN - clock.widest
-    room_events = len(w.heap) - MARGIN - 2 * clock.widest
+    room_frames = len(w.frames) - MARGIN - 2 * clock.widest
+    room_events = len(w.heap) - MARGIN - 4 * clock.widest
+    room_connections = len(w.connections) - GATEWAY_CONNECTIONS * (MARGIN + clock.widest)
     while clock.size > 0 and w.heap[0].time < until:
         if clock.used >= room_frames:
             return FRAMES_FULL
         if clock.size >= room_events:
             return CALENDAR_FULL
+        if clock.connections >= room_connections:
+            return CONNECTIONS_FULL
         if budget <= 0:
             return BUDGET
         budget -= 1

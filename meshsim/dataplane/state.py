@@ -20,7 +20,7 @@ def _record(**fields: str) -> np.dtype:
 CLOCK = _record(
     now="f8", sequence="i8", size="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
-    sojourn="f8", demand="f8",
+    sojourn="f8", demand="f8", connections="i8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place.
@@ -32,10 +32,10 @@ FRAME = _record(
     request="u8", path="u8", started="f8", jitter="f8", hop="f8", demand="f8",
     parent="i4", parent_generation="i4", operation="i4", proxy="i4", pod="i4", gateway="i4",
     # a call
-    upstream="i4", slot="i4", attempt="i4", attempts="i4", application_tries="i4", tried="u8", holds_retry="i4",
+    upstream="i4", slot="i4", attempt="i4", attempts="i4", tried="u8", holds_retry="i4", connection="i4",
     source="i4", action_at="i4", action_end="i4", user="i4",
     # a serve or a branch
-    step="i4", left="i4", iteration="i4", pending="i4", holds_worker="i4", fail_code="i4",
+    step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", connecting="i4",
     # what came of it
     code="i4", flag="i4", flow="i4", farthest="i4",
 )  # fmt: skip
@@ -56,7 +56,7 @@ UPSTREAM = _record(
 SLOT = _record(
     host="i4", present="i4", priority="i4", weight="i4", active="i4",
     ejected="i4", ejections="i4", multiplier="i4", errors="i4", gateway_errors="i4", local_errors="i4",
-    returned_at="f8", deadline="f8", order="i8", queue_head="i4", queue_tail="i4",
+    returned_at="f8", deadline="f8", order="i8", queue_head="i4", queue_tail="i4", connections="i4",
 )  # fmt: skip
 
 #: One priority level of an upstream: its hosts in `World.members`, the available ones in `World.available`.
@@ -92,6 +92,11 @@ LINK = _record(half="f8", sigma="f8", delay="f8", factor="f8", loss="f8", cut="i
 
 GATEWAY = _record(cluster="i4", zone="i4", first="i4", replicas="i4", down="i4")
 
+#: A kept connection through an east-west gateway: the replica it was opened by (in its ``life``) and the pod it is on.
+CONNECTION = _record(pod="i4", replica="i4", life="i4", streams="i4")
+#: Connections kept per slot; an HTTP/1.1 client with more requests at a time opens a new one for each of the others.
+GATEWAY_CONNECTIONS = 32
+
 DISTRIBUTION = _record(kind="i4", a="f8", b="f8", first="i4", count="i4")
 SOURCE = _record(
     proxy="i4", entry="i4", kind="i4", generation="i4", first_action="i4", actions="i4", think="i4", number="u8",
@@ -109,7 +114,8 @@ REQUESTS = _record(count="i8", latency="f8")
 RECORDS: dict[str, np.dtype] = {
     "clock": CLOCK, "heap": EVENT, "frames": FRAME, "proxies": PROXY, "upstreams": UPSTREAM, "slots": SLOT,
     "priorities": PRIORITY, "policies": POLICY, "services": SERVICE, "operations": OPERATION, "steps": STEP,
-    "pods": POD, "links": LINK, "gateways": GATEWAY, "distributions": DISTRIBUTION, "sources": SOURCE,
+    "pods": POD, "links": LINK, "gateways": GATEWAY, "connections": CONNECTION, "distributions": DISTRIBUTION,
+    "sources": SOURCE,
     "actions": ACTION, "users": USER, "calls": CALLS, "requests": REQUESTS,
 }  # fmt: skip
 
