@@ -114,7 +114,7 @@ def default_of(model: type[fields.Strict], name: str) -> str:
 
 def shown(value: Any) -> str:
     if value is None:
-        return "–"
+        return "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
@@ -143,7 +143,7 @@ def test_every_column_is_in_the_page_about_results(table: str) -> None:
 def test_every_metric_is_in_the_page_about_results() -> None:
     rows = documented(RESULTS, "metrics")
     described = {name: (row[0], row[1]) for name, row in rows.items()}
-    assert described == {name: (metric.unit, metric.better or "–") for name, metric in METRICS.items()}
+    assert described == {name: (metric.unit, metric.better or "none") for name, metric in METRICS.items()}
 
 
 def test_every_flow_is_explained() -> None:

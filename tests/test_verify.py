@@ -11,13 +11,13 @@ from meshsim import verify
 from meshsim.scenario import load
 from meshsim.verify import Check, cases
 
-FAST = next(case for case in cases.cases() if case.name == "two calls at once")
+FAST = next(case for case in cases() if case.name == "two calls at once")
 GOOD = Check("M/M/1", "mean response, s", 0.05, 0.0501, 0.0004, passed=True)
 LAW = Check("mesh, hybrid", "Little's law", 7.0, 7.0, 0.0, passed=True)
 
 
 def test_every_case_is_a_scenario_and_has_a_name_of_its_own():
-    known = cases.cases()
+    known = cases()
     assert len({case.name for case in known}) == len(known)
     for case in known:
         assert load(case.scenario).warnings == ()
@@ -42,7 +42,8 @@ def test_an_interval_that_is_too_wide_proves_nothing():
 
 
 def test_another_seed_gives_another_estimate():
-    assert verify.check(FAST, seed=1, replications=2)[0].estimate != verify.check(FAST, seed=2, replications=2)[0].estimate
+    one, other = (verify.check(FAST, seed=seed, replications=2)[0] for seed in (1, 2))
+    assert one.estimate != other.estimate
 
 
 def test_laws_are_checked_under_every_deployment():

@@ -9,8 +9,9 @@ from typing import Any
 from meshsim import experiment
 from meshsim.analysis.statistics import interval
 from meshsim.scenario import load
-from meshsim.verify.cases import Case, Spec, cases
+from meshsim.verify.cases import Case, cases
 from meshsim.verify.laws import ROUNDING, Witness
+from meshsim.verify.parts import Spec
 
 #: Replications of every case.
 REPLICATIONS = 8

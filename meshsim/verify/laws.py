@@ -11,7 +11,8 @@ import numpy as np
 from meshsim.scenario import Scenario
 
 if TYPE_CHECKING:
-    from meshsim.engine.simulation import Prepared, Simulation
+    from meshsim.engine.prepared import Prepared
+    from meshsim.engine.simulation import Simulation
 
 #: Sums of many numbers in another order differ by rounding; relative to their size this much is allowed.
 ROUNDING = 1e-9
@@ -102,7 +103,7 @@ class Witness:
     # --- the laws -------------------------------------------------------------------------------------------
 
     def _requests(self, tables: Columns) -> Iterator[Law]:
-        """Arrivals are outcomes plus what is in flight; Little's law holds for what is between."""
+        """Yield that arrivals are outcomes plus what is in flight; Little's law."""
         from meshsim.dataplane.state import CALL, NONE
 
         total = _totals(tables)
@@ -118,7 +119,7 @@ class Witness:
         yield Law("Little's law", total["request-seconds in the system"], stayed)
 
     def _calls(self, tables: Columns) -> Iterator[Law]:
-        """Calls started are calls ended plus those under way; a request is a call of the ingress."""
+        """Yield that calls started are calls ended plus those under way; a request is a call of the ingress."""
         from meshsim.dataplane.state import CALL
 
         total, rows = _totals(tables), tables["calls"]
@@ -135,7 +136,7 @@ class Witness:
         yield Law("calls with less than one attempt", untried, 0)
 
     def _work(self, tables: Columns) -> Iterator[Law]:
-        """Workers are busy for what was demanded of them, less what is unserved or was lost with its pod."""
+        """Yield that workers are busy for what was demanded of them, less what is unserved or was lost with its pod."""
         total = _totals(tables)
         busy = total["worker-seconds busy"]
         yield Law("busy seconds by service", sum(tables["pods"]["busy_seconds"]), busy)
@@ -145,14 +146,15 @@ class Witness:
         yield Law("busy = demands served", busy, total["worker-seconds demanded"] - unserved)
 
     def _places(self) -> Iterator[Law]:
-        """What pods and proxies think is under way is what is under way."""
+        """Compare what pods and proxies think is under way with what is."""
         from meshsim.dataplane.state import CALL, NONE, ON_THE_WAY
 
         calls, plane = self._frames(CALL), self.simulation.mesh.plane
         placed = calls[calls.slot != NONE]
         waiting = placed.state == ON_THE_WAY
         upstreams, blocks = self._world.upstreams, "base"
-        used = np.concatenate([np.arange(first, first + size) for first, size in zip(upstreams[blocks], upstreams.capacity, strict=True)])
+        starts = zip(upstreams[blocks], upstreams.capacity, strict=True)  # slots outside of these are out of use
+        used = np.concatenate([np.arange(first, first + size) for first, size in starts])
         slots = np.bincount(placed.slot[~waiting], minlength=len(self._world.slots))
         wrong = self._world.slots.active[used] != slots[used]
         yield Law("hosts with another number of active requests", int(wrong.sum()), 0)
@@ -172,7 +174,7 @@ class Witness:
         yield Law("pods with a queue and an idle worker", int(idle.sum()), 0)
 
     def _end(self, tables: Columns) -> Iterator[Law]:
-        """Nothing happens after the end; time buckets cover the run without gaps."""
+        """Yield that nothing happens after the end, and that time buckets cover the run without gaps."""
         end = self.simulation.document.duration
         late = sum(time > end for time in tables["events"]["time"])
         late += sum(time > end for name in tables if "end" in tables[name] for time in tables[name]["end"])

@@ -100,6 +100,7 @@ class Bench:
                 actions=[(1.0, operations)],
             )  # fmt: skip
             generation = int(self.world.sources[source].generation)
+            self.plane._grow("heap", self.scheduled() + 300)
             schedule(self.world, at, ARRIVAL, source, generation, 0)
 
     def paced(self, rate: float) -> int:
@@ -114,6 +115,11 @@ class Bench:
     @property
     def first(self) -> Any:
         return next(iter(self.document.services.values()))
+
+    def scheduled(self) -> int:
+        """Return how many events are on the calendar (the third field of its bookkeeping)."""
+        clock = self.world.clock[0]
+        return int(clock[clock.dtype.names[2]])
 
     def run(self, until: float) -> None:
         self.plane.advance(until)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.verify.cases import pool, route, rule
+from meshsim.verify.parts import pool, route, rule
 
 
 def storm_timeline() -> list[dict]:
     """Return every kind of event at least once, many of them overlapping."""
     us, eu1, eu2 = {"cluster": "us-1"}, {"cluster": "eu-1"}, {"cluster": "eu-2"}
+    ocean = {"from": {"region": "eu"}, "to": {"region": "us"}}
+    street = {"from": {"zone": "eu/a"}, "to": {"zone": "eu/b"}}
     lasting = [
         ("pod_churn", 2, 50, {"target": {"cluster": "*"}, "rate": "40/min"}),
         ("service_failing", 5, 10, {"target": {"service": "db"}, "fraction": 0.3}),
         ("service_slow", 8, 10, {"target": {"service": "app", "cluster": "eu-1"}, "factor": 8.0}),
-        ("link_slow", 10, 10, {"target": {"from": {"region": "eu"}, "to": {"region": "us"}}, "delay": "50ms", "factor": 2.0}),
-        ("link_lossy", 12, 10, {"target": {"from": {"zone": "eu/a"}, "to": {"zone": "eu/b"}}, "loss": 0.2}),
+        ("link_slow", 10, 10, {"target": ocean, "delay": "50ms", "factor": 2.0}),
+        ("link_lossy", 12, 10, {"target": street, "loss": 0.2}),
         ("control_plane_down", 14, 12, {"target": eu1}),
         ("gateway_down", 18, 6, {"target": us}),
         ("gateway_down", 26, 6, {"target": eu1, "replicas": 1, "mode": "blackhole"}),
         ("zone_outage", 20, 8, {"target": {"zone": "eu/b"}, "mode": "refuse"}),
-        ("partition", 30, 6, {"target": {"from": {"region": "eu"}, "to": {"region": "us"}}}),
+        ("partition", 30, 6, {"target": ocean}),
         ("traffic_surge", 33, 8, {"target": eu2, "factor": 3.0}),
         ("cluster_down", 36, 8, {"target": eu2, "mode": "blackhole"}),
         ("region_outage", 46, 6, {"target": {"region": "us"}, "mode": "blackhole"}),
@@ -38,6 +40,8 @@ def storm_timeline() -> list[dict]:
 
 def storm_services() -> dict:
     """Return a small application with parallel, repeated, unlikely, unawaited and recursive calls."""
+    short, gamma = {"compute": {"exponential": "1ms"}}, {"compute": {"gamma": {"mean": "3ms", "cv": 0.7}}}
+    run = [{"compute": {"exponential": "4ms"}}, {"call": "db/get", "timeout": "200ms"}]
     return {
         "web": {
             "replicas": 2,
@@ -48,7 +52,7 @@ def storm_services() -> dict:
                         {"compute": {"p50": "2ms", "p99": "9ms"}},
                         [
                             {"call": "app/run", "timeout": "300ms", "retries": 1},
-                            [{"compute": {"exponential": "1ms"}}, {"call": "db/get", "count": 1.6, "on_error": "ignore"}],
+                            [short, {"call": "db/get", "count": 1.6, "on_error": "ignore"}],
                             {"call": "db/get", "probability": 0.3, "wait": False},
                         ],
                     ]
@@ -60,15 +64,13 @@ def storm_services() -> dict:
             "replicas": 3,
             "workers": 2,
             "queue": 10,
-            "endpoints": {"run": {"script": [{"compute": {"exponential": "4ms"}}, {"call": "db/get", "timeout": "200ms"}]}},
+            "endpoints": {"run": {"script": run}},
         },
         "db": {
             "protocol": "grpc",
             "replicas": {"eu-1": 2, "us-1": 3},
             "workers": 4,
-            "endpoints": {
-                "get": {"script": [{"compute": {"gamma": {"mean": "3ms", "cv": 0.7}}}, {"call": "app/run", "probability": 0.02}]}
-            },
+            "endpoints": {"get": {"script": [gamma, {"call": "app/run", "probability": 0.02}]}},
         },
     }
 
@@ -77,19 +79,25 @@ def storm_services() -> dict:
 def storm() -> dict:
     """Return a mesh of three clusters and two networks, a minute long, with every kind of event."""
     detect = {"consecutive5xxErrors": 3, "interval": "2s", "baseEjectionTime": "5s", "maxEjectionPercent": 60}
+    app_pool = {
+        "tcp": {"maxConnections": 2, "connectTimeout": "1s"},
+        "http": {"http1MaxPendingRequests": 4},
+    }
+    db_pool = {"tcp": {"connectTimeout": "1s"}, "http": {"maxRetries": 2}}
+    retries = {"attempts": 3, "perTryTimeout": "80ms", "retryOn": "5xx,connect-failure"}
     policies = [
-        rule(
-            "app", outlierDetection=detect, loadBalancer={"simple": "ROUND_ROBIN"},
-            connectionPool={"tcp": {"maxConnections": 2, "connectTimeout": "1s"}, "http": {"http1MaxPendingRequests": 4}},
-        ),
-        rule("db", outlierDetection=detect, connectionPool={"tcp": {"connectTimeout": "1s"}, "http": {"maxRetries": 2}}),
+        rule("app", outlierDetection=detect, loadBalancer={"simple": "ROUND_ROBIN"}, connectionPool=app_pool),
+        rule("db", outlierDetection=detect, connectionPool=db_pool),
         pool("web", http2MaxRequests=30),
-        route("app", timeout="250ms", retries={"attempts": 3, "perTryTimeout": "80ms", "retryOn": "5xx,connect-failure"}),
+        route("app", timeout="250ms", retries=retries),
         route("db", retries={"attempts": 2, "retryOn": "unavailable,reset,connect-failure"}),
-    ]  # fmt: skip
+    ]
     return {
         "name": "storm",
-        "regions": {"eu": {"cloud_region": "aws:eu-west-1", "zones": ["a", "b"]}, "us": {"cloud_region": "aws:us-east-1"}},
+        "regions": {
+            "eu": {"cloud_region": "aws:eu-west-1", "zones": ["a", "b"]},
+            "us": {"cloud_region": "aws:us-east-1"},
+        },
         "clusters": {
             "eu-1": {"region": "eu", "network": "eu"},
             "eu-2": {"region": "eu", "zones": ["b"], "network": "eu"},

@@ -35,8 +35,8 @@ def first_difference(left: dict, right: dict) -> str:
     """Return where two runs' columns differ first, or an empty string."""
     for name, described in TABLES.items():
         columns = [column.name for column in described]
-        rows = zip(*(zip(*(side[name][column] for column in columns), strict=True) for side in (left, right)), strict=False)
-        for number, (a, b) in enumerate(rows):
+        rows = [zip(*(side[name][column] for column in columns), strict=True) for side in (left, right)]
+        for number, (a, b) in enumerate(zip(*rows, strict=False)):
             if a != b:
                 return f"{name}, row {number}: {a} and {b}"
         if len(left[name][columns[0]]) != len(right[name][columns[0]]):
@@ -53,17 +53,6 @@ def hashes(scenario: dict, deployment: str, **environment: str) -> dict[str, str
     return dict(line.split() for line in ran.stdout.splitlines())
 
 
-def short(name: str, *overrides: str) -> dict:
-    return load(name, ["load.scale=0.2", *overrides]).resolved()
-
-
-def arrivals(tables: dict, entry: str) -> list:
-    """Return what identifies an entry's requests: when they came, by the calendar's exact times."""
-    rows = tables["requests"]
-    picked = [(s, n) for s, e, n in zip(rows["start"], rows["entry"], rows["count"], strict=True) if e == entry]
-    return picked
-
-
 # --- the same run -----------------------------------------------------------------------------------------------
 
 
@@ -73,12 +62,14 @@ def test_a_run_repeats_itself(storm):
 
 
 def test_another_seed_and_another_replication_are_other_runs(storm):
-    runs = [Simulation(load({**storm, "seed": seed}), "hybrid", replication).run() for seed, replication in ((7, 0), (8, 0), (7, 1))]
+    keys = ((7, 0), (8, 0), (7, 1))
+    runs = [Simulation(load({**storm, "seed": seed}), "hybrid", number).run() for seed, number in keys]
     assert first_difference(runs[0], runs[1])
     assert first_difference(runs[0], runs[2])
     assert first_difference(runs[1], runs[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deployment", ["multi-primary", "primary-remote"])
 def test_step_mode_gives_the_numbers_of_a_free_run(storm, deployment):
     free = Simulation(load(storm), deployment).run()
@@ -128,9 +119,10 @@ def test_compiled_and_interpreted_code_give_the_same_tables(storm):
 
 
 def test_hashes_are_of_what_the_tables_hold():
-    tables = Simulation(load("three-tier", ["duration=1s", "warm_up=0s"]), "multi-primary").run()
-    digest = hashlib.sha256(json.dumps({c: [str(v) for v in vs] for c, vs in tables["totals"].items()}).encode()).hexdigest()
-    assert hashes(load("three-tier", ["duration=1s", "warm_up=0s"]).resolved(), "multi-primary")["totals"] == digest
+    brief = load("three-tier", ["duration=1s", "warm_up=0s"])
+    totals = Simulation(brief, "multi-primary").run()["totals"]
+    words = json.dumps({column: [str(value) for value in values] for column, values in totals.items()})
+    assert hashes(brief.resolved(), "multi-primary")["totals"] == hashlib.sha256(words.encode()).hexdigest()
 
 
 # --- streams that do not move -----------------------------------------------------------------------------------

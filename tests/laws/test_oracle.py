@@ -176,10 +176,8 @@ def test_the_engine_agrees_with_an_independent_heap_to_the_last_bit(balancer):
         row[0] += 1
         row[1] += latency
     rows = tables["calls"]
-    found = {
-        (start, service): [count, latency]
-        for start, service, count, latency in zip(*(rows[c] for c in ("start", "destination", "count", "latency_sum")), strict=True)
-    }
+    columns = (rows[column] for column in ("start", "destination", "count", "latency_sum"))
+    found = {(start, service): [count, latency] for start, service, count, latency in zip(*columns, strict=True)}
     assert len(oracle.ended) > 15_000
     assert found == expected
     assert simulation.mesh.plane.pods.served.tolist() == [pod.served for pods in oracle.pods.values() for pod in pods]

@@ -13,7 +13,8 @@ import pytest
 import meshsim
 from meshsim.analysis import theory
 from meshsim.analysis.statistics import interval
-from meshsim.verify.cases import choices_response, exponential, pool, rate, route, rule
+from meshsim.verify.cases import choices_response
+from meshsim.verify.parts import exponential, pool, rate, route, rule
 
 ROOT = Path(__file__).parents[2]
 #: Constant times in seconds: half of each round trip and what each kind of proxy adds.
@@ -164,7 +165,12 @@ def test_the_route_s_timeout_ends_its_retries():
             rule(
                 "db",
                 connectionPool={"tcp": {"maxConnections": 2}, "http": {"http1MaxPendingRequests": 4, "maxRetries": 1}},
-                outlierDetection={"consecutive5xxErrors": 3, "interval": "1s", "baseEjectionTime": "2s", "maxEjectionPercent": 100},
+                outlierDetection={
+                    "consecutive5xxErrors": 3,
+                    "interval": "1s",
+                    "baseEjectionTime": "2s",
+                    "maxEjectionPercent": 100,
+                },
             ),
             route("db", timeout="2s", retries={"attempts": 2, "perTryTimeout": "600ms", "retryOn": "5xx,reset"}),
             route("web", retries={"attempts": 2, "retryOn": "5xx"}),
@@ -174,13 +180,14 @@ def test_the_route_s_timeout_ends_its_retries():
 )
 def test_slow_windows_retries_and_breakers_give_every_request_one_completion(policies):
     step = {"call": "db/x", "timeout": "1500ms", "retries": 1, "on_error": "ignore"}
+    db = {"service": "db"}
     scenario = mesh(
         step, {"compute": {"exponential": "30ms"}}, {**rate(50), "phases": stop_at(30, 80)}, istio=policies,
         timeline=[
-            {"event": "service_slow", "start": "5s", "duration": "10s", "factor": 60.0, "target": {"service": "db"}},
-            {"event": "service_failing", "start": "17s", "duration": "4s", "fraction": 0.5, "target": {"service": "db"}},
+            {"event": "service_slow", "start": "5s", "duration": "10s", "factor": 60.0, "target": db},
+            {"event": "service_failing", "start": "17s", "duration": "4s", "fraction": 0.5, "target": db},
             {"event": "gateway_down", "start": "22s", "duration": "3s", "target": {"cluster": "us-1"}},
-            {"event": "pod_churn", "start": "5s", "duration": "20s", "rate": "20/min", "target": {"service": "db"}},
+            {"event": "pod_churn", "start": "5s", "duration": "20s", "rate": "20/min", "target": db},
         ],
         duration="80s",
     )  # fmt: skip
@@ -255,7 +262,8 @@ def test_a_run_ends_whatever_its_load(load, stepwise):
 
 def test_users_who_never_think_do_not_stop_the_clock_when_everything_fails():
     """Nothing takes any time here, and the only pods refuse: an error must still cost a user something."""
-    scenario = mesh({"call": "db/x"}, {"compute": "0s"}, {"arrivals": "closed", "users": 3, "think_time": "0s"}, duration="2s")
+    users = {"arrivals": "closed", "users": 3, "think_time": "0s"}
+    scenario = mesh({"call": "db/x"}, {"compute": "0s"}, users, duration="2s")
     scenario |= {"sidecar": {"enabled": False}, "ingress": {"eu-1": {"cpu": "0s", "latency": "0s"}}}
     scenario["latency"][0]["rtt"] = "0s"
     scenario["timeline"] = [

@@ -12,10 +12,10 @@ from meshsim.analysis import theory
 from meshsim.analysis.statistics import interval
 from meshsim.scenario.fields import Percentiles
 from meshsim.verify import measured
-from meshsim.verify.cases import (
+from meshsim.verify.cases import choices_response
+from meshsim.verify.parts import (
     DEMAND,
     attempts,
-    choices_response,
     exponential,
     latency_quantile,
     mean_latency,
@@ -39,8 +39,13 @@ def assert_covers(values, exact: float, what: str, widest: float = 0.08) -> None
     assert found.covers(exact), message
 
 
-def one_pod(compute: dict, load: float = 100.0, **more) -> dict:
-    return measured(mesh({"web": service(compute)}, rate(load), measured=200.0, warm_up=5.0, **more), seed=SEED)
+def one_pod(compute: dict, load: float = 200.0, **more) -> dict:
+    return measured(mesh({"web": service(compute)}, rate(load), measured=100.0, warm_up=5.0, **more), seed=SEED)
+
+
+def fails(target: dict, fraction: float) -> dict:
+    """Return an event: a fraction of what the target's pods are asked fails, all the time."""
+    return {"event": "service_failing", "start": "0s", "duration": "105s", "fraction": fraction, "target": target}
 
 
 # --- distributions and links ------------------------------------------------------------------------------------
@@ -69,9 +74,11 @@ def test_a_round_trip_has_the_percentiles_of_its_link():
 def test_lost_messages_are_sent_again_after_a_timeout_that_doubles():
     """Of each direction: losses k in a row with probability 0.9 · 0.1^k cost 200 ms · (2^k - 1)."""
     place = {"zone": "z"}
-    lossy = {"event": "link_lossy", "start": "0s", "duration": "205s", "loss": 0.1, "target": {"from": place, "to": place}}
+    links = {"from": place, "to": place}
+    lossy = {"event": "link_lossy", "start": "0s", "duration": "105s", "loss": 0.1, "target": links}
     exact = 2 * 0.2 * sum(0.9 * 0.1**k * (2**k - 1) for k in range(30))
-    assert_covers(mean_latency(one_pod({"compute": "0s"}, timeline=[lossy])), exact, "mean delay of losses, s", widest=0.1)
+    tables = one_pod({"compute": "0s"}, timeline=[lossy])
+    assert_covers(mean_latency(tables), exact, "mean delay of losses, s", widest=0.1)
 
 
 # --- scripts ----------------------------------------------------------------------------------------------------
@@ -85,7 +92,8 @@ def test_counts_and_probabilities_of_calls_are_kept():
 
 def test_actions_are_chosen_by_weight_and_made_whole():
     endpoints = {"endpoints": {"a": {"script": [{"call": "db/x"}]}, "b": {}}}
-    load = rate(200) | {"actions": {"one": {"weight": 3, "requests": ["a"]}, "two": {"weight": 1, "requests": ["b", "a", "b"]}}}
+    actions = {"one": {"weight": 3, "requests": ["a"]}, "two": {"weight": 1, "requests": ["b", "a", "b"]}}
+    load = rate(200) | {"actions": actions}
     tables = measured(mesh({"web": endpoints, "db": service()}, load, measured=100, warm_up=5), seed=SEED)
     # of four actions three make one request and the fourth makes three; one in each calls db
     assert_covers(attempts("db")(tables), 4 / 6, "calls per request")
@@ -99,7 +107,7 @@ def test_load_enters_by_its_shares():
 
 @pytest.mark.parametrize(("failure", "retries"), [(0.4, 2), (1.0, 3)])
 def test_attempts_fail_independently_of_those_before(failure, retries):
-    failing = {"event": "service_failing", "start": "0s", "duration": "205s", "fraction": failure, "target": {"service": "web"}}
+    failing = fails({"service": "web"}, failure)
     policy = route("web", retries={"attempts": retries, "retryOn": "5xx"})
     tables = one_pod({"compute": "0s"}, timeline=[failing], istio=[policy])
     assert_covers(attempts("web")(tables), theory.retry_attempts(failure, retries), "attempts per request")
@@ -108,24 +116,19 @@ def test_attempts_fail_independently_of_those_before(failure, retries):
 
 def test_a_caller_s_retry_is_a_new_try_at_everything_below():
     """Half of db's answers are errors; web does not retry them, but the ingress retries web."""
-    failing = {"event": "service_failing", "start": "0s", "duration": "205s", "fraction": 0.5, "target": {"service": "db"}}
+    failing = fails({"service": "db"}, 0.5)
     policies = [route("web", retries={"attempts": 2, "retryOn": "5xx"}), route("db", retries={"attempts": 0})]
     services = {"web": service({"call": "db/x"}), "db": service()}
-    tables = measured(
-        mesh(services, rate(200), measured=100, warm_up=5, timeline=[failing], istio=policies), seed=SEED
-    )
+    tables = measured(mesh(services, rate(200), measured=100, warm_up=5, timeline=[failing], istio=policies), seed=SEED)
     assert_covers(share(code=500)(tables), 0.125, "fraction failed")
 
 
 def test_a_retry_goes_to_a_host_that_was_not_tried():
     """One of four pods fails always: with previous hosts avoided nearly no retry meets it again."""
-    services = {
-        "web": service()
-        | {"workloads": {"good": {"replicas": 3}, "bad": {"replicas": 1}}}
-    }  # fmt: skip
-    failing = {"event": "service_failing", "start": "0s", "duration": "205s", "target": {"workload": "bad"}}
+    services = {"web": service(workloads={"good": {"replicas": 3}, "bad": {"replicas": 1}})}
+    failing = fails({"workload": "bad"}, 1.0)
     policies = [route("web", retries={"attempts": 1, "retryOn": "5xx"}), rule("web", loadBalancer={"simple": "RANDOM"})]
-    tables = measured(mesh(services, rate(500), measured=200, warm_up=5, timeline=[failing], istio=policies), seed=SEED)
+    tables = measured(mesh(services, rate(500), measured=100, warm_up=5, timeline=[failing], istio=policies), seed=SEED)
     assert_covers(attempts("web")(tables), 1.25, "attempts per request")
     # one choice and five more, all of which must meet the bad one
     assert interval(share(code=503)(tables), CONFIDENCE).low <= 0.25 * 0.25**6 + 1e-9
