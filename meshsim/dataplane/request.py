@@ -55,6 +55,8 @@ from meshsim.dataplane.state import (
 DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL = range(5)
 #: Room that one event may need, besides forks and calls that are not waited for.
 MARGIN = 64
+#: Stands for the repetition in the identity of a serve that is a retry; no step repeats a call so often.
+RETRIED = 0x7FFFFFFF
 #: A closed-loop user whose request failed waits at least this long (seconds): errors may take no time at all.
 ERROR_PAUSE = 0.001
 
@@ -230,7 +232,8 @@ def send(w, index, leaves):
     serve.parent = index
     serve.parent_generation = call.generation
     serve.request = call.request
-    serve.path = call.path
+    # What a server does for a retry is drawn anew, down to the last call of the tree below it.
+    serve.path = call.path if call.attempt == 1 else child(call.path, call.attempt, RETRIED)
     serve.operation = call.operation
     serve.attempt = call.attempt
     serve.jitter = call.jitter

@@ -86,7 +86,7 @@ def mdc_wait(per_second: float, demand: float, servers: int) -> float:
     Examples
     --------
     >>> round(mdc_wait(80.0, 0.01, 1), 9), round(mdc_wait(150.0, 0.01, 2), 6)
-    (0.02, 0.006666)
+    (0.02, 0.006567)
     """
     from scipy.special import gammainc, gammaln
 

@@ -19,7 +19,7 @@ def draw(Bench, echo):
 
     def drawn(described, count=COUNT, u=None):
         bench = Bench({"web": echo(script=[{"compute": described}])})
-        row = bench.plan.distribution(ComputeStep.model_validate({"compute": described}).compute)
+        row = int(bench.plan.arrays["steps"]["distribution"][0])
         uniforms = np.random.default_rng(3).random(count) if u is None else np.asarray(u)
         values = [
             sample(bench.world, row, value, np.uint64(number), np.uint64(17), 5) for number, value in enumerate(uniforms)
