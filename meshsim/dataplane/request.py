@@ -246,6 +246,7 @@ def send(w, index, leaves):
     serve.pod = host
     here = w.proxies[call.proxy].zone
     if host >= 0:
+        goes_to(w, index, host, w.pods[host].zone)
         travel(w, serve_index, here, w.pods[host].zone, leaves, on.AT_SERVER)
     else:
         to_gateway(w, serve_index, -host - 2, here, leaves)
@@ -271,9 +272,8 @@ def cannot_connect(w, index, now, silent):
     serve = w.frames[index]
     call = w.frames[serve.parent]
     flag = UF if serve.connecting == 1 else UC
-    if call.generation == serve.parent_generation:
+    if is_current(w, serve):
         gateway.closed(w, call.connection)
-        note_flow(w, serve.parent, index)
         pause = 0.0
         if silent:
             pause = w.policies[w.upstreams[call.upstream].policy].connect_timeout
@@ -282,19 +282,19 @@ def cannot_connect(w, index, now, silent):
 
 
 @jit
-def note_flow(w, call_index, serve_index):
-    """Write down on the call how far its present attempt went."""
-    call = w.frames[call_index]
-    serve = w.frames[serve_index]
-    if call.attempt != serve.attempt:
-        return
-    there = w.proxies[serve.gateway].zone if serve.gateway != NONE else NONE
-    if serve.pod >= 0:
-        there = w.pods[serve.pod].zone
-        call.pod = serve.pod
-    if there != NONE:
-        call.flow = w.links[w.proxies[call.proxy].zone, there].distance
-        call.farthest = max(call.farthest, call.flow)
+def goes_to(w, index, pod_index, zone):
+    """Write down on a call where its present attempt goes."""
+    call = w.frames[index]
+    call.pod = pod_index
+    call.flow = w.links[w.proxies[call.proxy].zone, zone].distance
+    call.farthest = max(call.farthest, call.flow)
+
+
+@jit
+def is_current(w, serve):
+    """Return whether the caller still waits for this attempt."""
+    call = w.frames[serve.parent]
+    return call.generation == serve.parent_generation and call.attempt == serve.attempt
 
 
 # --- the east-west gateway --------------------------------------------------------------------------------------
@@ -320,12 +320,11 @@ def to_gateway(w, index, address, here, leaves):
             serve.pod = kept.pod
     if serve.connecting == 1:
         serve.proxy = gateway.live_replica(w, address, u_replica)
+    row = w.gateways[address]
+    goes_to(w, serve.parent, serve.pod, row.zone if serve.pod == NONE else w.pods[serve.pod].zone)
     if serve.proxy != NONE:
         travel(w, index, here, w.proxies[serve.proxy].zone, leaves, on.AT_GATEWAY)
         return
-    row = w.gateways[address]
-    call.flow = w.links[here, row.zone].distance
-    call.farthest = max(call.farthest, call.flow)
     round_trip = 2.0 * transit(w, here, row.zone, serve.jitter, serve.request, serve.path, serve.attempt * 8)
     cannot_connect(w, index, leaves + max(round_trip, 0.0), row.down == SILENT or round_trip < 0.0)
 
@@ -353,6 +352,8 @@ def on_gateway(w, index, now):
             w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2
         )
         serve.pod = w.slots[slot].host
+        if is_current(w, serve):
+            goes_to(w, serve.parent, serve.pod, w.pods[serve.pod].zone)
     travel(w, index, w.proxies[replica].zone, w.pods[serve.pod].zone, leaves, on.AT_SERVER)
 
 
@@ -368,10 +369,8 @@ def on_server(w, index, now):
         refused(w, index, now)
         return
     serve.state = HERE
-    if serve.gateway != NONE and serve.connecting == 1:
-        call = w.frames[serve.parent]
-        if call.generation == serve.parent_generation and call.attempt == serve.attempt:
-            gateway.opened(w, call.connection, serve.gateway, serve.pod)
+    if serve.gateway != NONE and serve.connecting == 1 and is_current(w, serve):
+        gateway.opened(w, w.frames[serve.parent].connection, serve.gateway, serve.pod)
     leaves = pass_station(w, server.proxy, now, serve.hop, serve.request, serve.path)
     if leaves > now:
         schedule(w, leaves, on.AT_POD, index, serve.generation, 0)
@@ -386,7 +385,7 @@ def refused(w, index, now):
     server = w.pods[serve.pod]
     call = w.frames[serve.parent]
     back = -1.0
-    if server.state != SILENT and call.generation == serve.parent_generation:
+    if server.state != SILENT and is_current(w, serve):
         there = w.proxies[call.proxy].zone
         back = transit(w, server.zone, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + 7)
     cannot_connect(w, index, now + max(back, 0.0), back < 0.0)
@@ -599,9 +598,7 @@ def on_response(w, index, now):
     call_index = serve.parent
     call = w.frames[call_index]
     code, flag = serve.code, serve.flag
-    current = call.generation == serve.parent_generation and call.attempt == serve.attempt
-    if current and call.slot != NONE:
-        note_flow(w, call_index, index)
+    if is_current(w, serve) and call.slot != NONE:
         call.farthest = max(call.farthest, serve.farthest)
         give_back(w, index)
         end_attempt(w, call_index, code, flag, now)
@@ -614,6 +611,7 @@ def fail_later(w, index, flag, when):
     """Let the proxy answer for an attempt that found no way, when it has passed the proxy."""
     frame = w.frames[index]
     frame.flow = LOCAL
+    frame.pod = NONE
     schedule(w, when, on.FAILED, index, frame.generation, frame.attempt * 16 + flag)
 
 

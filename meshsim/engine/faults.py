@@ -13,7 +13,7 @@ from meshsim.engine.load import Load
 from meshsim.engine.mesh import Mesh
 from meshsim.engine.network import LinkFault
 from meshsim.engine.truth import Pod
-from meshsim.mesh.placement import zones_of
+from meshsim.mesh.placement import Zone, zones_of
 from meshsim.scenario import schema
 from meshsim.scenario.selectors import matches, select_clusters, select_workloads, select_zones
 
@@ -97,40 +97,43 @@ class Timeline:
     # --- places ---------------------------------------------------------------------------------------------
 
     def _cluster_down(self, event: schema.ClusterDown, _number: int) -> Undo:
-        return self._lose(select_clusters(self.document, event.target), lambda _pod: True, event.mode)
+        return self._lose(select_clusters(self.document, event.target), event.mode)
 
     def _region_outage(self, event: schema.RegionOutage, _number: int) -> Undo:
-        return self._lose(select_clusters(self.document, event.target), lambda _pod: True, event.mode)
+        return self._lose(select_clusters(self.document, event.target), event.mode)
 
     def _zone_outage(self, event: schema.ZoneOutage, _number: int) -> Undo:
         zones = select_zones(self.document, event.target)
         clusters = select_clusters(self.document, event.target)
-        whole = [name for name in clusters if all(self._zone(name, z) in zones for z in zones_of(self.document, name))]
+        whole = [name for name in clusters if all(zone in zones for zone in self._zones(name))]
         partly = [name for name in clusters if name not in whole]
         with ExitStack() as undos:
-            undos.callback(self._lose(whole, lambda _pod: True, event.mode))
-            undos.callback(self._lose_pods(partly, lambda pod: (pod.region, pod.zone) in zones, event.mode, seen=True))
-            undos.callback(
-                self._lose_gateways(partly, lambda zone: self.mesh.zones[zone] in zones, event.mode, ingress=True)
-            )
+            undos.callback(self._lose(whole, event.mode))
+            undos.callback(self._lose_gateways(partly, zones, event.mode, ingress=True))
+            undos.callback(self._lose_pods(partly, zones, event.mode, seen=True))
             return undos.pop_all().close
 
-    def _zone(self, cluster: str, zone: str) -> tuple[str, str]:
-        return self.document.clusters[cluster].region, zone
+    def _zones(self, cluster: str) -> list[Zone]:
+        region = self.document.clusters[cluster].region
+        return [(region, zone) for zone in zones_of(self.document, cluster)]
 
-    def _lose(self, clusters: list[str], wanted: Callable[[Pod], bool], mode: str) -> Undo:
+    def _lose(self, clusters: list[str], mode: str) -> Undo:
         """Lose whole clusters: their API servers go too, so that nobody learns of it."""
+        zones = [zone for name in clusters for zone in self._zones(name)]
         with ExitStack() as undos:
             undos.callback(self._reconnect, clusters)
             undos.callback(self._fail([istiod for istiod in self.world.istiods if istiod.plane.home in clusters]))
-            undos.callback(self._lose_gateways(clusters, lambda _zone: True, mode, ingress=True))
-            undos.callback(self._lose_pods(clusters, wanted, mode, seen=False))
+            undos.callback(self._lose_gateways(clusters, zones, mode, ingress=True))
+            undos.callback(self._lose_pods(clusters, zones, mode, seen=False))
             return undos.pop_all().close
 
-    def _lose_pods(self, clusters: list[str], wanted: Callable[[Pod], bool], mode: str, *, seen: bool) -> Undo:
+    def _lose_pods(self, clusters: list[str], zones: list[Zone], mode: str, *, seen: bool) -> Undo:
         """Stop pods; where the cluster's controllers live on, they notice after the node's grace period."""
         now = self.mesh.env.now
-        hit = [pod for name in clusters for pod in self.world.clusters[name].pods.values() if wanted(pod)]
+        places = [(self.world.clusters[name], zone) for name in clusters for zone in self._zones(name) if zone in zones]
+        for cluster, (_, zone) in places:
+            cluster.lost[zone] += 1
+        hit = [pod for cluster, zone in places for pod in cluster.pods.values() if (pod.region, pod.zone) == zone]
         for pod in hit:
             causes = self.world.lost.setdefault(pod.number, [])
             causes.append(mode)
@@ -140,7 +143,13 @@ class Timeline:
                 self.mesh.recorder.ready[pod.cluster, pod.service].add(-int(pod.ready), now)
         if seen and hit:
             self.mesh.env.process(self._notice(hit))
-        return lambda: self._bring_back(hit, mode)
+
+        def undo() -> None:
+            for cluster, (_, zone) in places:
+                cluster.lost[zone] -= 1
+            self._bring_back(hit, mode)
+
+        return undo
 
     def _notice(self, pods: list[Pod]) -> Process:
         yield self.mesh.env.timeout(self.document.kubernetes.node_grace)
@@ -167,13 +176,13 @@ class Timeline:
         clusters = select_clusters(self.document, event.target)
         with ExitStack() as undos:
             undos.callback(self._reconnect, clusters)
-            undos.callback(self._lose_gateways(clusters, lambda _zone: True, event.mode, most=event.replicas))
+            undos.callback(self._lose_gateways(clusters, self.mesh.zones, event.mode, most=event.replicas))
             return undos.pop_all().close
 
     def _lose_gateways(
         self,
         clusters: list[str],
-        wanted: Callable[[int], bool],
+        zones: list[Zone],
         mode: str,
         *,
         most: int | None = None,
@@ -183,9 +192,11 @@ class Timeline:
         hit = []
         for name in clusters:
             gateway = self.mesh.gateways.get(name)
-            here = [proxy for proxy in gateway.replicas if wanted(proxy.zone)] if gateway else []
+            here = [proxy for proxy in gateway.replicas if self.mesh.zones[proxy.zone] in zones] if gateway else []
             here = here[: len(here) if most is None else most]
-            here += [proxy for proxy in self.mesh.ingress.get(name, []) if ingress and wanted(proxy.zone)]
+            here += [
+                proxy for proxy in self.mesh.ingress.get(name, []) if ingress and self.mesh.zones[proxy.zone] in zones
+            ]
             hit += [(name, proxy) for proxy in here]
         for name, proxy in hit:
             self.mesh.lose_gateway(name, proxy, mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -68,6 +69,7 @@ class Cluster:
         self.replica_sets = [ReplicaSet(body) for body in placed]
         self.pods: dict[int, Pod] = {}
         self.proxies: dict[int, Proxy] = {}
+        self.lost: Counter[str] = Counter()
         self.on_new_pod: list[Callable[[Pod], None]] = []
 
     # --- at the start ---------------------------------------------------------------------------------------
@@ -130,8 +132,10 @@ class Cluster:
         """Create a pod: admission through the injection webhook, image and application, first configuration."""
         env = self.mesh.env
         name = f"{replica_set.name}-{number}.{slot.filled}"
+        yield from self._wait_for_zone(slot.zone)
         yield from self._admit(replica_set, name)
         yield env.timeout(self.mesh.streams.duration(f"start/{name}", self.settings.pod_start))
+        yield from self._wait_for_zone(slot.zone)
         yield from wait_for(env, self.istiod, self.name, CONNECT_PAUSE)
         pod = self._create(replica_set, slot, number)
         self.istiod.configure(self.proxies[pod.number])
@@ -141,6 +145,11 @@ class Cluster:
             self.terminate(replica_set, number)
         self.mesh.recorder.count("started", self.name, replica_set.placed.service)
         self.mesh.recorder.event(env.now, "pod ready", name, replica_set.placed.service)
+
+    def _wait_for_zone(self, zone: str) -> Process:
+        """Wait while a zone is lost: its replicas are spread by constraint and go nowhere else."""
+        while self.lost[zone] > 0:
+            yield self.mesh.env.timeout(CONNECT_PAUSE)
 
     def _admit(self, replica_set: ReplicaSet, name: str) -> Process:
         """Ask the webhook until it answers: failurePolicy Fail rejects the pod while it does not (spec §5.3)."""
@@ -197,7 +206,7 @@ class Cluster:
     def delete(self, replica_set: ReplicaSet, number: int) -> None:
         """Evict the pod in a slot, if there is one; its ReplicaSet starts another at once."""
         slot = replica_set.slots[number]
-        if slot.pod is None:
+        if slot.pod is None or not slot.pod.reachable:
             return
         self.mesh.recorder.event(self.mesh.env.now, "pod deleted", slot.pod.name, "evicted")
         self.terminate(replica_set, number)
@@ -224,6 +233,7 @@ class Cluster:
         while waiting:
             number = waiting.pop(0)
             slot = replica_set.slots[number]
+            yield from self._wait_for_zone(slot.zone)
             if slot.starting is not None or slot.pod is None:
                 yield self.fill(replica_set, number)
                 continue

@@ -22,7 +22,7 @@ ZONES = ("eu/a", "eu/b", "us/a")
 
 
 class Bench:
-    """Pods of some services and an ingress gateway, without jitter; hosts are equal and in one priority unless pushed."""
+    """Pods of some services and an ingress gateway; hosts are equal and in one priority unless pushed."""
 
     def __init__(
         self, services: Mapping[str, Any], *, policies: Mapping[str, Policy] | None = None,

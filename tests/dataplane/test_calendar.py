@@ -77,7 +77,9 @@ def test_an_event_keeps_what_it_was_scheduled_with(world):
 def test_no_field_has_the_name_of_an_attribute_of_numpys_records(name):
     # numpy.record finds its own attribute first: a field "size" reads as 1 from Python, "base" as the array behind it.
     record = state.records(name, 1)[0]
-    assert [field for field in record.dtype.names if record[field] is not None and field in dir(type(record).__mro__[1])] == []
+    assert [
+        field for field in record.dtype.names if record[field] is not None and field in dir(type(record).__mro__[1])
+    ] == []
 
 
 def test_a_plane_without_events_has_no_next_event(Bench, echo):

@@ -22,7 +22,8 @@ def draw(Bench, echo):
         row = int(bench.plan.arrays["steps"]["distribution"][0])
         uniforms = np.random.default_rng(3).random(count) if u is None else np.asarray(u)
         values = [
-            sample(bench.world, row, value, np.uint64(number), np.uint64(17), 5) for number, value in enumerate(uniforms)
+            sample(bench.world, row, value, np.uint64(number), np.uint64(17), 5)
+            for number, value in enumerate(uniforms)
         ]
         return np.array(values)
 

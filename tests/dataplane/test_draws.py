@@ -31,7 +31,9 @@ def test_words_are_those_of_numpys_philox_for_many_keys_and_counters():
         assert words(keys, purpose, counter) == numpy_words((seed, replication << 16 | purpose), counter)
 
 
-@pytest.mark.parametrize("counter", [(0, 0, 0, 0), (1, 0, 0, 0), (TOP, 0, 0, 0), (0, TOP, 0, TOP), (TOP, TOP, TOP, TOP)])
+@pytest.mark.parametrize(
+    "counter", [(0, 0, 0, 0), (1, 0, 0, 0), (TOP, 0, 0, 0), (0, TOP, 0, TOP), (TOP, TOP, TOP, TOP)]
+)
 @pytest.mark.parametrize("seed", [0, 1, (1 << 63) - 1])
 def test_words_are_those_of_numpys_philox_at_the_edges(seed, counter):
     assert words(round_keys(seed, 0), 0, counter) == numpy_words((seed, 0), counter)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,10 @@ def proxy(Bench, echo):
     def built(balancer, weights, script=(), rate=None, until=0.0, workers=1000, scripts=None):
         policy = Policy(load_balancer=balancer, retry=Retry(attempts=0))
         bench = Bench(
-            {"web": echo(script=[{"call": "app/GET"}], workers=1000), "app": echo(script=list(script), workers=workers)},
+            {
+                "web": echo(script=[{"call": "app/GET"}], workers=1000),
+                "app": echo(script=list(script), workers=workers),
+            },
             policies={"app": policy}, zones={"app": ["eu/a"] * len(weights)},
         )  # fmt: skip
         bench.client = bench.proxy_of(bench.pods["web"][0])
@@ -34,7 +39,9 @@ def choose(bench, u1, u2):
     up = bench.upstream(bench.client, "app")
     policy = bench.world.policies[up.policy]
     level = bench.world.priorities[bench.world.upstream_of[bench.client, bench.service("app")], 0]
-    slot = pick(bench.world, policy.balancer, up.weighted, level, bench.world.available, level.first, level.healthy, u1, u2)
+    slot = pick(
+        bench.world, policy.balancer, up.weighted, level, bench.world.available, level.first, level.healthy, u1, u2
+    )
     return bench.pods["app"].index(int(bench.world.slots[slot].host))
 
 
@@ -55,7 +62,7 @@ def test_random_ignores_weights(proxy):
 def test_round_robin_goes_round_from_where_the_proxy_begins(proxy):
     bench = proxy("ROUND_ROBIN", [1, 1, 1])
     picked = [choose(bench, 0.0, 0.0) for _ in range(7)]
-    assert [(b - a) % 3 for a, b in zip(picked, picked[1:], strict=False)] == [1] * 6
+    assert [(b - a) % 3 for a, b in pairwise(picked)] == [1] * 6
 
 
 def test_least_request_takes_the_less_busy_of_two_and_the_first_of_equals(proxy):

@@ -80,7 +80,9 @@ def test_priorities_are_chosen_in_proportion_to_their_loads():
 def pair(Bench, echo):
     """Return a bench whose web pod calls four app pods in P0 and two in P1."""
     policy = Policy(
-        outlier_detection=OutlierDetection(max_ejection_percent=100), retry=Retry(attempts=0), load_balancer="ROUND_ROBIN"
+        outlier_detection=OutlierDetection(max_ejection_percent=100),
+        retry=Retry(attempts=0),
+        load_balancer="ROUND_ROBIN",
     )
     bench = Bench(
         {"web": echo(script=[{"call": "app/GET", "on_error": "ignore"}], workers=100), "app": echo()},

@@ -79,7 +79,7 @@ def test_a_route_timeout_is_504_UT_and_is_not_tried_again(chain):
 
 
 def test_tries_that_time_out_are_tried_again_under_5xx_only(chain):
-    # Spec §3.3: 0.1 s × 3 tries: URX,UT after 0.3 s and pauses up to 75 ms; default conditions: one try.
+    # Spec §3.3: three tries of 0.1 s: URX,UT after 0.3 s and pauses up to 75 ms; default conditions: one try.
     slow = {"script": [{"compute": "1s"}]}
     bench = chain(app=slow, policy=Policy(retry=Retry(conditions=("5xx",), per_try_timeout=0.1)))
     assert 0.3 < once(bench)[1] < 0.3 + 0.075 + 0.003
@@ -252,12 +252,24 @@ def test_latency_through_a_gateway_is_the_sum_of_both_links(chain):
     assert bench.flows("app", "web") == [0, 0, 1]
 
 
-def test_a_dead_pod_behind_a_gateway_is_UC(chain):
+def test_a_dead_pod_behind_a_gateway_fails_the_handshake_of_a_new_connection(chain):
     bench = chain(zones=["us/a"])
     gateway(bench)
     bench.plane.kill(bench.pods["app"][0], 0.0, silent=False, for_good=False)
     once(bench)
-    assert bench.calls("app", "web") == {(503, "UC"): 1}
+    assert bench.calls("app", "web") == {(503, "UF"): 1}
+
+
+def test_a_pod_that_dies_behind_a_gateway_resets_the_connection_that_was_kept(chain):
+    bench = chain(zones=["us/a"])
+    gateway(bench)
+    bench.send(0.0)
+    bench.run(1.0)
+    bench.send(1.0)
+    bench.run(1.001 + 0.030)  # on its way over the connection of the first
+    bench.plane.kill(bench.pods["app"][0], 1.031, silent=False, for_good=False)
+    bench.run(5.0)
+    assert bench.calls("app", "web") == {(200, ""): 1, (503, "UC"): 1}
 
 
 def test_a_lost_gateway_refuses_after_a_round_trip(chain):
@@ -341,7 +353,7 @@ def test_losses_cost_the_retransmission_timeout(chain):
     bench.links[0, 0].loss = 0.5
     bench.paced(50)
     bench.run(100.0)
-    # Four messages; each is lost k times with ½^(k+1) and waits 0.2·(2^k − 1), at most 2^10: mean 0.2·(Σ½ − 1).
+    # Four messages; each is lost k times with ½^(k+1) and waits 0.2·(2^k - 1), k at most 10.
     mean_wait = 0.2 * (sum(2.0 ** min(k, 10) * 0.5 ** (k + 1) for k in range(60)) - 1.0)
     assert bench.latency() > 0.004
     assert bench.latency() == pytest.approx(0.004 + 4 * mean_wait, rel=0.8)
