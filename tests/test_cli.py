@@ -147,7 +147,7 @@ def test_ctrl_c_saves_the_replications_that_finished(scenario: Path, tmp_path: P
     words = ["run", str(scenario), "-n", "5000", "--out", "results"]
     command = [sys.executable, "-m", "meshsim", *words]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     # A first run may compile for a minute; a warm one finishes dozens of replications in these seconds.

@@ -18,8 +18,8 @@ def schedule(w, time, kind, subject, generation, extra):
     heap = w.heap
     sequence = clock.sequence
     clock.sequence = sequence + 1
-    hole = clock.size
-    clock.size = hole + 1
+    hole = clock.scheduled
+    clock.scheduled = hole + 1
     while hole > 0:
         above = (hole - 1) >> 1
         if heap[above].time <= time:  # an equal time was scheduled earlier
@@ -40,8 +40,8 @@ def drop_first(w):
     """Take the first event off the calendar."""
     clock = w.clock[0]
     heap = w.heap
-    size = clock.size - 1
-    clock.size = size
+    size = clock.scheduled - 1
+    clock.scheduled = size
     if size == 0:
         return
     time, sequence = heap[size].time, heap[size].sequence

@@ -29,7 +29,7 @@ def apply_endpoints(w, upstream, hosts, priorities, weights, now):
     """Give an upstream a new list of endpoints; hosts that stay keep their state. Return False if there is no room."""
     up = w.upstreams[upstream]
     count = len(hosts)
-    for slot in range(up.base, up.base + up.capacity):
+    for slot in range(up.first_slot, up.first_slot + up.capacity):
         host = w.slots[slot]
         if host.present == 0:
             continue
@@ -59,7 +59,7 @@ def apply_endpoints(w, upstream, hosts, priorities, weights, now):
 def _slot_for(w, up, wanted):
     """Return the slot that a host has, or a cleared one that no attempt uses any more."""
     free = NONE
-    for slot in range(up.base, up.base + up.capacity):
+    for slot in range(up.first_slot, up.first_slot + up.capacity):
         host = w.slots[slot]
         if host.present == 1:
             if host.host == wanted:
@@ -96,10 +96,10 @@ def clear_slot(w, slot):
 def move_upstream(w, upstream, base, capacity):
     """Move an upstream's slots to a larger block, with the attempts that stand on them."""
     up = w.upstreams[upstream]
-    shift = base - up.base
+    shift = base - up.first_slot
     for offset in range(capacity):
         if offset < up.capacity:
-            w.slots[base + offset] = w.slots[up.base + offset]
+            w.slots[base + offset] = w.slots[up.first_slot + offset]
         else:
             w.slots[base + offset].connections = NONE
             clear_slot(w, base + offset)
@@ -107,7 +107,7 @@ def move_upstream(w, upstream, base, capacity):
         frame = w.frames[index]
         if frame.kind == CALL and frame.upstream == upstream and frame.slot != NONE:
             frame.slot += shift
-    up.base = base
+    up.first_slot = base
     up.capacity = capacity
 
 
@@ -152,7 +152,7 @@ def forget_client(w, proxy):
         up.active = 0
         up.pending = 0
         up.retrying = 0
-        for slot in range(up.base, up.base + up.capacity):
+        for slot in range(up.first_slot, up.first_slot + up.capacity):
             w.slots[slot].active = 0
             w.slots[slot].queue_head = NONE
             w.slots[slot].queue_tail = NONE

@@ -14,11 +14,11 @@ BALANCERS = {"ROUND_ROBIN": ROUND_ROBIN, "RANDOM": RANDOM, "LEAST_REQUEST": LEAS
 
 
 @jit
-def pick(w, balancer, weighted, level, hosts, first, count, u1, u2):
+def pick(w, balancer, level, hosts, first, count, u1, u2):
     """Return a slot out of ``hosts[first : first + count]``; ``u1`` and ``u2`` are uniforms."""
     if balancer == RANDOM:
         return random(hosts, first, count, u1)
-    if weighted == 1:
+    if level.weighted == 1:
         return earliest_deadline(w, balancer, level, hosts, first, count)
     if balancer == LEAST_REQUEST:
         return least_request(w, hosts, first, count, u1, u2)
@@ -77,12 +77,12 @@ def rebuild(w, upstream):
     its own seed says, modulo the number of hosts.
     """
     up = w.upstreams[upstream]
-    if up.weighted == 0:
-        return
     balancer = w.policies[up.policy].balancer
     seed = int(w.proxies[up.proxy].seed)
     for p in range(up.priorities):
         level = w.priorities[upstream, p]
+        if level.weighted == 0:
+            continue
         level.deadline = 0.0
         panic = level.panic == 1
         count = level.total if panic else level.healthy

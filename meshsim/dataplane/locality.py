@@ -84,22 +84,22 @@ def refresh(w, upstream, now):
     up = w.upstreams[upstream]
     levels = w.priorities[upstream]
     count = up.priorities
-    position = up.base
-    weight = -1
-    up.weighted = 0
+    position = up.first_slot
     for p in range(count):
         level = levels[p]
+        level.weighted = 0
+        weight = -1
         level.first = position
         level.total = 0
         level.healthy = 0
-        for slot in range(up.base, up.base + up.capacity):
+        for slot in range(up.first_slot, up.first_slot + up.capacity):
             host = w.slots[slot]
             if host.present == 0 or host.priority != p:
                 continue
             w.members[position + level.total] = slot
             level.total += 1
             if weight >= 0 and host.weight != weight:
-                up.weighted = 1
+                level.weighted = 1
             weight = host.weight
             if host.ejected == 0:
                 w.available[position + level.healthy] = slot

@@ -15,7 +15,7 @@ RETRANSMISSION_TIMEOUT = 0.2
 
 
 @jit
-def pass_station(w, proxy, now, u, request, path):
+def pass_station(w, proxy, now, u, request, path, attempt):
     """Return when a message leaves a proxy that it reaches now.
 
     Each worker thread is a first-come first-served server that a request occupies for the proxy's CPU time; the
@@ -34,7 +34,7 @@ def pass_station(w, proxy, now, u, request, path):
     start = max(earliest, now)
     w.free_at[best] = start + record.cpu
     record.busy += record.cpu
-    return start + sample(w, record.latency, u, request, path, 7)
+    return start + sample(w, record.latency, u, request, path, attempt << 40 | proxy << 8 | 7)
 
 
 @jit

@@ -102,7 +102,7 @@ def _healthy_ticks(up, policy, host, now):
 def release(w, upstream, wanted, ejection, now):
     """Let a host come back from an ejection, its counters at zero, if it is still there and still ejected."""
     up = w.upstreams[upstream]
-    for slot in range(up.base, up.base + up.capacity):
+    for slot in range(up.first_slot, up.first_slot + up.capacity):
         host = w.slots[slot]
         if host.host != wanted or host.ejected == 0 or host.ejections != ejection:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zlib
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import round_keys, uniforms
 from meshsim.dataplane.lowering import Blueprint
-from meshsim.dataplane.recorder import FIRST_CODE
+from meshsim.dataplane.recorder import FIRST_CODE, PER_CODE
 from meshsim.dataplane.state import NONE, RECORDS
 from meshsim.dataplane.world import World
 from meshsim.results.tables import BINS, FLOWS
@@ -48,7 +49,7 @@ class DataPlane:
         self.plan = plan
         self._used: dict[str, int] = {}
         self._idle: dict[int, list[int]] = {}
-        services, outcomes = len(plan.services), FIRST_CODE + 2 * len(plan.codes)
+        services, outcomes = len(plan.services), FIRST_CODE + PER_CODE * len(plan.codes)
         codes = np.zeros(600, dtype=np.int32)
         codes[plan.codes] = np.arange(len(plan.codes))
         arrays: dict[str, NDArray[Any]] = {name: state.records(name, 16) for name in RECORDS}
@@ -236,10 +237,10 @@ class DataPlane:
         think = int(self.world.sources[source].think)
         for number in range(count):
             index = self._take("users")
-            self._grow("heap", int(self.world.clock[0].size) + request.MARGIN * 2 + count)
+            self._grow("heap", int(self.world.clock[0].scheduled) + request.MARGIN * 2 + count)
             user = self.world.users[index]
             user.source = source
-            user.number = zlib.crc32(f"{name}#{number}".encode()) << 32
+            user.number = int.from_bytes(hashlib.sha256(f"{name}#{number}".encode()).digest()[:8], "little") >> 20 << 20
             u, _, _, _ = uniforms(self.world.keys, ARRIVALS, user.number, np.uint64(2), np.uint64(0), np.uint64(0))
             first = sample(self.world, think, u, user.number, np.uint64(2), 3) if think != NONE else 0.0
             schedule(self.world, first, USER, index, 0, 0)
@@ -249,7 +250,7 @@ class DataPlane:
     @property
     def next_event(self) -> float:
         """Return when the next request event happens, seconds; infinity if there is none."""
-        return float(self.world.heap[0].time) if self.world.clock[0].size else math.inf
+        return float(self.world.heap[0].time) if self.world.clock[0].scheduled else math.inf
 
     def advance(self, until: float, budget: int = 1 << 62) -> bool:
         """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
@@ -279,7 +280,7 @@ class DataPlane:
         row.rate = rate
         row.generation += 1
         if rate > 0.0:
-            self._grow("heap", int(self.world.clock[0].size) + 2 * request.MARGIN)
+            self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
             row.due = now + row.left / rate
             schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
 
@@ -289,7 +290,7 @@ class DataPlane:
     ) -> None:  # fmt: skip
         """Give one proxy a new list of endpoints for a service; hosts are pods, or gateways as ``-number - 2``."""
         upstream = int(self.world.upstream_of[proxy, service])
-        self._grow("heap", int(self.world.clock[0].size) + 2 * request.MARGIN)
+        self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
         while not failures.apply_endpoints(self.world, upstream, hosts, priorities, weights, now):
             capacity = int(self.world.upstreams[upstream].capacity)
             self._room_for(upstream, 2 * max(capacity, len(hosts)))
@@ -325,7 +326,7 @@ class DataPlane:
 
     def _room(self) -> None:
         """Make room for an event for every frame in flight."""
-        self._grow("heap", int(self.world.clock[0].size + self.world.clock[0].used) + 2 * request.MARGIN)
+        self._grow("heap", int(self.world.clock[0].scheduled + self.world.clock[0].used) + 2 * request.MARGIN)
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -351,8 +352,8 @@ class DataPlane:
     def outcome(self, number: int) -> tuple[int, str]:
         """Return the code and response flag of an outcome number."""
         if number >= FIRST_CODE:
-            code, retried = divmod(number - FIRST_CODE, 2)
-            return self.plan.codes[code], "URX" if retried else ""
+            code, beside = divmod(number - FIRST_CODE, PER_CODE)
+            return self.plan.codes[code], ("", "URX", "UO")[beside]
         flag = number & 7
-        code = {state.UT: 504, state.NR: 404, state.DC: 0}.get(flag, 503)
-        return code, FLAG_NAMES[flag] + (",URX" if number & state.URX else "")
+        also = ",URX" if number & state.URX else ",UO" if number & state.RETRY_OVERFLOW else ""
+        return {state.UT: 504, state.NR: 404, state.DC: 0}.get(flag, 503), FLAG_NAMES[flag] + also

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import NO_FLAG, NONE, URX
+from meshsim.dataplane.state import NO_FLAG, NONE, RETRY_OVERFLOW, URX
 from meshsim.results.tables import BINS, BINS_PER_OCTAVE, SMALLEST
 
-#: Outcomes: a response flag (with URX, 8 more), or from here on two for each HTTP code: without and with URX.
-FIRST_CODE = 16
+#: Outcomes: a response flag, with URX 8 more, with a retry overflow 16 more; from here on three for each HTTP code:
+#: alone, with URX, with UO (a retry overflow).
+FIRST_CODE = 24
+PER_CODE = 3
 
 
 @jit
@@ -26,7 +28,7 @@ def bin_of(seconds):
 def outcome_of(w, code, flag):
     """Return the outcome number of a code and a flag."""
     if flag & 7 == NO_FLAG:
-        return FIRST_CODE + 2 * w.codes[code] + (1 if flag & URX else 0)
+        return FIRST_CODE + PER_CODE * w.codes[code] + (2 if flag & RETRY_OVERFLOW else 1 if flag & URX else 0)
     return flag
 
 
@@ -43,7 +45,7 @@ def record_call(w, call, now):
     row.count += 1
     row.attempts += frame.attempts
     row.latency += latency
-    row.request_bytes += frame.attempts * operation.request_size
+    row.request_bytes += frame.sent * operation.request_size
     if frame.code > 0 and frame.flag & 7 == NO_FLAG:
         row.response_bytes += operation.response_size
     failed = 1 if frame.code >= 500 or frame.code <= 0 else 0

@@ -1,6 +1,6 @@
 """The life of a request, top to bottom in the order it happens: one short handler per step.
 
-arrive at the client's sidecar → breaker → priority → pick → link → east-west gateway if the networks differ →
+arrive at the client's sidecar → priority → pick → breaker → link → east-west gateway if the networks differ →
 server sidecar → pod queue → script → response back → outlier detection, retry or done → record.
 `docs/life-of-a-request.md` tells the same in prose.
 """
@@ -39,6 +39,7 @@ from meshsim.dataplane.state import (
     NR,
     ON_THE_WAY,
     POISSON,
+    RETRY_OVERFLOW,
     RETURNING,
     SERVE,
     SERVING,
@@ -55,6 +56,8 @@ from meshsim.dataplane.state import (
 DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL = range(5)
 #: Room that one event may need, besides forks and calls that are not waited for.
 MARGIN = 64
+#: A user whose ingress gateway gives no answer gives up after this many seconds (Envoy's and Istio's connect timeout).
+INGRESS_PATIENCE = 10.0
 #: Stands for the repetition in the identity of a serve that is a retry; no step repeats a call so often.
 RETRIED = 0x7FFFFFFF
 #: A closed-loop user whose request failed waits at least this long (seconds): errors may take no time at all.
@@ -139,6 +142,7 @@ def start_call(w, parent, operation, proxy, request, path, timeout, now):
     frame.state = HERE
     frame.attempt = 0
     frame.attempts = 0
+    frame.sent = 0
     frame.tried = np.uint64(0)
     frame.holds_retry = 0
     frame.connection = NONE
@@ -157,7 +161,7 @@ def start_call(w, parent, operation, proxy, request, path, timeout, now):
 
 @jit
 def attempt(w, index, now):
-    """Make one attempt of a call: breaker, priority, host, then on its way or into the queue for a connection."""
+    """Make one attempt of a call: priority, host, breaker, then on its way or into the queue for a connection."""
     frame = w.frames[index]
     frame.attempt += 1
     frame.attempts += 1
@@ -167,9 +171,10 @@ def attempt(w, index, now):
     )
     frame.jitter = normal(u_jitter)
     frame.hop = u_server
-    leaves = pass_station(w, frame.proxy, now, u_client, frame.request, frame.path)
-    if w.proxies[frame.proxy].alive == 0:  # an ingress gateway that is lost: its users reach nothing
-        fail_later(w, index, UF, leaves)
+    leaves = pass_station(w, frame.proxy, now, u_client, frame.request, frame.path, frame.attempt)
+    if w.proxies[frame.proxy].alive == 0:  # an ingress gateway that is lost: its users get no answer, or a refusal
+        patience = INGRESS_PATIENCE if w.proxies[frame.proxy].silent == 1 else 0.0
+        schedule(w, now + patience, on.APPLICATION_TIMEOUT, index, frame.generation, 0)
         return
     if frame.upstream == NONE:
         fail_later(w, index, NR, leaves)
@@ -185,7 +190,7 @@ def attempt(w, index, now):
         fail_later(w, index, UO, leaves)
         return
     frame.slot = slot
-    frame.tried |= np.uint64(1) << np.uint64((slot - up.base) & 63)
+    frame.tried |= np.uint64(1) << np.uint64((slot - up.first_slot) & 63)
     if policy.per_try_timeout > 0.0:
         schedule(w, now + policy.per_try_timeout, on.TRY_TIMEOUT, index, frame.generation, frame.attempt)
     if verdict == breaker.WAIT:
@@ -213,8 +218,8 @@ def choose_host(w, index):
         count = level.total if level.panic == 1 else level.healthy
         if count == 0:
             return NONE
-        slot = pick(w, policy.balancer, up.weighted, level, hosts, level.first, count, u1, u2)
-        if frame.tried & (np.uint64(1) << np.uint64((slot - up.base) & 63)) == np.uint64(0):
+        slot = pick(w, policy.balancer, level, hosts, level.first, count, u1, u2)
+        if frame.tried & (np.uint64(1) << np.uint64((slot - up.first_slot) & 63)) == np.uint64(0):
             break
     return slot
 
@@ -227,6 +232,7 @@ def send(w, index, leaves):
     w.upstreams[call.upstream].active += 1
     w.slots[call.slot].active += 1
     host = w.slots[call.slot].host
+    call.sent += 1
     serve_index = take(w, SERVE)
     serve = w.frames[serve_index]
     serve.parent = index
@@ -335,22 +341,21 @@ def on_gateway(w, index, now):
     serve = w.frames[index]
     replica = serve.proxy
     if w.proxies[replica].alive == 0:
-        cannot_connect(w, index, now, w.proxies[replica].silent == 1)
+        turned_away(w, index, replica, now, w.proxies[replica].silent == 1)
         return
     serve.gateway = replica
     serve.life = w.proxies[replica].life
-    u0, u1, u2, _ = uniforms(w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(101))
-    leaves = pass_station(w, replica, now, u0, serve.request, serve.path)
+    u_hop, _, _, _ = uniforms(w.keys, NETWORK, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(1))
+    leaves = pass_station(w, replica, now, u_hop, serve.request, serve.path, serve.attempt)
     if serve.connecting == 1:
+        u1, u2, _, _ = uniforms(w.keys, DECISION, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(101))
         upstream = w.upstream_of[replica, w.operations[serve.operation].service]
         if upstream == NONE or w.priorities[upstream, 0].healthy == 0:
-            cannot_connect(w, index, leaves, False)
+            turned_away(w, index, replica, leaves, False)
             return
         up = w.upstreams[upstream]
         level = w.priorities[upstream, 0]
-        slot = pick(
-            w, w.policies[up.policy].balancer, up.weighted, level, w.available, level.first, level.healthy, u1, u2
-        )
+        slot = pick(w, w.policies[up.policy].balancer, level, w.available, level.first, level.healthy, u1, u2)
         serve.pod = w.slots[slot].host
         if is_current(w, serve):
             goes_to(w, serve.parent, serve.pod, w.pods[serve.pod].zone)
@@ -371,7 +376,7 @@ def on_server(w, index, now):
     serve.state = HERE
     if serve.gateway != NONE and serve.connecting == 1 and is_current(w, serve):
         gateway.opened(w, w.frames[serve.parent].connection, serve.gateway, serve.pod)
-    leaves = pass_station(w, server.proxy, now, serve.hop, serve.request, serve.path)
+    leaves = pass_station(w, server.proxy, now, serve.hop, serve.request, serve.path, serve.attempt)
     if leaves > now:
         schedule(w, leaves, on.AT_POD, index, serve.generation, 0)
     else:
@@ -383,12 +388,23 @@ def refused(w, index, now):
     """Carry a refusal back to the client; a silent pod gives none."""
     serve = w.frames[index]
     server = w.pods[serve.pod]
-    call = w.frames[serve.parent]
-    back = -1.0
-    if server.state != SILENT and is_current(w, serve):
-        there = w.proxies[call.proxy].zone
-        back = transit(w, server.zone, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + 7)
-    cannot_connect(w, index, now + max(back, 0.0), back < 0.0)
+    if serve.gateway != NONE:
+        here, there = server.zone, w.proxies[serve.gateway].zone
+        back = transit(w, here, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + 6)
+        turned_away(w, index, serve.gateway, now + max(back, 0.0), server.state == SILENT or back < 0.0)
+        return
+    there = w.proxies[w.frames[serve.parent].proxy].zone
+    back = transit(w, server.zone, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + 7)
+    cannot_connect(w, index, now + max(back, 0.0), server.state == SILENT or back < 0.0)
+
+
+@jit
+def turned_away(w, index, replica, now, silent):
+    """Carry a gateway's failure to connect back to the client; one that gets no answer gives none."""
+    serve = w.frames[index]
+    here, there = w.proxies[replica].zone, w.proxies[w.frames[serve.parent].proxy].zone
+    back = transit(w, here, there, serve.jitter, serve.request, serve.path, serve.attempt * 8 + 7)
+    cannot_connect(w, index, now + max(back, 0.0), silent or back < 0.0)
 
 
 @jit
@@ -620,7 +636,7 @@ def on_failed(w, index, extra, now):
     """End an attempt that got no response."""
     frame = w.frames[index]
     flag = extra % 16
-    waiting = frame.slot != NONE or flag == NR or flag == UH or flag == UO or w.proxies[frame.proxy].alive == 0
+    waiting = frame.slot != NONE or flag == NR or flag == UH or flag == UO
     if frame.attempt != extra // 16 or not waiting:
         return  # the attempt had timed out before
     end_attempt(w, index, 404 if flag == NR else 503, flag, now)
@@ -668,7 +684,7 @@ def end_attempt(w, index, code, flag, now):
             if frame.attempt > policy.retries:
                 flag |= URX
             elif frame.holds_retry == 0 and not breaker.may_retry(policy, up):
-                flag = UO
+                flag |= RETRY_OVERFLOW
             else:
                 retry_later(w, index, now)
                 return
@@ -723,8 +739,10 @@ def end_request(w, index, now):
         start_request(w, source_index, request, user, at, end, now)
     elif user != NONE:
         source = w.sources[source_index]
-        u, _, _, _ = uniforms(w.keys, ARRIVAL, request, np.uint64(1), np.uint64(0), np.uint64(0))
-        pause = sample(w, source.think, u, request, np.uint64(1), 2)
+        pause = 0.0
+        if source.think != NONE:
+            u, _, _, _ = uniforms(w.keys, ARRIVAL, request, np.uint64(1), np.uint64(0), np.uint64(0))
+            pause = sample(w, source.think, u, request, np.uint64(1), 2)
         schedule(w, now + (max(pause, ERROR_PAUSE) if failed else pause), on.USER, user, 0, 0)
 
 
@@ -807,10 +825,10 @@ def advance(w, until, budget):
     room_frames = len(w.frames) - MARGIN - 2 * clock.widest
     room_events = len(w.heap) - MARGIN - 4 * clock.widest
     room_connections = len(w.connections) - GATEWAY_CONNECTIONS * (MARGIN + clock.widest)
-    while clock.size > 0 and w.heap[0].time < until:
+    while clock.scheduled > 0 and w.heap[0].time < until:
         if clock.used >= room_frames:
             return FRAMES_FULL
-        if clock.size >= room_events:
+        if clock.scheduled >= room_events:
             return CALENDAR_FULL
         if clock.connections >= room_connections:
             return CONNECTIONS_FULL

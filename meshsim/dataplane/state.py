@@ -18,7 +18,7 @@ def _record(**fields: str) -> np.dtype:
 
 #: One record: the calendar's bookkeeping and the counts that the laws are checked against.
 CLOCK = _record(
-    now="f8", sequence="i8", size="i8", free="i8", used="i8", handled="i8", widest="i8",
+    now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
     sojourn="f8", demand="f8", connections="i8",
 )  # fmt: skip
@@ -32,7 +32,7 @@ FRAME = _record(
     request="u8", path="u8", started="f8", jitter="f8", hop="f8", demand="f8",
     parent="i4", parent_generation="i4", operation="i4", proxy="i4", pod="i4", gateway="i4",
     # a call
-    upstream="i4", slot="i4", attempt="i4", attempts="i4", tried="u8", holds_retry="i4", connection="i4",
+    upstream="i4", slot="i4", attempt="i4", attempts="i4", sent="i4", tried="u8", holds_retry="i4", connection="i4",
     source="i4", action_at="i4", action_end="i4", user="i4",
     # a serve or a branch
     step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", connecting="i4",
@@ -46,9 +46,9 @@ PROXY = _record(
     service="i4", cpu="f8", latency="i4", busy="f8", seed="u8",
 )  # fmt: skip
 
-#: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``base`` on.
+#: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``first_slot`` on.
 UPSTREAM = _record(
-    proxy="i4", service="i4", policy="i4", base="i4", capacity="i4", members="i4", priorities="i4", weighted="i4",
+    proxy="i4", service="i4", policy="i4", first_slot="i4", capacity="i4", members="i4", priorities="i4",
     active="i4", retrying="i4", pending="i4", ejected="i4", refresh_due="i4", refreshed="f8", phase="f8",
 )  # fmt: skip
 
@@ -60,7 +60,7 @@ SLOT = _record(
 )  # fmt: skip
 
 #: One priority level of an upstream: its hosts in `World.members`, the available ones in `World.available`.
-PRIORITY = _record(total="i4", first="i4", healthy="i4", load="i4", panic="i4", next="i8", deadline="f8")
+PRIORITY = _record(total="i4", first="i4", healthy="i4", load="i4", panic="i4", weighted="i4", next="i8", deadline="f8")
 
 #: The lowered policy for a destination, shared by every upstream of it.
 POLICY = _record(
@@ -72,7 +72,7 @@ POLICY = _record(
     interval="f8", base_ejection="f8", max_ejection="f8",
 )  # fmt: skip
 
-SERVICE = _record(policy="i4", grpc="i4", http1="i4", hold_worker="i4", workers="i4", queue="i8", sidecar="i4")
+SERVICE = _record(policy="i4", grpc="i4", http1="i4", hold_worker="i4", workers="i4", queue="i8")
 OPERATION = _record(service="i4", request_size="i8", response_size="i8", identity="u8")
 
 #: A step of a script: compute, call, fork (branches ``first`` to ``first + count``) or end.
@@ -161,6 +161,8 @@ POISSON, STEADY, CLOSED = range(3)
 # Response flags (spec §3.7); an outcome is a flag, or an application's code when the flag is NO_FLAG.
 NO_FLAG, UH, UF, UO, UT, UC, NR, DC = range(8)
 URX = 8
+#: The retry limit of a circuit breaker was reached: the failure stands, with the flag UO beside it.
+RETRY_OVERFLOW = 16
 
 # Flows: how far a call went.
 LOCAL, CROSS_ZONE, CROSS_REGION = range(3)

@@ -314,7 +314,13 @@ class Timeline:
     def _churn(self, event: schema.PodChurn, number: int, ended: list[bool]) -> Process:
         """Delete pods at random places; places and times are the same in every deployment."""
         random = self.mesh.streams.of(f"churn/{number}")
-        places = [(c, r, n) for c, r in self._replica_sets(event.target) for n in range(r.placed.replicas)]
+        zones = select_zones(self.document, event.target)
+        places = [
+            (cluster, replica_set, number)
+            for cluster, replica_set in self._replica_sets(event.target)
+            for number, zone in enumerate(replica_set.placed.zones)
+            if (self.document.clusters[cluster.name].region, zone) in zones
+        ]
         while True:
             yield self.mesh.env.timeout(random.exponential(1.0 / event.rate))
             cluster, replica_set, slot = places[int(random.integers(len(places)))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from meshsim.dataplane import state
@@ -35,46 +35,58 @@ class Load:
     Parameters
     ----------
     mesh
-        The run; an ingress gateway is added in every cluster that load enters by.
+        The run; ingress gateways are added in every cluster that load enters by, for all entries together.
     """
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
         self.streams: list[Stream] = []
-        for entry, load in mesh.document.load.entries.items():
-            shares = load.enters or dict.fromkeys(mesh.clusters, 1.0)
-            total = sum(shares.values())
-            for cluster, share in shares.items():
-                if share > 0:
-                    self._enter(entry, load, cluster, share / total)
+        entries = mesh.document.load.entries
+        services = list(dict.fromkeys(load.service or entry for entry, load in entries.items()))
+        for cluster in mesh.clusters:
+            if any(_shares(load, mesh.clusters).get(cluster, 0.0) > 0 for load in entries.values()):
+                self._add_ingress(cluster, services)
+        for number, (entry, load) in enumerate(entries.items()):
+            self._enter(number, entry, load)
 
-    def _enter(self, entry: str, load: EntryLoad, cluster: str, share: float) -> None:
-        mesh, document = self.mesh, self.mesh.document
-        settings = document.ingress.get(cluster, Gateway())
+    def _add_ingress(self, cluster: str, services: list[str]) -> None:
+        settings = self.mesh.document.ingress.get(cluster, Gateway())
+        for number, zone in enumerate(spread(settings.replicas, zones_of(self.mesh.document, cluster))):
+            name, where = f"{cluster}/ingress-{number}", self.mesh.client(cluster, zone)
+            proxy = self.mesh.add_gateway_proxy(state.INGRESS, name, where, settings, services)
+            self.mesh.ingress[cluster].append(proxy)
+
+    def _enter(self, number: int, entry: str, load: EntryLoad) -> None:
+        """Add the streams of an entry: its rate or its users divided over ingress replicas by the clusters' shares."""
+        mesh = self.mesh
+        actions = self._actions(entry, load)
+        reached = 0.0
+        for cluster, share in _shares(load, mesh.clusters).items():
+            replicas = mesh.ingress[cluster] if share > 0 else []
+            for replica, proxy in enumerate(replicas):
+                name, part = f"{cluster}/ingress/{entry}-{replica}", share / len(replicas)
+                rate = (load.rate or 0.0) * mesh.document.load.scale * part
+                source = mesh.plane.add_source(
+                    name,
+                    proxy=proxy.number,
+                    entry=number,
+                    kind=_KINDS[load.arrivals],
+                    rate=rate,
+                    think=load.think_time,
+                    actions=actions,
+                )
+                self.streams.append(Stream(source, cluster, rate, load))
+                before, reached = reached, reached + part
+                if load.users is not None:  # rounded where they are cumulated, so that nobody is lost
+                    mesh.plane.add_users(source, name, round(load.users * reached) - round(load.users * before))
+
+    def _actions(self, entry: str, load: EntryLoad) -> list[tuple[float, list[int]]]:
+        """Return weight and operations of each action; an entry without actions has one endpoint."""
         service = load.service or entry
-        zones = spread(settings.replicas, zones_of(document, cluster))
-        for number, zone in enumerate(zones):
-            name = f"{cluster}/ingress/{entry}-{number}"
-            proxy = mesh.add_gateway_proxy(state.INGRESS, name, mesh.client(cluster, zone), settings, [service])
-            mesh.ingress[cluster].append(proxy)
-            rate = (load.rate or 0.0) * document.load.scale * share / len(zones)
-            actions = [(action.weight, action.requests) for action in load.actions.values()]
-            described = actions or [(1.0, list(document.services[service].endpoints))]
-            operations = mesh.plane.plan.operations
-            source = mesh.plane.add_source(
-                name,
-                proxy=proxy.number,
-                entry=list(document.load.entries).index(entry),
-                kind=_KINDS[load.arrivals],
-                rate=rate,
-                think=load.think_time,
-                actions=[
-                    (weight, [operations[f"{service}/{one}"] for one in requests]) for weight, requests in described
-                ],
-            )
-            self.streams.append(Stream(source, cluster, rate, load))
-            if load.users is not None:
-                mesh.plane.add_users(source, name, _part(load.users, share, number, len(zones)))
+        operations = self.mesh.plane.plan.operations
+        endpoints = list(self.mesh.document.services[service].endpoints)
+        given = [(action.weight, action.requests) for action in load.actions.values()] or [(1.0, endpoints)]
+        return [(weight, [operations[f"{service}/{one}"] for one in requests]) for weight, requests in given]
 
     def begin(self) -> None:
         """Let every stream with phases follow them."""
@@ -113,10 +125,11 @@ class Load:
             self.mesh.plane.set_rate(stream.number, rate, self.mesh.env.now)
 
 
-def _part(users: int, share: float, number: int, replicas: int) -> int:
-    """Return how many of the users come by one of a cluster's ingress replicas; the parts add up to the whole."""
-    before, after = (round(users * share * count / replicas) for count in (number, number + 1))
-    return after - before
+def _shares(load: EntryLoad, clusters: Sequence[str]) -> dict[str, float]:
+    """Return the share of an entry's load by cluster; shares add up to 1."""
+    given = load.enters or dict.fromkeys(clusters, 1.0)
+    total = sum(given.values())
+    return {cluster: share / total for cluster, share in given.items()}
 
 
 def _factor(phase: LoadPhase, now: float) -> float:

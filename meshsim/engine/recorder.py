@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.dataplane.plane import DataPlane
-from meshsim.dataplane.recorder import FIRST_CODE
+from meshsim.dataplane.recorder import FIRST_CODE, PER_CODE
 from meshsim.results.histogram import bin_of
 from meshsim.results.tables import FLOWS, TABLES
 
@@ -70,7 +70,7 @@ class Recorder:
         self.counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._convergence: dict[str, list[float]] = defaultdict(list)
         self._chunks: dict[str, list[dict[str, NDArray[Any]]]] = {name: [] for name in _LARGE}
-        outcomes = [plane.outcome(number) for number in range(FIRST_CODE + 2 * len(plane.plan.codes))]
+        outcomes = [plane.outcome(number) for number in range(FIRST_CODE + PER_CODE * len(plane.plan.codes))]
         self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
         self._flags = np.array([flag for _, flag in outcomes], dtype=object)
         self._busy_pods = np.zeros(0)

@@ -88,9 +88,9 @@ def tail(frame: pd.DataFrame, flow: str, axes: Axes) -> Axes:
     """Draw the share of requests slower than so long, on two logarithmic axes, with rules at p99 and p99.9."""
     for name, look in style.looks(frame["deployment"]).items():
         seconds, share = _curve(frame, name, flow)
-        slower = np.where(1 - share > 1e-12, 1 - share, np.nan)
+        left = 1 - share > 1e-12  # a logarithmic axis has no place for the rest
         axes.plot(
-            seconds, slower, drawstyle="steps-post", color=look.colour, ls=look.line, marker=look.marker,
+            seconds[left], 1 - share[left], drawstyle="steps-post", color=look.colour, ls=look.line, marker=look.marker,
             ms=4, markevery=(0.05, 0.17), label=short(name, 30),
         )  # fmt: skip
     axes.set_yscale("log")

@@ -27,7 +27,7 @@ _PACKAGES = (
 )
 
 
-def describe(  # noqa: PLR0913 - a manifest is a list of facts, all by name
+def describe(
     document: Mapping[str, Any],
     *,
     scenario_hash: str,

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 FLOWS = ("local", "cross-zone", "cross-region")
 
 #: Envoy response flags that end a call here; "" is a response of the application itself, or success.
-RESPONSE_FLAGS = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC", "URX", "UF,URX", "UC,URX", "UT,URX", "UO,URX", "UH,URX")
+RESPONSE_FLAGS = (
+    *("", "UH", "UF", "UO", "UT", "UC", "NR", "DC"),
+    *("URX", "UF,URX", "UC,URX", "UT,URX"),
+    *("UF,UO", "UC,UO", "UT,UO"),
+)
 
 #: Log-linear histogram of durations: bins per doubling, and the smallest duration told apart (seconds).
 BINS_PER_OCTAVE = 64
@@ -112,7 +116,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "events": _columns(
         *_RUN,
         ("time", "float64", "seconds"),
-        ("kind", "str", "what happened, such as 'fault begins', 'pod ready', 'pod rejected', 'rollout done'"),
+        ("kind", "str", "what happened, such as 'event begins', 'pod ready', 'pod rejected', 'rollout done'"),
         ("subject", "str", "to whom"),
         ("detail", "str", "more words"),
     ),

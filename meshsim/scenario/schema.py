@@ -51,7 +51,6 @@ class Gateway(Strict):
     """An Envoy gateway deployment; defaults are those of Istio's gateway chart (2 CPU limit: 2 workers)."""
 
     replicas: Count = 1
-    addresses: Annotated[int, Field(ge=1, le=64, description="load-balancer addresses that clients see")] = 1
     concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads per replica")] = 2
     cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.0002
     latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
@@ -62,6 +61,7 @@ class Gateway(Strict):
 class EastWestGateway(Gateway):
     """An east-west gateway: a TCP passthrough, so it neither parses HTTP nor encrypts."""
 
+    addresses: Annotated[int, Field(ge=1, le=64, description="load-balancer addresses that clients see")] = 1
     cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.00006
 
 
@@ -137,10 +137,15 @@ Step = TypeAliasType(
 )
 
 
-class Endpoint(Strict):
-    """One operation of a service: what a request for it does, step by step."""
+class Variant(Strict):
+    """What a request does, step by step; a workload may have its own for an endpoint of its service."""
 
     script: list[Step] = []
+
+
+class Endpoint(Variant):
+    """One operation of a service."""
+
     request_size: Size | None = None
     response_size: Size | None = None
 
@@ -150,7 +155,7 @@ class Workload(Strict):
 
     labels: dict[str, str] = {}
     replicas: Annotated[int, Field(ge=0, le=100_000)] | dict[str, Annotated[int, Field(ge=0, le=100_000)]] | None = None
-    endpoints: Annotated[dict[str, Endpoint], Field(description="endpoints that differ from the service's")] = {}
+    endpoints: Annotated[dict[str, Variant], Field(description="endpoints that differ from the service's")] = {}
 
 
 class Service(Strict):
@@ -320,9 +325,7 @@ class Kubernetes(Strict):
     max_unavailable: Fraction = 0.25
     gone_pods: Annotated[
         Literal["refuse", "blackhole"],
-        Field(
-            description="what a connection to a deleted pod's address sees: a refusal, or nothing until the connect timeout"
-        ),
+        Field(description="what a connection to a deleted pod sees: a refusal, or nothing until the connect timeout"),
     ] = "refuse"
 
 

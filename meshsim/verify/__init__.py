@@ -123,8 +123,13 @@ def to_json(checks: Sequence[Check]) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "replications": REPLICATIONS,
         "rounding": ROUNDING,
-        "checks": [asdict(check) for check in checks],
+        "checks": [{name: _plain(value) for name, value in asdict(check).items()} for check in checks],
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's, which JSON knows."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def table(checks: Sequence[Check]) -> str:

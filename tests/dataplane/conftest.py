@@ -162,9 +162,13 @@ class Bench:
     def upstream(self, proxy: int, service: str) -> Any:
         return self.world.upstreams[self.world.upstream_of[proxy, self.service(service)]]
 
+    def begin(self, up: Any) -> int:
+        """Return where an upstream's slots begin (the fourth field of its record)."""
+        return int(up[up.dtype.names[3]])
+
     def slot(self, proxy: int, service: str, pod: int) -> Any:
         up = self.upstream(proxy, service)
-        for slot in self.world.slots[up["base"] : up["base"] + up["capacity"]]:
+        for slot in self.world.slots[self.begin(up) : self.begin(up) + up.capacity]:
             if slot.present and slot.host == pod:
                 return slot
         raise AssertionError(f"{service}: no slot for pod {pod}")

@@ -23,7 +23,7 @@ def client(Bench, echo):
         bench.number = int(bench.world.upstream_of[bench.client, bench.service("app")])
         bench.hosts = [bench.slot(bench.client, "app", pod) for pod in bench.pods["app"]]
         up = bench.upstream(bench.client, "app")
-        bench.slots = [up["base"] + i for i in range(count)]
+        bench.slots = [bench.begin(up) + i for i in range(count)]
         bench.phase = float(up.phase)
         return bench
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from meshsim.scenario.checks.finding import Finding, unknown
-from meshsim.scenario.schema import CallStep, Document, Endpoint, Step
+from meshsim.scenario.schema import CallStep, Document, Step, Variant
 from meshsim.scenario.selectors import replicas_of, workloads_of
 from meshsim.scenario.tree import Path
 
@@ -87,7 +87,7 @@ def _certain_calls(document: Document) -> Mapping[str, list[tuple[str, Path]]]:
             workloads = list(workloads_of(document, name).values())
             others = [workload.endpoints[endpoint] for workload in workloads if endpoint in workload.endpoints]
             # With no workload on the service's own script, only calls that all the others make are certain.
-            scripts = others if len(others) == len(workloads) else [own, *others]
+            scripts: Sequence[Variant] = others if len(others) == len(workloads) else [own, *others]
             made = [{call.call for _, call in _steps(script, ()) if _certain(call)} for script in scripts]
             always = set.intersection(*made)
             edges[f"{name}/{endpoint}"] = [
@@ -107,12 +107,12 @@ def calls(document: Document) -> Iterator[tuple[Path, str, str, CallStep]]:
             for path, call in _steps(description, ("services", name, "endpoints", endpoint)):
                 yield path, name, endpoint, call
         for workload, own in service.workloads.items():
-            for endpoint, description in own.endpoints.items():
-                for path, call in _steps(description, ("services", name, "workloads", workload, "endpoints", endpoint)):
+            for endpoint, variant in own.endpoints.items():
+                for path, call in _steps(variant, ("services", name, "workloads", workload, "endpoints", endpoint)):
                     yield path, name, endpoint, call
 
 
-def _steps(endpoint: Endpoint, path: Path) -> Iterator[tuple[Path, CallStep]]:
+def _steps(endpoint: Variant, path: Path) -> Iterator[tuple[Path, CallStep]]:
     yield from _calls_in(endpoint.script, (*path, "script"))
 
 

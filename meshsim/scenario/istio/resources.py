@@ -88,7 +88,7 @@ class IstioResources:
         )
 
 
-def read_resources(  # noqa: PLR0913  everything that is read, and where it stands
+def read_resources(
     documents: Sequence[Mapping[str, Any]],
     locate: Callable[[int, Path], tuple[str, int]],
     mesh_config: Mapping[str, Any],
