@@ -82,7 +82,7 @@ class Witness:
         """Return the calendar's ends of computations that will still be taken note of."""
         from meshsim.dataplane.calendar import COMPUTED
 
-        heap = self._world.heap[: int(self._world.clock["size"][0])]
+        heap = self._world.heap[: int(self._world.clock["scheduled"][0])]
         ends = heap[heap.kind == COMPUTED]
         return ends[self._world.frames.generation[ends.subject] == ends.generation]
 
@@ -152,7 +152,7 @@ class Witness:
         calls, plane = self._frames(CALL), self.simulation.mesh.plane
         placed = calls[calls.slot != NONE]
         waiting = placed.state == ON_THE_WAY
-        upstreams, blocks = self._world.upstreams, "base"
+        upstreams, blocks = self._world.upstreams, "first_slot"
         starts = zip(upstreams[blocks], upstreams.capacity, strict=True)  # slots outside of these are out of use
         used = np.concatenate([np.arange(first, first + size) for first, size in starts])
         slots = np.bincount(placed.slot[~waiting], minlength=len(self._world.slots))

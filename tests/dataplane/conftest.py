@@ -117,9 +117,8 @@ class Bench:
         return next(iter(self.document.services.values()))
 
     def scheduled(self) -> int:
-        """Return how many events are on the calendar (the third field of its bookkeeping)."""
-        clock = self.world.clock[0]
-        return int(clock[clock.dtype.names[2]])
+        """Return how many events are on the calendar."""
+        return int(self.world.clock[0].scheduled)
 
     def run(self, until: float) -> None:
         self.plane.advance(until)
@@ -163,8 +162,8 @@ class Bench:
         return self.world.upstreams[self.world.upstream_of[proxy, self.service(service)]]
 
     def begin(self, up: Any) -> int:
-        """Return where an upstream's slots begin (the fourth field of its record)."""
-        return int(up[up.dtype.names[3]])
+        """Return where an upstream's slots begin."""
+        return int(up.first_slot)
 
     def slot(self, proxy: int, service: str, pod: int) -> Any:
         up = self.upstream(proxy, service)

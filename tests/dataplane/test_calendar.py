@@ -28,7 +28,7 @@ def empty(world):
 
 
 def left(world):
-    return int(world.clock[0][world.clock.dtype.names[2]])
+    return int(world.clock[0].scheduled)
 
 
 def first(world):

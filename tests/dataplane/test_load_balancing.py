@@ -39,10 +39,7 @@ def choose(bench, u1, u2):
     up = bench.upstream(bench.client, "app")
     policy = bench.world.policies[up.policy]
     level = bench.world.priorities[bench.world.upstream_of[bench.client, bench.service("app")], 0]
-    weighted = (level if "weighted" in level.dtype.names else up).weighted
-    slot = pick(
-        bench.world, policy.balancer, weighted, level, bench.world.available, level.first, level.healthy, u1, u2
-    )
+    slot = pick(bench.world, policy.balancer, level, bench.world.available, level.first, level.healthy, u1, u2)
     return bench.pods["app"].index(int(bench.world.slots[slot].host))
 
 

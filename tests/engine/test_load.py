@@ -65,7 +65,7 @@ def test_all_users_are_there_however_they_enter(run, users):
     simulation = run(clusters=clusters, load=load)
     sources = {stream.number for stream in simulation.load.streams}
     world = simulation.mesh.plane.world
-    heap = world.heap[: int(world.clock[0][world.clock.dtype.names[2]])]
+    heap = world.heap[: int(world.clock[0].scheduled)]
     assert sum(int(e["kind"]) == 1 for e in heap) == users
     assert len(sources) == 3
 
