@@ -20,7 +20,7 @@ ARRIVAL, NETWORK, DEMAND, FAILURE, SCRIPT, DECISION, LOSS = range(7)
 PURPOSES = 7
 
 _32 = np.uint64(32)
-_11 = np.uint64(11)
+_12 = np.uint64(12)
 _M0 = np.uint64(0xD2E7470EE14C6C93)
 _M1 = np.uint64(0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
@@ -80,8 +80,8 @@ def philox(keys, purpose, c0, c1, c2, c3):
 
 @jit
 def uniform(word):
-    """Return a float in the open interval (0, 1): 53 bits of the word, shifted by half a step."""
-    return (np.float64(word >> _11) + 0.5) * (1.0 / 9007199254740992.0)
+    """Return a float in the open interval (0, 1): 52 bits of the word, shifted by half a step, so that none is 1."""
+    return (np.float64(word >> _12) + 0.5) * (1.0 / 4503599627370496.0)
 
 
 @jit

@@ -142,6 +142,22 @@ def kill_pod(w, index, state, now):
 
 
 @jit
+def forget_hosts(w, proxy):
+    """Clear what a proxy knows of its destinations, before another pod takes over its records."""
+    for service in range(w.upstream_of.shape[1]):
+        upstream = w.upstream_of[proxy, service]
+        if upstream == NONE:
+            continue
+        up = w.upstreams[upstream]
+        up.ejected = 0
+        up.members = 0
+        up.refreshed = -1.0e18
+        for slot in range(up.first_slot, up.first_slot + up.capacity):
+            clear_slot(w, slot)
+        refresh(w, upstream, -1.0e18)
+
+
+@jit
 def forget_client(w, proxy):
     """Clear what a dead pod's sidecar had under way."""
     for service in range(w.upstream_of.shape[1]):

@@ -112,7 +112,11 @@ def refresh(w, upstream, now):
 
 @jit
 def health_changed(w, upstream, now):
-    """Apply a change of health: at once, or merged with others at the end of the merge window."""
+    """Apply a change of health: at once, or, less than the merge window after the last one, merged with others.
+
+    The window of a change that has to wait begins with that change (Envoy scheduleUpdate; measured: the second of two
+    ejections 0.2 s apart is applied 1 s after itself).
+    """
     up = w.upstreams[upstream]
     if up.refresh_due == 1:
         return
@@ -120,4 +124,4 @@ def health_changed(w, upstream, now):
         refresh(w, upstream, now)
     else:
         up.refresh_due = 1
-        schedule(w, up.refreshed + MERGE_WINDOW, REFRESH, upstream, 0, 0)
+        schedule(w, now + MERGE_WINDOW, REFRESH, upstream, 0, 0)

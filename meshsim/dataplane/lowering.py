@@ -37,12 +37,11 @@ class Blueprint:
     def distribution(self, wanted: distributions.AnyDistribution) -> int:
         """Return the row of a distribution, adding it if it is new."""
         kind, a, b, values = distributions.lower(wanted)
-        row = (kind, a, b, len(self.samples) if values else 0, len(values))
-        known = next((i for i, r in enumerate(self.distribution_rows) if r == row and not values), None)
-        if known is not None:
-            return known
+        for number, (*known, first, count) in enumerate(self.distribution_rows):
+            if known == [kind, a, b] and self.samples[first : first + count] == values:
+                return number
+        self.distribution_rows.append((kind, a, b, len(self.samples), len(values)))
         self.samples.extend(values)
-        self.distribution_rows.append(row)
         return len(self.distribution_rows) - 1
 
 

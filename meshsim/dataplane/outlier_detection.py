@@ -39,7 +39,8 @@ def report(w, upstream, slot, now, code, flag):
         return
     local = flag in (UF, UC, UT)
     if local and policy.split_local == 1:
-        host.local_errors += 1
+        # Only refusals follow on one another: a connection was opened before a timeout or a reset.
+        host.local_errors = host.local_errors + 1 if flag == UF else 1
         if host.local_errors == policy.local_errors:
             host.local_errors = 0
             _eject(w, upstream, slot, now)

@@ -188,6 +188,7 @@ class DataPlane:
         row = self.world.proxies[proxy]
         row.cluster, row.zone, row.alive, row.seed = cluster, zone, 1, zlib.crc32(name.encode())
         self.world.free_at[row.station : row.station + row.workers] = 0.0
+        failures.forget_hosts(self.world, proxy)
         return proxy
 
     def add_gateway(self, cluster: int, zone: int, replicas: Sequence[int]) -> int:

@@ -281,6 +281,9 @@ def cannot_connect(w, index, now, silent):
     if is_current(w, serve):
         gateway.closed(w, call.connection)
         pause = 0.0
+        if silent and call.slot != NONE and call.state == HERE:
+            call.state = LOST  # a request that waits for its connection does not count as active (spec §2.4)
+            w.slots[call.slot].active -= 1
         if silent:
             pause = w.policies[w.upstreams[call.upstream].policy].connect_timeout
         schedule(w, now + pause, on.FAILED, serve.parent, call.generation, serve.attempt * 16 + flag)
@@ -661,7 +664,10 @@ def let_go(w, index, flag, now):
         return
     w.upstreams[frame.upstream].active -= 1
     host = w.slots[slot]
-    host.active -= 1
+    if frame.state == LOST:
+        frame.state = HERE
+    else:
+        host.active -= 1
     following = host.queue_head
     if following != NONE:
         breaker.leave_queue(w, frame.upstream, slot, following)

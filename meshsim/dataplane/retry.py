@@ -27,6 +27,7 @@ _CONNECT_FAILURE = CONDITIONS["connect-failure"]
 _UNAVAILABLE = CONDITIONS["unavailable"]
 _CODES = CONDITIONS["retriable-status-codes"]
 _RESET = CONDITIONS["reset"]
+_BEFORE_REQUEST = CONDITIONS["reset-before-request"]
 _5XX = CONDITIONS["5xx"]
 _GATEWAY_ERROR = CONDITIONS["gateway-error"]
 _INTERNAL = CONDITIONS["internal"]
@@ -51,7 +52,7 @@ def matches(w, policy, grpc, code, flag):
     """Return whether a failed attempt is of a kind that the policy tries again."""
     on = w.policies[policy].retry_on
     if flag == UF:
-        return on & (_CONNECT_FAILURE | _RESET | _5XX | _GATEWAY_ERROR) != 0
+        return on & (_CONNECT_FAILURE | _BEFORE_REQUEST | _RESET | _5XX | _GATEWAY_ERROR) != 0
     if flag == UC:
         return on & (_RESET | _5XX | _GATEWAY_ERROR) != 0
     if flag == UT:

@@ -49,8 +49,8 @@ class Istiod:
         self._dirty: dict[str, float] = {}
         self._last_change = 0.0
         self._changed = mesh.env.event()
-        self._queued: dict[int, dict[str, float]] = {}
-        self._missed: dict[int, dict[str, float]] = {}
+        self._queued: dict[Proxy, dict[str, float]] = {}
+        self._missed: dict[Proxy, dict[str, float]] = {}
 
     def begin(self) -> None:
         """Start in step with the world: caches synced, every proxy it serves configured."""
@@ -103,7 +103,7 @@ class Istiod:
 
     def _watching(self, cluster: str) -> bool:
         here, there = self.mesh.home_zone(self.plane.home), self.mesh.home_zone(cluster)
-        return self.up and self.mesh.network.open(here, there)
+        return self.up and not self.mesh.lost[cluster] and self.mesh.network.open(here, there)
 
     def _hear(self, service: str, cluster: str, endpoints: Endpoints, version: int, changed_at: float) -> None:
         if version <= self._heard.get((service, cluster), NEVER):
@@ -153,11 +153,11 @@ class Istiod:
                         self._enqueue(proxy, service, changed_at)
 
     def _enqueue(self, proxy: Proxy, service: str, changed_at: float) -> None:
-        waiting = self._queued.get(proxy.number)
+        waiting = self._queued.get(proxy)
         if waiting is not None:
             waiting.setdefault(service, changed_at)
             return
-        self._queued[proxy.number] = {service: changed_at}
+        self._queued[proxy] = {service: changed_at}
         start = max(self._workers.popleft(), self.mesh.env.now)
         self._workers.append(start + self.settings.push_time)
         self.mesh.env.process(self._send(proxy, start + self.settings.push_time, self.life))
@@ -166,12 +166,12 @@ class Istiod:
         """Generate one proxy's update, send it, and let the proxy apply it."""
         mesh = self.mesh
         yield mesh.env.at(generated)
-        services = self._queued.pop(proxy.number, {})
-        if life != self.life or not services:
+        if life != self.life:
             return
+        services = self._queued.pop(proxy)
         updates = [(name, mesh.view_of(proxy, name, self.endpoints(name)), at) for name, at in services.items()]
         if not self.reaches(proxy.client.cluster):
-            self._missed.setdefault(proxy.number, {}).update(services)
+            self._missed.setdefault(proxy, {}).update(services)
             return
         yield mesh.env.timeout(mesh.network.one_way(mesh.home_zone(self.plane.home), proxy.zone))
         if mesh.proxies.get(proxy.number) is not proxy:
@@ -220,7 +220,7 @@ class Istiod:
         jitter = RECONNECT_JITTER * self.mesh.streams.of(f"reconnect/{proxy.number}/{life}").random()
         yield self.mesh.env.timeout(turn + jitter)
         if life == self.life and self.mesh.proxies.get(proxy.number) is proxy:
-            since = self._missed.pop(proxy.number, {})
+            since = self._missed.pop(proxy, {})
             for service in proxy.services:
                 self._enqueue(proxy, service, since.get(service, self.mesh.env.now))
 

@@ -120,8 +120,10 @@ class Timeline:
     def _lose(self, clusters: list[str], mode: str) -> Undo:
         """Lose whole clusters: their API servers go too, so that nobody learns of it."""
         zones = [zone for name in clusters for zone in self._zones(name)]
+        self.mesh.lost.update(clusters)
         with ExitStack() as undos:
             undos.callback(self._reconnect, clusters)
+            undos.callback(self.mesh.lost.subtract, clusters)
             undos.callback(self._fail([istiod for istiod in self.world.istiods if istiod.plane.home in clusters]))
             undos.callback(self._lose_gateways(clusters, zones, mode, ingress=True))
             undos.callback(self._lose_pods(clusters, zones, mode, seen=False))
@@ -321,7 +323,7 @@ class Timeline:
             for number, zone in enumerate(replica_set.placed.zones)
             if (self.document.clusters[cluster.name].region, zone) in zones
         ]
-        while True:
+        while places:
             yield self.mesh.env.timeout(random.exponential(1.0 / event.rate))
             cluster, replica_set, slot = places[int(random.integers(len(places)))]
             if ended:

@@ -246,6 +246,8 @@ class Cluster:
             yield from self._until_filled(slot)
             self.terminate(replica_set, number)
             slot.pod, slot.filled = spare.pod, spare.filled
+            if number >= replica_set.desired:  # scaled down meanwhile
+                self.terminate(replica_set, number)
 
     def _until_filled(self, slot: Slot) -> Process:
         """Wait for the pod that replaces one lost meanwhile, if there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +83,7 @@ class Mesh:
         self.proxies: dict[int, Proxy] = {}
         self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
         self.pushes: dict[str, int] = defaultdict(int)
+        self.lost: Counter[str] = Counter()  # clusters whose API server is gone, with the rest of them
         self.gateways: dict[str, EastWest] = {}
         self.ingress: dict[str, list[Proxy]] = defaultdict(list)
         self.views = Views(
