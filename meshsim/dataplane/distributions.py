@@ -62,7 +62,8 @@ def standard_gamma(keys, shape, u, request, path, salt):
     while True:
         u1, u2, _, _ = uniforms(keys, DEMAND, request, path, np.uint64(salt), np.uint64(attempt))
         x = normal(u1)
-        v = (1.0 + c * x) ** 3
+        v = 1.0 + c * x
+        v = v * v * v
         if v > 0.0 and math.log(u2) < 0.5 * x * x + d - d * v + d * math.log(v):
             break
         attempt += 1

@@ -94,5 +94,5 @@ def rebuild(w, upstream):
             host.deadline = 1.0 / weight
             host.order = level.next
         if count > 0:
-            for _ in range(seed % count):
+            for _ in range(seed % int(count)):
                 earliest_deadline(w, balancer, level, hosts, level.first, count)

@@ -118,7 +118,9 @@ def _lower_scripts(document: Document, plan: Blueprint) -> None:
             _lower_operation(operations[number], f"{name}/{endpoint}", plan.services.index(name), service, described)
             for column, workload in enumerate(workloads_of(document, name).values()):
                 own = workload.endpoints.get(endpoint, described)
-                scripts[number, column] = _sequence(own.script, steps, branches, plan)
+                start = scripts[number, column] = _sequence(own.script, steps, branches, plan)
+                for place in range(start, len(steps)):
+                    steps[place]["place"] = place - start
     rows = state.records("steps", len(steps))
     for row, step in zip(rows, steps, strict=True):
         for key, value in step.items():

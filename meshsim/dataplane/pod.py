@@ -60,10 +60,9 @@ def compute(w, index, now, distribution):
     frame = w.frames[index]
     pod = frame.pod
     record = w.pods[pod]
-    u, _, _, _ = uniforms(
-        w.keys, DEMAND, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(frame.step << 8)
-    )
-    frame.demand = record.slow * sample(w, distribution, u, frame.request, frame.path, frame.step << 8 | 1)
+    place = w.steps[frame.step].place
+    u, _, _, _ = uniforms(w.keys, DEMAND, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(place << 8))
+    frame.demand = record.slow * sample(w, distribution, u, frame.request, frame.path, place << 8 | 1)
     w.clock[0].demand += frame.demand
     if record.hold == 1:
         schedule(w, now + frame.demand, COMPUTED, index, frame.generation, 0)

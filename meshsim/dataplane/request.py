@@ -474,7 +474,7 @@ def call_out(w, index, step, now):
             frame.left = NONE
             frame.step += 1
             return False
-        path = child(frame.path, frame.step, frame.left * 128 + frame.pending)
+        path = child(frame.path, step.place, frame.left * 128 + frame.pending)
         proxy = w.pods[frame.pod].proxy
         waits = step.wait == 1
         start_call(w, index if waits else NONE, step.operation, proxy, frame.request, path, step.timeout, now)
@@ -491,7 +491,7 @@ def repetitions(w, frame, step):
     if rest == 0.0 and step.probability >= 1.0:
         return count
     u, v, _, _ = uniforms(
-        w.keys, SCRIPT, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(frame.step << 16)
+        w.keys, SCRIPT, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(step.place << 16)
     )
     if u < rest:
         count += 1
@@ -500,7 +500,7 @@ def repetitions(w, frame, step):
     made = 1 if count > 0 and v < step.probability else 0
     for number in range(1, count):
         v, _, _, _ = uniforms(
-            w.keys, SCRIPT, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(frame.step << 16 | number)
+            w.keys, SCRIPT, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(step.place << 16 | number)
         )
         made += 1 if v < step.probability else 0
     return made

@@ -78,7 +78,7 @@ OPERATION = _record(service="i4", request_size="i8", response_size="i8", identit
 #: A step of a script: compute, call, fork (branches ``first`` to ``first + count``) or end.
 STEP = _record(
     kind="i4", distribution="i4", operation="i4", count="f8", probability="f8", timeout="f8", retries="i4",
-    ignore="i4", wait="i4", first="i4", branches="i4",
+    ignore="i4", wait="i4", first="i4", branches="i4", place="i4",
 )  # fmt: skip
 
 POD = _record(
