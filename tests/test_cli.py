@@ -115,6 +115,7 @@ def test_bundled_scenarios_are_listed_from_any_folder(tmp_path: Path) -> None:
     assert {"name", "description", "file"} == set(listed[0])
 
 
+@pytest.mark.slow
 def test_compare_prints_a_table_and_saves_a_whole_run(scenario: Path, tmp_path: Path) -> None:
     done = meshsim("compare", str(scenario), "--out", "results", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -134,6 +135,7 @@ def test_compare_prints_a_table_and_saves_a_whole_run(scenario: Path, tmp_path: 
     assert (tmp_path / "again" / "timeline.svg").read_bytes() == (run / "timeline.svg").read_bytes()
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else(scenario: Path, tmp_path: Path) -> None:
     done = meshsim("run", str(scenario), "-d", "hybrid", "-n", "1", "--set", "duration=16s", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -143,6 +145,7 @@ def test_json_is_one_object_and_nothing_else(scenario: Path, tmp_path: Path) -> 
     assert (tmp_path / said["folder"] / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_replications_that_finished(scenario: Path, tmp_path: Path) -> None:
     words = ["run", str(scenario), "-n", "5000", "--out", "results"]
     command = [sys.executable, "-m", "meshsim", *words]
@@ -163,6 +166,7 @@ def test_ctrl_c_saves_the_replications_that_finished(scenario: Path, tmp_path: P
     assert 0 < manifest["replications"]["finished"] < 5000
 
 
+@pytest.mark.slow
 def test_the_out_folder_is_the_only_place_written_to(scenario: Path, tmp_path: Path) -> None:
     before = {path.name for path in tmp_path.iterdir()}
     meshsim("run", str(scenario), "-n", "1", "--out", "here", cwd=tmp_path)

@@ -147,7 +147,7 @@ class Witness:
 
     def _places(self) -> Iterator[Law]:
         """Compare what pods and proxies think is under way with what is."""
-        from meshsim.dataplane.state import CALL, NONE, ON_THE_WAY
+        from meshsim.dataplane.state import CALL, HERE, NONE, ON_THE_WAY
 
         calls, plane = self._frames(CALL), self.simulation.mesh.plane
         placed = calls[calls.slot != NONE]
@@ -155,7 +155,8 @@ class Witness:
         upstreams, blocks = self._world.upstreams, "first_slot"
         starts = zip(upstreams[blocks], upstreams.capacity, strict=True)  # slots outside of these are out of use
         used = np.concatenate([np.arange(first, first + size) for first, size in starts])
-        slots = np.bincount(placed.slot[~waiting], minlength=len(self._world.slots))
+        active = placed.state == HERE  # one whose connection gets no answer does not count at its host
+        slots = np.bincount(placed.slot[active], minlength=len(self._world.slots))
         wrong = self._world.slots.active[used] != slots[used]
         yield Law("hosts with another number of active requests", int(wrong.sum()), 0)
         for name, frames in {
