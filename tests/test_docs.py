@@ -58,7 +58,7 @@ def merged(under: Any, over: Any) -> Any:
 def scenarios() -> Iterator[Any]:
     """Yield every example: whole ones as they are, parts merged into the mesh that their page speaks of."""
     example = next(content for _, content in blocks(REFERENCE) if is_whole(content))
-    boutique = meshsim.load("online-boutique").resolved()
+    boutique = meshsim.load("online-boutique-primary-outage").resolved()
     for page in PAGES:
         base = boutique if page.name == "README.md" else example
         for line, content in blocks(page):
