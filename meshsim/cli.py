@@ -165,9 +165,11 @@ def bench(json_output: JsonOption = False) -> None:
 def verify(json_output: JsonOption = False) -> None:
     """Check the simulator against queueing theory and its own laws, in under a minute."""
     from meshsim import verify as verification
+    from meshsim.report.terminal import counting
 
     _compile(quiet=json_output)
-    checks = verification.verify()
+    with counting("verifying", show=sys.stderr.isatty() and not json_output) as watch:
+        checks = verification.verify(watch)
     if json_output:
         _print_json(verification.to_json(checks))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from meshsim.report.numbers import duration as in_words
@@ -52,6 +52,33 @@ def progress(duration: float, units: int, *, show: bool) -> Iterator[Watch | Non
             rate = sum(calls.values()) / max(time.perf_counter() - began, 1e-9)
             what = f"{step.unit.deployment} #{step.unit.replication + 1} at {in_words(step.time)}"
             bar.update(task, completed=sum(seen.values()), description=what, rate=f"{rate:,.0f} calls/s")
+
+        yield watch
+
+
+@contextlib.contextmanager
+def counting(what: str, *, show: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """Yield a function to tell how many parts of a work are done, how many there are and what comes now.
+
+    Parameters
+    ----------
+    what
+        The work, as the bar calls it.
+    show
+        False where nobody looks: nothing is shown, and None is yielded.
+    """
+    if not show:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def watch(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"{what}: {name}")
 
         yield watch
 
