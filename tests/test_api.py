@@ -1,0 +1,85 @@
+"""What a notebook does: load, run, compare, look, save, read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import meshsim
+from meshsim.errors import ResultsError, ScenarioError
+
+TINY = {
+    "name": "tiny",
+    "regions": {"eu": {"zones": ["a"]}, "us": {"zones": ["a"]}},
+    "latency": [{"between": ["eu", "us"], "rtt": "80ms"}],
+    "clusters": {"eu-1": {"region": "eu"}, "us-1": {"region": "us"}},
+    "services": {"web": {"replicas": 2, "endpoints": {"GET /": {"script": [{"compute": "1ms"}]}}}},
+    "load": {"web": {"rate": "50/s"}},
+    "duration": "6s",
+    "warm_up": "1s",
+    "replications": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def comparison() -> meshsim.Comparison:
+    return meshsim.compare(meshsim.load(TINY))
+
+
+def test_a_comparison_has_a_table_with_deployments_side_by_side(comparison: meshsim.Comparison) -> None:
+    table = comparison.table()
+    assert list(table.columns) == ["multi-primary", "primary-remote", "hybrid"]
+    assert table.loc[("all", "success_rate", "all")].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_comparison_shows_itself_in_a_notebook(comparison: meshsim.Comparison) -> None:
+    assert "success rate" in comparison._repr_html_()
+    assert comparison.plot.timeline()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_what_is_saved_is_read_back(comparison: meshsim.Comparison, tmp_path: Path) -> None:
+    again = meshsim.read(comparison.save(tmp_path, pictures=False))
+    assert again.table().equals(comparison.table())
+    assert meshsim.load(again.manifest["scenario"]).hash == again.manifest["scenario_hash"]
+
+
+def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"is not a whole run: it has no manifest\.json"):
+        meshsim.read(tmp_path)
+
+
+def test_a_run_is_a_comparison_of_one() -> None:
+    run = meshsim.run(meshsim.load(TINY), "hybrid", replications=1)
+    assert list(run.table().columns) == ["hybrid"]
+    assert run.manifest["replications"] == {"asked": 1, "finished": 1}
+
+
+def test_an_unknown_deployment_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(ScenarioError, match=r"unknown deployment 'multi-primry'; did you mean 'multi-primary'\?"):
+        meshsim.run(meshsim.load(TINY), "multi-primry")
+
+
+def test_a_scenario_gives_its_graph_and_shows_itself() -> None:
+    scenario = meshsim.load(TINY)
+    graph = scenario.graph("hybrid")
+    kinds = [kind for _, kind in graph.nodes(data="kind")]
+    assert kinds.count("cluster") == 2
+    assert kinds.count("control-plane") == 2
+    assert "tiny" in scenario._repr_html_()
+
+
+def test_a_user_s_own_process_watches_a_running_mesh() -> None:
+    simulation = meshsim.Simulation(meshsim.load(TINY), "hybrid", stepwise=True)
+    seen = []
+
+    def watch():
+        while True:
+            yield simulation.env.timeout(1.0)
+            seen.append(int(simulation.mesh.plane.world.clock[0].arrived))
+
+    simulation.env.process(watch())
+    simulation.run()
+    assert len(seen) == 5
+    assert seen == sorted(seen)
+    assert seen[0] > 20
