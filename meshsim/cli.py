@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -50,7 +52,10 @@ DeploymentOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    short_help="run all deployments of a scenario side by side",
+    epilog="Example: meshsim compare online-boutique-primary-outage --set duration=8m --jobs 2",
+)
 def compare(
     scenario: ScenarioArgument,
     deployment: DeploymentOption = [],  # noqa: B006 (typer copies it)
@@ -68,7 +73,10 @@ def compare(
     _experiment(scenario, deployment, changes, replications, jobs, out, json_output=json_output, full=full)
 
 
-@app.command()
+@app.command(
+    short_help="run one deployment of a scenario",
+    epilog="Example: meshsim run mymesh.yaml -d hybrid --set load.frontend.rate=400/s -n 5",
+)
 def run(
     scenario: ScenarioArgument,
     deployment: DeploymentOption = [],  # noqa: B006
@@ -84,7 +92,7 @@ def run(
     _experiment(scenario, first, changes, replications, jobs, out, json_output=json_output, full=full)
 
 
-@app.command()
+@app.command(short_help="check scenario files: all problems at once")
 def validate(
     scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="scenario files, or bundled names")],
     json_output: JsonOption = False,
@@ -111,7 +119,7 @@ def validate(
         raise typer.Exit(MISTAKE)
 
 
-@app.command()
+@app.command(short_help="print the JSON schema of scenario files")
 def schema() -> None:
     """Print the JSON schema of scenario files, from which editors complete and check them."""
     from meshsim.scenario import json_schema
@@ -119,7 +127,7 @@ def schema() -> None:
     _print_json(json_schema())
 
 
-@app.command()
+@app.command(short_help="list the bundled scenarios")
 def scenarios(json_output: JsonOption = False) -> None:
     """List the bundled scenarios, one line each."""
     from meshsim.scenario import bundled, describe
@@ -134,7 +142,7 @@ def scenarios(json_output: JsonOption = False) -> None:
         print(f"{name:<{width}}  {description}")
 
 
-@app.command()
+@app.command(short_help="draw a saved run's pictures again")
 def plot(
     results: Annotated[Path, typer.Argument(metavar="RUN", help="a folder that compare or run has saved")],
     out: Annotated[
@@ -148,27 +156,28 @@ def plot(
         print(path)
 
 
-@app.command()
+@app.command(short_help="measure calls per second beside yardsticks")
 def bench(json_output: JsonOption = False) -> None:
     """Measure calls per second beside two yardsticks, in one process and one after the other."""
     from meshsim import bench as benchmark
 
-    _compile(quiet=json_output)
-    measured = benchmark.run(None if json_output else _say)
+    with _stoppable("stopped"):
+        _compile(quiet=json_output)
+        measured = benchmark.run(None if json_output else _say)
     if json_output:
         _print_json(benchmark.to_json(measured))
     else:
         print(benchmark.table(measured))
 
 
-@app.command()
+@app.command(short_help="check against theory and the model's own laws")
 def verify(json_output: JsonOption = False) -> None:
     """Check the simulator against queueing theory and its own laws, in under a minute."""
     from meshsim import verify as verification
     from meshsim.report.terminal import counting
 
-    _compile(quiet=json_output)
-    with counting("verifying", show=sys.stderr.isatty() and not json_output) as watch:
+    with _stoppable("stopped"), counting("verifying", show=sys.stderr.isatty() and not json_output) as watch:
+        _compile(quiet=json_output)
         checks = verification.verify(watch)
     if json_output:
         _print_json(verification.to_json(checks))
@@ -207,27 +216,47 @@ def _experiment(
     from meshsim.report.terminal import progress
 
     loaded = _load(name, changes)
-    if jobs == 0:
-        raise ScenarioError([Problem("0 processes cannot do anything; give 1 or more, or -1", file="--jobs")])
+    count = loaded.document.replications if replications is None else replications
+    experiment.check(loaded, deployments, count, jobs)
     for warning in loaded.warnings:
         _say(f"warning: {warning}")
-    _compile(quiet=json_output)
-    units = len(deployments or loaded.document.deployments) * (replications or loaded.document.replications)
-    with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not json_output) as watch:
-        outcome = experiment.run(
-            loaded, deployments, replications=replications, jobs=jobs, watch=watch, command=["meshsim", *sys.argv[1:]]
-        )
-    comparison = Comparison(outcome.tables, outcome.manifest)
-    folder = _as_typed(comparison.save(out))
-    finished = outcome.manifest["replications"]
-    if json_output:
-        _print_json({"folder": str(folder), "complete": outcome.manifest["complete"], **comparison.to_json()})
-    else:
-        comparison.print(full=full)
-        print(f"\nSaved in {folder}")
+    units = len(dict.fromkeys(deployments) or loaded.document.deployments) * count
+    with _stoppable("stopped before a replication had finished; nothing was saved"):
+        _compile(quiet=json_output)
+        with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not json_output) as watch:
+            outcome = experiment.run(
+                loaded, deployments, replications=count, jobs=jobs, watch=watch, collected=_ignore_ctrl_c,
+                command=["meshsim", *sys.argv[1:]],
+            )  # fmt: skip
+        comparison = Comparison(outcome.tables, outcome.manifest)
+        folder = _as_typed(comparison.save(out, pictures=False))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with _stoppable(f"stopped; the tables are saved, draw the pictures with: meshsim plot {folder}"):
+        if json_output:
+            _print_json({"folder": str(folder), "complete": outcome.manifest["complete"], **comparison.to_json()})
+        else:
+            comparison.print(full=full)
+            print(f"\nSaved in {folder}", flush=True)
+        comparison.plot.save(folder)
     if not outcome.manifest["complete"]:
+        finished = outcome.manifest["replications"]
         _say(f"stopped: {finished['finished']} of {finished['asked']} replications had finished and are saved")
         raise typer.Exit(STOPPED)
+
+
+def _ignore_ctrl_c() -> None:
+    """Let nothing interrupt between the last simulated second and the saved tables."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _stoppable(message: str) -> Iterator[None]:
+    """Say what Ctrl-C left behind, and end with the status that shells expect."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say(message)
+        raise typer.Exit(STOPPED) from None
 
 
 def _load(name: str, changes: list[str]) -> Scenario:
@@ -273,12 +302,6 @@ def _guarded(work: Callable[[], Any]) -> int:
     except MeshsimError as error:
         _say(str(error))
         return MISTAKE
-    except KeyboardInterrupt:
-        _say("stopped before anything was finished; nothing was saved")
-        return STOPPED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
     return 0
 
 

@@ -26,12 +26,11 @@ class Unit(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Progress of a unit: simulated time (seconds) and calls handled so far; ``done`` at its end."""
+    """Progress of a unit: simulated time (seconds) and calls ended so far."""
 
     unit: Unit
     time: float
     calls: int
-    done: bool
 
 
 Watch = Callable[[Step], None]
@@ -61,6 +60,7 @@ def run(
     replications: int | None = None,
     jobs: int = 1,
     watch: Watch | None = None,
+    collected: Callable[[], None] | None = None,
     command: Sequence[str] = (),
 ) -> Outcome:
     """Run a scenario under some deployments.
@@ -80,13 +80,15 @@ def run(
         Processes; -1 for one per processor.
     watch
         Told of progress: with one job at every time bucket, with more at the end of each unit.
+    collected
+        Called when nothing is left to simulate: from here on Ctrl-C would lose what was computed.
     command
         Words of the command line, for the manifest.
 
     Raises
     ------
     ScenarioError
-        If a deployment is unknown, or two regions have no latency figure.
+        If a deployment is unknown, there is nothing to run, or two regions have no latency figure.
     SimulationError
         If a run lost or invented requests.
     KeyboardInterrupt
@@ -97,13 +99,15 @@ def run(
     from meshsim.results.manifest import describe
 
     document = scenario.document
-    names = list(deployments) or list(document.deployments)
-    _check(scenario, names)
+    names = list(dict.fromkeys(deployments)) or list(document.deployments)
     count = document.replications if replications is None else replications
+    check(scenario, names, count, jobs)
     units = [Unit(name, number) for number in range(count) for name in names]
     began = time.perf_counter()
     prepared = prepare(scenario)
     finished, interrupted = _collect(units, prepared, jobs, watch)
+    if collected is not None:
+        collected()
     whole = [number for number in range(count) if all(Unit(name, number) in finished for name in names)]
     if interrupted and not whole:
         raise KeyboardInterrupt
@@ -122,13 +126,24 @@ def run(
     return Outcome(scenario, tables, manifest)
 
 
-def _check(scenario: Scenario, names: Sequence[str]) -> None:
+def check(scenario: Scenario, deployments: Sequence[str], replications: int, jobs: int) -> None:
+    """Check what an experiment is asked for.
+
+    Raises
+    ------
+    ScenarioError
+        If a deployment is unknown, or there is nothing to run or nobody to run it.
+    """
     known = scenario.document.deployments
     problems = [
         Problem(f"unknown deployment '{name}'{did_you_mean(name, known)}", file="--deployment")
-        for name in names
+        for name in deployments
         if name not in known
     ]
+    if replications < 1:
+        problems.append(Problem(f"{replications} replications are none; give 1 or more", file="--replications"))
+    if jobs == 0 or jobs < -1:
+        problems.append(Problem(f"{jobs} processes cannot do anything; give 1 or more, or -1", file="--jobs"))
     if problems:
         raise ScenarioError(problems)
 
@@ -142,7 +157,7 @@ def _collect(
         for unit, tables in _in_turn(units, prepared, watch) if jobs == 1 else _side_by_side(units, prepared, jobs):
             finished[unit] = tables
             if watch is not None and jobs != 1:
-                watch(Step(unit, prepared.scenario.document.duration, _calls(tables), done=True))
+                watch(Step(unit, prepared.scenario.document.duration, _calls(tables)))
     except KeyboardInterrupt:
         return finished, True
     return finished, False
@@ -188,12 +203,12 @@ def run_unit(prepared: Prepared, unit: Unit, watch: Watch | None = None) -> dict
 
     def tell(now: float) -> None:
         if watch is not None:
-            watch(Step(unit, now, int(simulation.mesh.plane.world.clock[0].calls_ended), done=False))
+            watch(Step(unit, now, int(simulation.mesh.plane.world.clock[0].calls_ended)))
 
     tables = simulation.run(tell)
     _check_laws(prepared.scenario, unit, tables)
     if watch is not None:
-        watch(Step(unit, prepared.scenario.document.duration, _calls(tables), done=True))
+        watch(Step(unit, prepared.scenario.document.duration, _calls(tables)))
     return tables
 
 

@@ -25,7 +25,6 @@ _M0 = np.uint64(0xD2E7470EE14C6C93)
 _M1 = np.uint64(0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 ROUNDS = 10
-ZERO = np.uint64(0)
 
 
 def round_keys(seed: int, replication: int) -> np.ndarray:

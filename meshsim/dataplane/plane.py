@@ -20,6 +20,7 @@ from meshsim.dataplane.lowering import Blueprint
 from meshsim.dataplane.recorder import FIRST_CODE, PER_CODE
 from meshsim.dataplane.state import NONE, RECORDS
 from meshsim.dataplane.world import World
+from meshsim.errors import SimulationError
 from meshsim.results.tables import BINS, FLOWS
 from meshsim.scenario.schema import Gateway, Sidecar
 
@@ -226,7 +227,7 @@ class DataPlane:
         source = self.world.sources[index]
         source.proxy, source.entry, source.kind, source.first_action = proxy, entry, kind, first
         source.actions, source.think, source.rate = len(actions), think_row, 0.0
-        source.number = zlib.crc32(name.encode()) << 32
+        source.number = _identity(name, 32)
         u, _, _, _ = uniforms(self.world.keys, ARRIVALS, source.number, np.uint64(1), np.uint64(0), np.uint64(0))
         source.left = -math.log(u) if kind == state.POISSON else u
         if kind != state.CLOSED:
@@ -241,7 +242,7 @@ class DataPlane:
             self._grow("heap", int(self.world.clock[0].scheduled) + request.MARGIN * 2 + count)
             user = self.world.users[index]
             user.source = source
-            user.number = int.from_bytes(hashlib.sha256(f"{name}#{number}".encode()).digest()[:8], "little") >> 20 << 20
+            user.number = _identity(f"{name}#{number}", 20)
             u, _, _, _ = uniforms(self.world.keys, ARRIVALS, user.number, np.uint64(2), np.uint64(0), np.uint64(0))
             first = sample(self.world, think, u, user.number, np.uint64(2), 3) if think != NONE else 0.0
             schedule(self.world, first, USER, index, 0, 0)
@@ -290,6 +291,8 @@ class DataPlane:
         weights: NDArray[np.int32], now: float,
     ) -> None:  # fmt: skip
         """Give one proxy a new list of endpoints for a service; hosts are pods, or gateways as ``-number - 2``."""
+        if priorities.max(initial=0) >= PRIORITIES:
+            raise SimulationError(f"an upstream has more than {PRIORITIES} priorities: please report this")
         upstream = int(self.world.upstream_of[proxy, service])
         self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
         while not failures.apply_endpoints(self.world, upstream, hosts, priorities, weights, now):
@@ -358,3 +361,8 @@ class DataPlane:
         flag = number & 7
         also = ",URX" if number & state.URX else ",UO" if number & state.RETRY_OVERFLOW else ""
         return {state.UT: 504, state.NR: 404, state.DC: 0}.get(flag, 503), FLAG_NAMES[flag] + also
+
+
+def _identity(name: str, room: int) -> int:
+    """Return a 64-bit identity whose ``room`` low bits are free to count with."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") >> room << room

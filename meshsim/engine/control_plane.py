@@ -173,7 +173,11 @@ class Istiod:
         if not self.reaches(proxy.client.cluster):
             self._missed.setdefault(proxy, {}).update(services)
             return
-        yield mesh.env.timeout(mesh.network.one_way(mesh.home_zone(self.plane.home), proxy.zone))
+        # One stream to a proxy: what is sent later does not arrive earlier.
+        proxy.reached = max(
+            proxy.reached, mesh.env.now + mesh.network.one_way(mesh.home_zone(self.plane.home), proxy.zone)
+        )
+        yield mesh.env.at(proxy.reached)
         if mesh.proxies.get(proxy.number) is not proxy:
             return
         for service, view, changed_at in updates:

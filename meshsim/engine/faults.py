@@ -32,8 +32,8 @@ class Trouble:
 
 
 @dataclass(slots=True)
-class World:
-    """What faults may touch."""
+class Reach:
+    """What faults can reach."""
 
     mesh: Mesh
     clusters: dict[str, Cluster]
@@ -46,7 +46,7 @@ class World:
 class Timeline:
     """Runs the events of a scenario's timeline against a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Reach) -> None:
         self.world = world
         self.mesh = world.mesh
         self.document = world.mesh.document

@@ -24,7 +24,7 @@ from meshsim.scenario.schema import Gateway
 
 @dataclass(slots=True, eq=False)
 class Proxy:
-    """A proxy as the control plane sees it: what it asked for and what it has."""
+    """A proxy as the control plane sees it: what it asked for, what it has, and when the last push to it arrives."""
 
     number: int
     kind: int
@@ -34,6 +34,7 @@ class Proxy:
     applied: dict[str, View] = field(default_factory=dict)
     behind: set[str] = field(default_factory=set)
     causes: list[str] = field(default_factory=list)
+    reached: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from meshsim.engine.control_plane import Istiod, serving
 from meshsim.engine.environment import Environment, Process, advance_freely, advance_stepwise
-from meshsim.engine.faults import Timeline, World
+from meshsim.engine.faults import Reach, Timeline
 from meshsim.engine.kubernetes import Cluster
 from meshsim.engine.load import Load
 from meshsim.engine.mesh import Mesh
@@ -68,7 +68,7 @@ class Simulation:
             istiod.begin()
         self.mesh.begin()
         self.load.begin()
-        Timeline(World(self.mesh, self.clusters, self.istiods, self.load)).begin()
+        Timeline(Reach(self.mesh, self.clusters, self.istiods, self.load)).begin()
         advance = advance_stepwise if stepwise else advance_freely
         self._watcher: Callable[[float], None] | None = None
         self.env.process(self._close_buckets())

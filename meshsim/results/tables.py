@@ -7,13 +7,6 @@ from dataclasses import dataclass
 #: How far a call, or the farthest call a request needed, had to go.
 FLOWS = ("local", "cross-zone", "cross-region")
 
-#: Envoy response flags that end a call here; "" is a response of the application itself, or success.
-RESPONSE_FLAGS = (
-    *("", "UH", "UF", "UO", "UT", "UC", "NR", "DC"),
-    *("URX", "UF,URX", "UC,URX", "UT,URX"),
-    *("UF,UO", "UC,UO", "UT,UO"),
-)
-
 #: Log-linear histogram of durations: bins per doubling, and the smallest duration told apart (seconds).
 BINS_PER_OCTAVE = 64
 SMALLEST = 1e-6

@@ -7,6 +7,7 @@ constant. Only the draws are meshsim's, asked for by the identity of what they a
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import itertools
 import math
@@ -93,7 +94,10 @@ class Oracle:
         self.balancer = balancer
         self.pods = {name: [Pod(name), Pod(name)] for name in MEAN}
         self.ingress = Proxy()
-        self.number, self.made = zlib.crc32(b"c/ingress/web-0") << 32, 0
+        self.number, self.made = (
+            int.from_bytes(hashlib.sha256(b"c/ingress/web-0").digest()[:8], "little") >> 32 << 32,
+            0,
+        )
         self.ended: list[tuple[float, str, float]] = []
         self.calendar: list[tuple] = []
         self.order = itertools.count()
