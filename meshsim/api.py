@@ -33,6 +33,19 @@ class Scenario(scenario.Scenario):
 
         return build(self.document, deployment)
 
+    def export_graph(self, path: str | Path, deployment: str | None = None) -> Path:
+        """Write the graph to a file: GraphML for ``.graphml``, else node-link JSON; return its path."""
+        import json
+
+        from meshsim.mesh.graph import to_node_link, write_graphml
+
+        graph, target = self.graph(deployment), Path(path)
+        if target.suffix == ".graphml":
+            write_graphml(graph, target)
+        else:
+            target.write_text(json.dumps(to_node_link(graph), indent=1), encoding="utf-8")
+        return target
+
     def _repr_html_(self) -> str:
         from meshsim.report.html import scenario_html
 

@@ -79,7 +79,9 @@ def compare(
 )
 def run(
     scenario: ScenarioArgument,
-    deployment: DeploymentOption = [],  # noqa: B006
+    deployment: Annotated[
+        str | None, typer.Option("--deployment", "-d", metavar="NAME", help="which; the scenario's first by default")
+    ] = None,
     changes: SetOption = [],  # noqa: B006
     replications: ReplicationsOption = None,
     jobs: JobsOption = 1,
@@ -87,9 +89,12 @@ def run(
     json_output: JsonOption = False,
     full: FullOption = False,
 ) -> None:
-    """Run one deployment of a scenario (--deployment; the scenario's first by default)."""
-    first = deployment or list(_load(scenario, changes).document.deployments)[:1]
-    _experiment(scenario, first, changes, replications, jobs, out, json_output=json_output, full=full)
+    """Run one deployment of a scenario and print what it did.
+
+    Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
+    """
+    chosen = [deployment] if deployment else list(_load(scenario, changes).document.deployments)[:1]
+    _experiment(scenario, chosen, changes, replications, jobs, out, json_output=json_output, full=full)
 
 
 @app.command(short_help="check scenario files: all problems at once")
@@ -214,10 +219,12 @@ def _experiment(
     from meshsim import experiment
     from meshsim.api import Comparison
     from meshsim.report.terminal import progress
+    from meshsim.results.store import check_writable
 
     loaded = _load(name, changes)
     count = loaded.document.replications if replications is None else replications
     experiment.check(loaded, deployments, count, jobs)
+    check_writable(out)
     for warning in loaded.warnings:
         _say(f"warning: {warning}")
     units = len(dict.fromkeys(deployments) or loaded.document.deployments) * count

@@ -30,6 +30,13 @@ _DURATION_PART = re.compile(rf"({_NUMBER})(ns|us|\u00b5s|\u03bcs|ms|s|m|h|d)")
 _LONGEST = 100
 #: Whole seconds below this are exact, and so are their sums of hours, minutes and seconds.
 _EXACT = 2**53
+#: Longest duration, in seconds: a century. More adds nothing but rounding errors to a simulated clock.
+MAX_DURATION = 3.2e9
+#: Highest rate, per second.
+MAX_RATE = 1e9
+#: Largest size, in bytes: that of one message.
+MAX_SIZE = 1 << 30
+_SIZE_BOUND = "a size is at most 1GiB"
 _RATE = re.compile(rf"({_NUMBER})\s*/\s*(ms|sec|s|min|m|hour|h|d)")
 _SIZE = re.compile(rf"({_NUMBER})\s*([A-Za-z]+)")
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
@@ -51,7 +58,7 @@ def parse_duration(text: object) -> float:
     Raises
     ------
     ValueError
-        If it is not a duration; a bare number is refused and the message shows the fix.
+        If it is not a duration, or longer than 100 years; a bare number is refused and the message shows the fix.
 
     Examples
     --------
@@ -69,7 +76,13 @@ def parse_duration(text: object) -> float:
             raise ValueError(f"{_shown(text)} is negative; a duration is 0s or more")
         hint = f"; write {bare}s or {bare}ms" if len(bare) <= _LONGEST and re.fullmatch(_NUMBER, bare) else ""
         raise ValueError(f"{_shown(text)} is not a duration{hint or '; write it like 250ms, 10s or 1m30s'}")
-    return _finite(math.fsum(_seconds(float(number), unit) for number, unit in parts), text)
+    return _at_most(MAX_DURATION, _total(parts), text, "a duration is at most 3.2e9s (100 years)")
+
+
+def _total(parts: list[tuple[str, str]]) -> float:
+    """Return the seconds of numbers with their units; the sum of huge ones is infinite, as each of them may be."""
+    seconds = [_seconds(float(number), unit) for number, unit in parts]
+    return math.fsum(seconds) if max(seconds) <= MAX_DURATION else sum(seconds)
 
 
 def _seconds(number: float, unit: str) -> float:
@@ -82,7 +95,7 @@ def format_duration(seconds: float) -> str:
     Parameters
     ----------
     seconds
-        0 or more.
+        0 or more; `parse_duration` reads back up to 100 years.
 
     Examples
     --------
@@ -99,7 +112,7 @@ def format_duration(seconds: float) -> str:
         # Scaling rounds, so the shortest text that is read back exactly may need all of a float's 17 digits.
         for digits in (12, 15, 17) if seconds * scale >= 1 else ():
             shown = f"{seconds * scale:.{digits}g}{unit}"
-            if parse_duration(shown) == seconds:
+            if _total(_DURATION_PART.findall(shown)) == seconds:
                 return shown
     return f"{float(seconds)!r}s" if seconds else "0s"
 
@@ -110,7 +123,7 @@ def parse_rate(text: object) -> float:
     Raises
     ------
     ValueError
-        If it is not a rate; a bare number is refused and the message shows the fix.
+        If it is not a rate, or above 1e9/s; a bare number is refused and the message shows the fix.
 
     Examples
     --------
@@ -124,7 +137,7 @@ def parse_rate(text: object) -> float:
         if isinstance(text, str) and text.strip().startswith("-"):
             raise ValueError(f"{_shown(text)} is negative; a rate is 0/s or more")
         raise ValueError(f"{_shown(text)} is not a rate; write it like 200/s or 6/min")
-    return _finite(float(match[1]) / _PERIODS[match[2]], text)
+    return _at_most(MAX_RATE, float(match[1]) / _PERIODS[match[2]], text, "a rate is at most 1e9/s")
 
 
 def parse_size(text: object) -> int:
@@ -133,7 +146,7 @@ def parse_size(text: object) -> int:
     Raises
     ------
     ValueError
-        If it is not a size.
+        If it is not a size, or above 1 GiB.
 
     Examples
     --------
@@ -143,13 +156,13 @@ def parse_size(text: object) -> int:
     if isinstance(text, int) and not isinstance(text, bool):
         if text < 0:
             raise ValueError(f"{text} is negative; a size is 0 or more bytes")
-        return text
+        return round(_at_most(MAX_SIZE, text, text, _SIZE_BOUND))
     match = _matched(_SIZE, text)
     if match is None or match[2] not in _BYTES:
         if isinstance(text, str) and text.strip().startswith("-"):
             raise ValueError(f"{_shown(text)} is negative; a size is 0 or more bytes")
         raise ValueError(f"{_shown(text)} is not a size; write it like 500B, 2KB or 1MiB")
-    return round(_finite(float(match[1]) * _BYTES[match[2]], text))
+    return round(_at_most(MAX_SIZE, float(match[1]) * _BYTES[match[2]], text, _SIZE_BOUND))
 
 
 def parse_fraction(text: object) -> float:
@@ -181,9 +194,9 @@ def _matched(pattern: re.Pattern[str], text: object) -> re.Match[str] | None:
     return pattern.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= _LONGEST else None
 
 
-def _finite(value: float, text: object) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{_shown(text)} is too large")
+def _at_most(most: float, value: float, text: object, bound: str) -> float:
+    if not value <= most:
+        raise ValueError(f"{_shown(text)} is too large; {bound}")
     return value
 
 

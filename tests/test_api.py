@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,35 @@ def test_a_scenario_gives_its_graph_and_shows_itself() -> None:
     assert kinds.count("cluster") == 2
     assert kinds.count("control-plane") == 2
     assert "tiny" in scenario._repr_html_()
+
+
+def test_the_graph_is_written_as_graphml_or_json(tmp_path: Path) -> None:
+    scenario = meshsim.load(TINY)
+    assert "<graphml" in scenario.export_graph(tmp_path / "mesh.graphml", "hybrid").read_text()
+    assert json.loads(scenario.export_graph(tmp_path / "mesh.json").read_text())["nodes"]
+
+
+def test_a_deployment_named_twice_runs_once() -> None:
+    run = meshsim.compare(meshsim.load(TINY), ["hybrid", "hybrid"], replications=1)
+    assert run.tables["totals"].value_counts("quantity").max() == 1
+
+
+@pytest.mark.parametrize(("asked", "said"), [({"replications": 0}, "0 replications"), ({"jobs": 0}, "0 processes")])
+def test_nothing_to_run_is_an_error(asked: dict[str, int], said: str) -> None:
+    with pytest.raises(ScenarioError, match=said):
+        meshsim.compare(meshsim.load(TINY), **asked)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
+)
+@pytest.mark.slow
+def test_notebooks_run_and_are_stored_without_output(path: Path) -> None:
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec("".join(cell["source"]), names)
 
 
 def test_a_user_s_own_process_watches_a_running_mesh() -> None:

@@ -166,6 +166,47 @@ def test_ctrl_c_saves_the_replications_that_finished(scenario: Path, tmp_path: P
     assert 0 < manifest["replications"]["finished"] < 5000
 
 
+def interrupted(where: str) -> str:
+    """Return a program that runs the command line and is interrupted where it says."""
+    return f"""
+import meshsim.experiment, meshsim.report.plots
+def stop(*_, **__): raise KeyboardInterrupt
+{where} = stop
+from meshsim.cli import main; main()
+"""
+
+
+def test_ctrl_c_before_anything_has_finished_says_so(scenario: Path, tmp_path: Path) -> None:
+    code = interrupted("meshsim.experiment.run_unit")
+    done = meshsim("run", str(scenario), "--out", "results", cwd=tmp_path, code=code)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1] == "stopped before a replication had finished; nothing was saved"
+    assert store.runs(tmp_path / "results") == ()
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_drawing_keeps_the_table(scenario: Path, tmp_path: Path) -> None:
+    code = interrupted("meshsim.report.plots.Plots.save")
+    done = meshsim("run", str(scenario), "--out", "results", cwd=tmp_path, code=code)
+    [run] = store.runs(tmp_path / "results")
+    assert done.returncode == 130
+    assert "success rate" in done.stdout
+    assert f"draw the pictures with: meshsim plot {run.relative_to(tmp_path)}" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_run(scenario: Path, tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("")
+    done = meshsim("run", str(scenario), "--out", "afile", cwd=tmp_path, code=interrupted("meshsim.experiment.run"))
+    assert done.returncode == 2
+    assert "afile is a file, not a folder" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_in_which_nothing_ends_is_drawn_all_the_same(scenario: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(scenario), "--set", "load.web.rate=1/d", "-n", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_the_out_folder_is_the_only_place_written_to(scenario: Path, tmp_path: Path) -> None:
     before = {path.name for path in tmp_path.iterdir()}

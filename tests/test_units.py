@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.units import format_duration, parse_duration, parse_fraction, parse_rate, parse_size
+from meshsim.units import (
+    MAX_DURATION,
+    MAX_RATE,
+    MAX_SIZE,
+    format_duration,
+    parse_duration,
+    parse_fraction,
+    parse_rate,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +49,9 @@ def test_a_duration_is_the_nearest_float(text, seconds):
         ("5 s", "'5 s' is not a duration; write it like 250ms, 10s or 1m30s"),
         ("five", "'five' is not a duration; write it like 250ms, 10s or 1m30s"),
         ("-5s", "'-5s' is negative; a duration is 0s or more"),
-        ("1e999s", "'1e999s' is too large"),
+        ("1e999s", "'1e999s' is too large; a duration is at most 3.2e9s (100 years)"),
+        ("1e308s1e308s", "'1e308s1e308s' is too large; a duration is at most 3.2e9s (100 years)"),
+        ("40000d", "'40000d' is too large; a duration is at most 3.2e9s (100 years)"),
         ("\u0665s", "'\u0665s' is not a duration; write it like 250ms, 10s or 1m30s"),
         (None, "nothing is not a duration; write it like 250ms, 10s or 1m30s"),
         (True, "true is not a duration; write it like 250ms, 10s or 1m30s"),
@@ -76,7 +87,7 @@ def test_a_duration_is_shown_in_the_unit_that_fits(seconds, text):
     assert format_duration(seconds) == text
 
 
-@given(st.floats(0, allow_infinity=False, allow_nan=False))
+@given(st.floats(0, MAX_DURATION))
 def test_a_duration_shown_is_read_back_to_the_last_bit(seconds):
     assert parse_duration(format_duration(seconds)) == seconds
 
@@ -95,7 +106,8 @@ def test_a_rate_is_per_second(text, rate):
         ("200", "'200' is not a rate; write it like 200/s or 6/min"),
         ("200/w", "'200/w' is not a rate; write it like 200/s or 6/min"),
         ("-1/s", "'-1/s' is negative; a rate is 0/s or more"),
-        ("1e999/s", "'1e999/s' is too large"),
+        ("1e999/s", "'1e999/s' is too large; a rate is at most 1e9/s"),
+        ("1000001/ms", "'1000001/ms' is too large; a rate is at most 1e9/s"),
         (False, "false is not a rate; write it like 200/s or 6/min"),
     ],
 )
@@ -119,7 +131,10 @@ def test_a_size_is_bytes(text, size):
         ("-1KB", "'-1KB' is negative; a size is 0 or more bytes"),
         (1.5, "1.5 is not a size; write it like 500B, 2KB or 1MiB"),
         ("1Kb", "'1Kb' is not a size; write it like 500B, 2KB or 1MiB"),
-        ("1e999GB", "'1e999GB' is too large"),
+        ("1e999GB", "'1e999GB' is too large; a size is at most 1GiB"),
+        ("2GiB", "'2GiB' is too large; a size is at most 1GiB"),
+        (2**30 + 1, "1073741825 is too large; a size is at most 1GiB"),
+        (10**400, "1" + "0" * 56 + "... is too large; a size is at most 1GiB"),
         (True, "true is not a size; write it like 500B, 2KB or 1MiB"),
     ],
 )
@@ -127,6 +142,17 @@ def test_what_is_no_size_is_told_the_way_out(text, message):
     with pytest.raises(ValueError) as caught:
         parse_size(text)
     assert str(caught.value) == message
+
+
+def test_the_largest_values_are_still_read():
+    assert parse_duration("3.2e9s") == MAX_DURATION
+    assert parse_rate("1e9/s") == parse_rate("1e6/ms") == MAX_RATE
+    assert parse_size("1GiB") == parse_size(2**30) == MAX_SIZE
+
+
+def test_a_sum_of_the_longest_durations_can_still_be_shown():
+    assert format_duration(2 * MAX_DURATION) == "1777777h46m40s"
+    assert format_duration(MAX_DURATION + 0.5) == "3200000000.5s"
 
 
 @pytest.mark.parametrize(("text", "fraction"), [("20%", 0.2), ("0.5 %", 0.005), (0, 0), (1, 1), (0.25, 0.25)])

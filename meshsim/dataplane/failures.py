@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from meshsim.dataplane import gateway
 from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
@@ -23,31 +25,43 @@ from meshsim.dataplane.state import (
     UC,
 )
 
+#: Marks a host of a new list that has no slot yet.
+WANTED = -2
+
 
 @jit
 def apply_endpoints(w, upstream, hosts, priorities, weights, now):
     """Give an upstream a new list of endpoints; hosts that stay keep their state. Return False if there is no room."""
     up = w.upstreams[upstream]
-    count = len(hosts)
-    for slot in range(up.first_slot, up.first_slot + up.capacity):
+    end = up.first_slot + up.capacity
+    slot_of = np.full(len(w.pods) + len(w.gateways), NONE, dtype=np.int32)
+    for host in hosts:
+        slot_of[_place(w, host)] = WANTED
+    for slot in range(up.first_slot, end):
         host = w.slots[slot]
         if host.present == 0:
             continue
-        kept = False
-        for number in range(count):
-            kept = kept or hosts[number] == host.host
-        if not kept:
+        if slot_of[_place(w, host.host)] == WANTED:
+            slot_of[_place(w, host.host)] = slot
+        else:
             host.present = 0
             up.ejected -= host.ejected
             host.ejected = 0
-    up.members = count
+    up.members = len(hosts)
     up.priorities = 1
-    for number in range(count):
-        slot = _slot_for(w, up, hosts[number])
-        if slot == NONE:
-            return False
+    free = up.first_slot
+    for number in range(len(hosts)):
+        slot = slot_of[_place(w, hosts[number])]
+        if slot == WANTED:
+            while free < end and not _is_free(w.slots[free]):
+                free += 1
+            if free == end:
+                return False
+            slot = free
+            clear_slot(w, slot)
+            w.slots[slot].host = hosts[number]
+            w.slots[slot].present = 1
         host = w.slots[slot]
-        host.present = 1
         host.priority = priorities[number]
         host.weight = weights[number]
         up.priorities = max(up.priorities, priorities[number] + 1)
@@ -56,20 +70,15 @@ def apply_endpoints(w, upstream, hosts, priorities, weights, now):
 
 
 @jit
-def _slot_for(w, up, wanted):
-    """Return the slot that a host has, or a cleared one that no attempt uses any more."""
-    free = NONE
-    for slot in range(up.first_slot, up.first_slot + up.capacity):
-        host = w.slots[slot]
-        if host.present == 1:
-            if host.host == wanted:
-                return slot
-        elif free == NONE and host.active == 0 and host.queue_head == NONE:
-            free = slot
-    if free != NONE:
-        clear_slot(w, free)
-        w.slots[free].host = wanted
-    return free
+def _place(w, host):
+    """Return where a host stands among all pods and gateway addresses."""
+    return host if host >= 0 else len(w.pods) - host - 2
+
+
+@jit
+def _is_free(host):
+    """Return whether a slot's host is gone and no attempt stands on it any more."""
+    return host.present == 0 and host.active == 0 and host.queue_head == NONE
 
 
 @jit

@@ -61,7 +61,7 @@ def earliest_deadline(w, balancer, level, hosts, first, count):
         ):
             best = slot
     host = w.slots[best]
-    weight = host.weight / (host.active + 1.0) if balancer == LEAST_REQUEST else float(host.weight)
+    weight = host.weight / (host.active + 1.0) if balancer == LEAST_REQUEST else host.weight
     level.deadline = host.deadline
     level.next += 1
     host.deadline += 1.0 / weight
@@ -89,7 +89,7 @@ def rebuild(w, upstream):
         hosts = w.members if panic else w.available
         for index in range(level.first, level.first + count):
             host = w.slots[hosts[index]]
-            weight = host.weight / (host.active + 1.0) if balancer == LEAST_REQUEST else float(host.weight)
+            weight = host.weight / (host.active + 1.0) if balancer == LEAST_REQUEST else host.weight
             level.next += 1
             host.deadline = 1.0 / weight
             host.order = level.next

@@ -88,7 +88,7 @@ def refresh(w, upstream, now):
     for p in range(count):
         level = levels[p]
         level.weighted = 0
-        weight = -1
+        weight = -1.0
         level.first = position
         level.total = 0
         level.healthy = 0
@@ -98,7 +98,7 @@ def refresh(w, upstream, now):
                 continue
             w.members[position + level.total] = slot
             level.total += 1
-            if weight >= 0 and host.weight != weight:
+            if weight >= 0.0 and host.weight != weight:
                 level.weighted = 1
             weight = host.weight
             if host.ejected == 0:

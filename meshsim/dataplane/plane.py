@@ -26,6 +26,8 @@ from meshsim.scenario.schema import Gateway, Sidecar
 
 #: Most priorities an upstream can have: Istio's ranks 0 to 4 for failover, and room for failoverPriority.
 PRIORITIES = 8
+#: Events handled in one compiled call; between two of them Ctrl-C is heard.
+AT_ONCE = 2_000_000
 FLAG_NAMES = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC")
 
 
@@ -258,7 +260,7 @@ class DataPlane:
         """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
         while True:
             handled = int(self.world.clock[0].handled)
-            reason = request.advance(self.world, until, budget)
+            reason = request.advance(self.world, until, min(budget, AT_ONCE))
             budget -= int(self.world.clock[0].handled) - handled
             if reason == request.FRAMES_FULL:
                 self._grow("frames", len(self._arrays["frames"]) + 1)
@@ -266,7 +268,7 @@ class DataPlane:
                 self._grow("heap", len(self._arrays["heap"]) + 1)
             elif reason == request.CONNECTIONS_FULL:
                 self._grow("connections", len(self._arrays["connections"]) + 1)
-            else:
+            elif reason == request.DONE or budget <= 0:
                 return bool(reason == request.DONE)
 
     def set_rate(self, source: int, rate: float, now: float) -> None:
@@ -288,13 +290,14 @@ class DataPlane:
 
     def push(
         self, proxy: int, service: int, hosts: NDArray[np.int32], priorities: NDArray[np.int32],
-        weights: NDArray[np.int32], now: float,
+        weights: NDArray[Any], now: float,
     ) -> None:  # fmt: skip
         """Give one proxy a new list of endpoints for a service; hosts are pods, or gateways as ``-number - 2``."""
         if priorities.max(initial=0) >= PRIORITIES:
             raise SimulationError(f"an upstream has more than {PRIORITIES} priorities: please report this")
         upstream = int(self.world.upstream_of[proxy, service])
         self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
+        weights = np.asarray(weights, dtype=np.float64)
         while not failures.apply_endpoints(self.world, upstream, hosts, priorities, weights, now):
             capacity = int(self.world.upstreams[upstream].capacity)
             self._room_for(upstream, 2 * max(capacity, len(hosts)))

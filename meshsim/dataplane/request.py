@@ -60,7 +60,9 @@ MARGIN = 64
 INGRESS_PATIENCE = 10.0
 #: Stands for the repetition in the identity of a serve that is a retry; no step repeats a call so often.
 RETRIED = 0x7FFFFFFF
-#: A closed-loop user whose request failed waits at least this long (seconds): errors may take no time at all.
+#: A closed-loop user's next action begins at least this long (seconds) after the request before it was sent, longer
+#: after an error: requests may take no time at all, and simulated time would stand still.
+SHORTEST_CYCLE = 1e-6
 ERROR_PAUSE = 0.001
 
 
@@ -740,6 +742,7 @@ def end_request(w, index, now):
     source_index, user, request = frame.source, frame.user, frame.request
     at, end = frame.action_at + 1, frame.action_end
     failed = frame.code >= 500 or frame.code <= 0
+    started = frame.started
     give_back(w, index)
     if at < end:
         start_request(w, source_index, request, user, at, end, now)
@@ -749,7 +752,8 @@ def end_request(w, index, now):
         if source.think != NONE:
             u, _, _, _ = uniforms(w.keys, ARRIVAL, request, np.uint64(1), np.uint64(0), np.uint64(0))
             pause = sample(w, source.think, u, request, np.uint64(1), 2)
-        schedule(w, now + (max(pause, ERROR_PAUSE) if failed else pause), on.USER, user, 0, 0)
+        least = ERROR_PAUSE if failed else SHORTEST_CYCLE
+        schedule(w, max(now + pause, started + least), on.USER, user, 0, 0)
 
 
 @jit

@@ -54,7 +54,7 @@ UPSTREAM = _record(
 
 #: An endpoint as one proxy sees it. ``host`` is a pod, or -(gateway address) - 2.
 SLOT = _record(
-    host="i4", present="i4", priority="i4", weight="i4", active="i4",
+    host="i4", present="i4", priority="i4", active="i4", weight="f8",
     ejected="i4", ejections="i4", multiplier="i4", errors="i4", gateway_errors="i4", local_errors="i4",
     returned_at="f8", deadline="f8", order="i8", queue_head="i4", queue_tail="i4", connections="i4",
 )  # fmt: skip
@@ -68,7 +68,7 @@ POLICY = _record(
     max_connections="i8", max_pending="i8", max_requests="i8", max_retries="i8",
     retries="i4", retry_on="i4", avoid_previous="i4", host_attempts="i4", per_try_timeout="f8",
     backoff_base="f8", backoff_max="f8",
-    detects="i4", errors="i4", gateway_errors="i4", local_errors="i4", split_local="i4", max_ejected="i4",
+    detects="i4", errors="i8", gateway_errors="i8", local_errors="i8", split_local="i4", max_ejected="i4",
     interval="f8", base_ejection="f8", max_ejection="f8",
 )  # fmt: skip
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-import simpy
-
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Mesh, Proxy
 from meshsim.mesh.deployment import ControlPlane
@@ -232,9 +230,3 @@ class Istiod:
 def serving(istiods: Iterable[Istiod], cluster: str) -> Istiod:
     """Return the control plane that serves a cluster's proxies."""
     return next(istiod for istiod in istiods if cluster in istiod.plane.serves)
-
-
-def wait_for(env: simpy.Environment, istiod: Istiod, cluster: str, pause: float) -> Process:
-    """Wait until a cluster's proxies can reach their control plane, asking again after each pause (seconds)."""
-    while not istiod.reaches(cluster):
-        yield env.timeout(pause)

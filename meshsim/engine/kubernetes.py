@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import simpy
 
 from meshsim.dataplane import state
-from meshsim.engine.control_plane import Istiod, wait_for
+from meshsim.engine.control_plane import Istiod
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Mesh, Proxy
 from meshsim.engine.truth import Pod
@@ -135,8 +135,8 @@ class Cluster:
         yield from self._wait_for_zone(slot.zone)
         yield from self._admit(replica_set, name)
         yield env.timeout(self.mesh.streams.duration(f"start/{name}", self.settings.pod_start))
-        yield from self._wait_for_zone(slot.zone)
-        yield from wait_for(env, self.istiod, self.name, CONNECT_PAUSE)
+        while self.lost[slot.zone] > 0 or not self.istiod.reaches(self.name):
+            yield env.timeout(CONNECT_PAUSE)
         pod = self._create(replica_set, slot, number)
         self.istiod.configure(self.proxies[pod.number])
         self._ready(pod)

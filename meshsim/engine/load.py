@@ -12,7 +12,7 @@ from meshsim.engine.mesh import Mesh
 from meshsim.mesh.placement import spread, zones_of
 from meshsim.scenario.schema import DiurnalPhase, EntryLoad, Gateway, LoadPhase, RampPhase, SpikePhase
 
-#: Ramps and curves are followed in steps of this many seconds (a curve: at least 1440 steps a period).
+#: Ramps and curves are followed in steps of this many seconds (a curve: in 1440 steps a period, or 100 000 a run).
 STEP = 1.0
 _KINDS = {"poisson": state.POISSON, "constant": state.STEADY, "closed": state.CLOSED}
 
@@ -100,7 +100,7 @@ class Load:
             now = self.mesh.env.now
             stream.factor = math.prod(_factor(phase, now) for phase in phases)
             self._update(stream)
-            following = min(_next_change(phase, now) for phase in phases)
+            following = min(_next_change(phase, now, self.mesh.document.duration) for phase in phases)
             if math.isinf(following):
                 return
             yield self.mesh.env.at(following)
@@ -145,7 +145,7 @@ def _factor(phase: LoadPhase, now: float) -> float:
     raise AssertionError(phase)
 
 
-def _next_change(phase: LoadPhase, now: float) -> float:
+def _next_change(phase: LoadPhase, now: float, duration: float) -> float:
     match phase:
         case RampPhase(ramp=ramp):
             if now < ramp.start:
@@ -155,5 +155,5 @@ def _next_change(phase: LoadPhase, now: float) -> float:
         case SpikePhase(spike=spike):
             return next((t for t in (spike.start, spike.start + spike.duration) if t > now), math.inf)
         case DiurnalPhase(diurnal=day):
-            return now + min(max(day.period / 1440, 1e-3), 60.0)
+            return now + min(max(day.period / 1440, duration / 100_000), 60.0)
     raise AssertionError(phase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,7 @@ class View:
     key: bytes
     hosts: NDArray[np.int32] = field(compare=False)
     priorities: NDArray[np.int32] = field(compare=False)
-    weights: NDArray[np.int32] = field(compare=False)
+    weights: NDArray[np.float64] = field(compare=False)
 
 
 class Views:
@@ -66,6 +67,7 @@ class Views:
         seen = host_views(endpoints, self._gateways, client, policy, gateway_dedup=self._dedup)
         hosts = np.array([-host.host - 2 if host.is_gateway else host.host for host in seen], dtype=np.int32)
         priorities = np.array([host.priority for host in seen], dtype=np.int32)
-        weights = np.array([host.weight for host in seen], dtype=np.int32)
+        common = math.gcd(*(host.weight for host in seen)) or 1  # only their ratios count
+        weights = np.array([host.weight // common for host in seen], dtype=np.float64)
         key = hosts.tobytes() + priorities.tobytes() + weights.tobytes()
         return View(key, hosts, priorities, weights)

@@ -73,7 +73,7 @@ def cumulative(frame: pd.DataFrame, flow: str, axes: Axes) -> Axes:
         seconds, share = _curve(frame, name, flow)
         axes.plot(
             seconds, 100 * share, drawstyle="steps-post", color=look.colour, ls=look.line, marker=look.marker,
-            ms=4, markevery=(0.05, 0.17), label=short(name, 30),
+            ms=4, markevery=style.spaced(share, 0.05, 0.17), label=short(name, 30),
         )  # fmt: skip
     axes.set_ylim(0, 101)
     axes.set_yticks([0, 25, 50, 75, 100])
@@ -91,7 +91,7 @@ def tail(frame: pd.DataFrame, flow: str, axes: Axes) -> Axes:
         left = 1 - share > 1e-12  # a logarithmic axis has no place for the rest
         axes.plot(
             seconds[left], 1 - share[left], drawstyle="steps-post", color=look.colour, ls=look.line, marker=look.marker,
-            ms=4, markevery=(0.05, 0.17), label=short(name, 30),
+            ms=4, markevery=style.spaced(1 - share[left], 0.05, 0.17), label=short(name, 30),
         )  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(_FLOOR, 1.3)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -152,6 +153,17 @@ def picture(width: float, height: float) -> Picture:
     7.5
     """
     return Picture(figsize=(width, height), layout="constrained")
+
+
+def spaced(values: np.ndarray[Any, Any], first: float, every: float) -> tuple[float, float] | list[int]:
+    """Return where a line has markers, as shares of the axes; nowhere if no point of it can be drawn.
+
+    Examples
+    --------
+    >>> spaced(np.array([1.0, np.nan]), 0.05, 0.1), spaced(np.array([np.nan]), 0.05, 0.1)
+    ((0.05, 0.1), [])
+    """
+    return (first, every) if np.isfinite(values).any() else []
 
 
 def _settle(figure: Figure) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from meshsim.report.metrics import is_key, rank, shown
 from meshsim.report.numbers import NOTHING, duration, quantity
 from meshsim.report.shorten import short
+from meshsim.results.tables import BINS_PER_OCTAVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 WIDTH = 110
 _LABEL, _CELL = 32, 24
 _MARK = " *"
+
+
+#: Metrics read from histograms, and how close that is: half a bin, as a share of the value.
+FROM_HISTOGRAMS = ("latency_p", "convergence_p")
+RESOLUTION = 0.5 / BINS_PER_OCTAVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Sheet:
         """Return one line that explains the marks that are there; ``mark`` is how the best is marked."""
         cells = [cell for section in self.sections for row in section.rows for cell in row.cells]
         said = {
-            f"{mark} better than all others: the 95 % interval of each paired difference excludes 0": any(
+            f"{mark} better than every other deployment: the paired 95 % intervals exclude 0": any(
                 cell.best for cell in cells
             ),
             f"{NOTHING} does not apply": any(cell.text == NOTHING for cell in cells),
@@ -128,6 +134,8 @@ def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str]) 
     if not finite or (known.hide_zero and not any(finite)):
         return None
     half = [float(group["half_width"].get(deployment, math.nan)) for deployment in deployments]
+    if name.startswith(FROM_HISTOGRAMS):  # an interval over replications knows nothing of a bin's width
+        half = [max(width, RESOLUTION * value) for value, width in zip(mean, half, strict=True)]
     winner = best(group, name)
     cells = tuple(
         Cell(quantity(known.unit, value, width) + _observed(group, deployment), deployment == winner)

@@ -148,7 +148,7 @@ def _lines(frame: pd.DataFrame, metric: str, axes: Axes, scale: float = 1.0) -> 
         half = scale * _shown_half_width(part).to_numpy(dtype=float)
         axes.plot(
             middle, mean, color=look.colour, ls=look.line, marker=look.marker, ms=4, label=name,
-            markevery=(0.03, 0.12), zorder=3,
+            markevery=style.spaced(mean, 0.03, 0.12), zorder=3,
         )  # fmt: skip
         top = 100.0 if scale == 100.0 else np.inf  # no share is above 100 %, whatever the t distribution says
         low, high = np.maximum(mean - half, 0.0), np.minimum(mean + half, top)

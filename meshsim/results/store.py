@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNFINISHED = ".unfinished-"
+#: What a manifest says of each table.
+_FACTS = {"rows": int, "bytes": int, "sha256": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,40 @@ def write(folder: Path, tables: Mapping[str, pd.DataFrame], manifest: Mapping[st
             return _publish(draft, home, str(manifest.get("scenario_hash", "")))
     except OSError as problem:
         raise ResultsError(f"cannot save results in {folder}: {problem.strerror or problem}") from problem
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether `write` can save below ``folder``, before anything is worth saving.
+
+    Parameters
+    ----------
+    folder
+        Created where missing, with the folders above it; a file is made in it and removed.
+
+    Raises
+    ------
+    ResultsError
+        If it is a file, or the disk refuses.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_writable(Path(folder) / "results")
+    ...     list((Path(folder) / "results").iterdir())
+    []
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED):
+            pass
+    except OSError as problem:
+        for path in (Path(folder), *Path(folder).parents):
+            if os.path.lexists(path) and not path.is_dir():
+                what = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
+                raise ResultsError(f"{path} is {what}, not a folder") from problem
+        raise ResultsError(f"cannot save results in {folder}: {problem.strerror or problem}") from problem
+    except ValueError as problem:  # a NUL character
+        raise ResultsError(f"{str(folder)!r} cannot name a folder") from problem
 
 
 def read(folder: Path) -> Results:
@@ -229,7 +266,7 @@ def _manifest(run: Path) -> dict[str, Any]:
         raise ResultsError(what) from None
     except OSError as problem:
         raise ResultsError(f"cannot read {run}: {problem.strerror or problem}") from problem
-    except ValueError as problem:  # also what is not UTF-8
+    except (ValueError, RecursionError) as problem:  # also what is not UTF-8, or nested without end
         raise ResultsError(f"{run} is not a whole run: its {_MANIFEST} is not valid JSON") from problem
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         written = facts.get("format") if isinstance(facts, dict) else None
@@ -244,8 +281,11 @@ def _check_described(run: Path, facts: Mapping[str, Any]) -> None:
         raise ResultsError(f"{run} is not a whole run: its {_MANIFEST} describes no tables")
     for name in TABLES:
         table = described.get(name)
-        if not isinstance(table, dict) or not {"rows", "bytes", "sha256"} <= set(table):
+        if not isinstance(table, dict) or any(type(table.get(fact)) is not kind for fact, kind in _FACTS.items()):
             raise ResultsError(f"{run}: its {_MANIFEST} does not describe the table '{name}'")
+    deployments = facts.get("deployments")
+    if not isinstance(deployments, list) or not deployments or not all(isinstance(name, str) for name in deployments):
+        raise ResultsError(f"{run} is not a whole run: its {_MANIFEST} names no deployments")
 
 
 def _content(run: Path, name: str, facts: Mapping[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -40,25 +41,48 @@ def _positive_duration(value: Any) -> float:
     return seconds
 
 
+def at_least(least: str) -> AfterValidator:
+    """Return the rule that a duration is not shorter than another.
+
+    Parameters
+    ----------
+    least
+        The shortest duration that is allowed, as people write it.
+
+    Examples
+    --------
+    >>> at_least("1ms").func(0.001)
+    0.001
+    """
+    bound = parse_duration(least)
+
+    def checked(seconds: float) -> float:
+        if seconds < bound:
+            raise ValueError(f"{format_duration(seconds)} is too short; the least is {least}")
+        return seconds
+
+    return AfterValidator(checked)
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
-    _schema("a duration as Istio writes it", "250ms", "1m30s"),
+    _schema("a duration as Istio writes it, up to 100 years", "250ms", "1m30s"),
 ]
 PositiveDuration = Annotated[
     float,
     BeforeValidator(_positive_duration),
     PlainSerializer(format_duration),
-    _schema("a duration above zero", "250ms", "1m30s"),
+    _schema("a duration above zero, up to 100 years", "250ms", "1m30s"),
 ]
 Rate = Annotated[
     float,
     BeforeValidator(parse_rate),
     PlainSerializer(lambda value: f"{value!r}/s"),
-    _schema("a rate", "200/s", "6/min"),
+    _schema("a rate, up to 1e9/s", "200/s", "6/min"),
 ]
-Size = Annotated[int, BeforeValidator(parse_size), _schema("bytes", "2KB", "1MiB", 512, number=True)]
+Size = Annotated[int, BeforeValidator(parse_size), _schema("bytes, up to 1GiB", "2KB", "1MiB", 512, number=True)]
 Fraction = Annotated[
     float, BeforeValidator(parse_fraction), _schema("a fraction, as 20% or 0.2", "20%", 0.2, number=True)
 ]
@@ -123,7 +147,7 @@ class GammaShape(Strict):
     """Mean and coefficient of variation of a gamma distribution."""
 
     mean: PositiveDuration
-    cv: Annotated[float, Field(gt=0, le=10)]
+    cv: Annotated[float, Field(ge=1e-3, le=10)]
 
 
 class Gamma(Strict):

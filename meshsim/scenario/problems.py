@@ -233,7 +233,8 @@ def _bound(spot: Spot, context: Mapping[str, Any]) -> str:
         "le": "is too large; the most is",
     }
     key = next(key for key in words if key in context)
-    bound = f"{context[key]:,}" if isinstance(context[key], int) else f"{context[key]:g}"
+    whole = float(context[key]).is_integer()
+    bound = f"{int(context[key]):,}" if whole else f"{context[key]:g}"
     return f"{_shown(spot.node)} {words[key]} {bound}"
 
 

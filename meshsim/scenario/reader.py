@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from meshsim.errors import Problem, ScenarioError
@@ -29,7 +30,7 @@ def read_text(file: str) -> str:
     Raises
     ------
     ScenarioError
-        If it is missing, a directory, unreadable, too large or not UTF-8 text.
+        If it is missing, a directory, a pipe or a device, unreadable, too large or not UTF-8 text.
 
     Examples
     --------
@@ -38,6 +39,7 @@ def read_text(file: str) -> str:
     meshsim.errors.ScenarioError: no/such/file.yaml: no such file
     """
     try:
+        _refuse_special(file)
         with Path(file).open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             raw = stream.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
@@ -48,6 +50,14 @@ def read_text(file: str) -> str:
         message = f"the file has {shown}; a scenario has at most {MAX_BYTES / 1e6:.0f} MB"
         raise ScenarioError([Problem(message, "", file)])
     return decode(raw, file)
+
+
+def _refuse_special(file: str) -> None:
+    """Refuse what is not a file before it is opened: opening a pipe waits for whoever writes to it."""
+    mode = Path(file).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        message = "is not a regular file but a pipe, a socket or a device; save it as a file first"
+        raise ScenarioError([Problem(message, "", file)])
 
 
 def _unreadable(error: OSError | ValueError) -> str:
@@ -102,8 +112,9 @@ def read_documents(file: str) -> list[Node]:
 
     Examples
     --------
-    >>> read_documents(os.devnull)
-    []
+    >>> read_documents("no/such/file.yaml")
+    Traceback (most recent call last):
+    meshsim.errors.ScenarioError: no/such/file.yaml: no such file
     """
     return compose(read_text(file), file)
 
@@ -118,9 +129,9 @@ def read_mapping(file: str) -> Node:
 
     Examples
     --------
-    >>> read_mapping(os.devnull)
+    >>> read_mapping("no/such/file.yaml")
     Traceback (most recent call last):
-    meshsim.errors.ScenarioError: /dev/null: the file is empty; a scenario begins with name:, regions:, clusters: …
+    meshsim.errors.ScenarioError: no/such/file.yaml: no such file
     """
     documents = read_documents(file)
     if not documents:

@@ -20,10 +20,18 @@ from meshsim.scenario.fields import (
     Size,
     Strict,
     Version,
+    at_least,
 )
 
-Share = Annotated[float, Field(ge=0)]
+#: Relative frequencies: their sum has to stay exact enough to be drawn from.
+Share = Annotated[float, Field(ge=0, le=1e12)]
+#: What a rate or a time is multiplied by.
+Multiple = Annotated[float, Field(ge=0, le=1e6)]
+PositiveMultiple = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
+#: Pods of one Deployment in one cluster, also of gateways and istiod.
+Replicas = Annotated[int, Field(ge=1, le=10_000)]
+ReplicasOrZero = Annotated[int, Field(ge=0, le=10_000)]
 
 
 # --- where things run -----------------------------------------------------------------------------------------
@@ -50,7 +58,7 @@ class Cluster(Strict):
 class Gateway(Strict):
     """An Envoy gateway deployment; defaults are those of Istio's gateway chart (2 CPU limit: 2 workers)."""
 
-    replicas: Count = 1
+    replicas: Replicas = 1
     concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads per replica")] = 2
     cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.0002
     latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
@@ -154,7 +162,7 @@ class Workload(Strict):
     """A Deployment behind a service; by default a service has one, of its own name."""
 
     labels: dict[str, str] = {}
-    replicas: Annotated[int, Field(ge=0, le=100_000)] | dict[str, Annotated[int, Field(ge=0, le=100_000)]] | None = None
+    replicas: ReplicasOrZero | dict[str, ReplicasOrZero] | None = None
     endpoints: Annotated[dict[str, Variant], Field(description="endpoints that differ from the service's")] = {}
 
 
@@ -164,13 +172,13 @@ class Service(Strict):
     namespace: Name = "default"
     protocol: Literal["http", "http2", "grpc", "tcp"] = "http"
     replicas: Annotated[
-        Annotated[int, Field(ge=1, le=100_000)] | dict[str, Annotated[int, Field(ge=0, le=100_000)]],
+        Replicas | dict[str, ReplicasOrZero],
         Field(description="pods per cluster: one number for every cluster, or a number by cluster"),
     ] = 1
     workers: Annotated[int, Field(ge=1, le=100_000, description="requests a pod computes at once")] = 1
-    queue: Annotated[int | None, Field(ge=0, description="requests that may wait in a pod; unlimited by default")] = (
-        None
-    )
+    queue: Annotated[
+        int | None, Field(ge=0, le=1_000_000_000, description="requests that may wait in a pod; unlimited by default")
+    ] = None
     hold_worker: Annotated[
         bool, Field(description="true: a worker is kept while calls are awaited (thread per request)")
     ] = False
@@ -188,8 +196,8 @@ class Ramp(Strict):
 
     start: Duration
     duration: PositiveDuration
-    to: Share
-    from_: Annotated[Share, Field(alias="from")] = 1.0
+    to: Multiple
+    from_: Annotated[Multiple, Field(alias="from")] = 1.0
 
 
 class Spike(Strict):
@@ -197,16 +205,16 @@ class Spike(Strict):
 
     start: Duration
     duration: PositiveDuration
-    factor: Share
+    factor: Multiple
 
 
 class Diurnal(Strict):
     """The rate follows a cosine through a day."""
 
-    period: PositiveDuration = 86_400.0
+    period: Annotated[PositiveDuration, at_least("10s"), Field(description="a day: 10s or more")] = 86_400.0
     peak_at: Duration = 50_400.0
-    peak: Share = 1.5
-    trough: Share = 0.5
+    peak: Multiple = 1.5
+    trough: Multiple = 0.5
 
 
 class RampPhase(Strict):
@@ -246,7 +254,7 @@ LoadPhase = Annotated[
 class Action(Strict):
     """Something a user does: requests one after the other, each sent when the one before was answered."""
 
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=1e12)] = 1.0
     requests: Annotated[list[str], Field(min_length=1, description="endpoints of the entry service")]
 
 
@@ -281,7 +289,7 @@ class Load(Strict):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, EntryLoad] = Field(init=False)
-    scale: Annotated[float, Field(gt=0)] = 1.0
+    scale: PositiveMultiple = 1.0
 
     @property
     def entries(self) -> dict[str, EntryLoad]:
@@ -295,7 +303,7 @@ class Load(Strict):
 class Istiod(Strict):
     """istiod of every control plane; defaults are Istio's, except ``push_time``, for which no figure is published."""
 
-    replicas: Count = 1
+    replicas: Replicas = 1
     cpu: Annotated[int, Field(ge=1, le=256, description="GOMAXPROCS; sets the push concurrency")] = 2
     debounce_after: Annotated[Duration, Field(description="PILOT_DEBOUNCE_AFTER")] = 0.1
     debounce_max: Annotated[Duration, Field(description="PILOT_DEBOUNCE_MAX")] = 10.0
@@ -313,7 +321,9 @@ class Kubernetes(Strict):
         Lognormal(lognormal=Percentiles(p50="8s", p99="20s"))
     )
     retry_create: Annotated[
-        PositiveDuration, Field(description="first pause after a rejected pod; doubles up to 16 times")
+        PositiveDuration,
+        at_least("1ms"),
+        Field(description="first pause after a rejected pod, 1ms or more; doubles up to 16 times"),
     ] = 1.0
     drain: Annotated[Duration, Field(description="a terminating pod still serves (Istio terminationDrainDuration)")] = (
         5.0
@@ -414,7 +424,7 @@ class GatewayDown(_Lasting):
 
     event: Literal["gateway_down"]
     target: Target
-    replicas: Annotated[Count | None, Field(description="how many replicas are lost; all by default")] = None
+    replicas: Annotated[Replicas | None, Field(description="how many replicas are lost; all by default")] = None
     mode: Literal["blackhole", "refuse"] = "refuse"
 
 
@@ -424,7 +434,7 @@ class LinkSlow(_Lasting):
     event: Literal["link_slow"]
     target: Between
     delay: Annotated[Duration, Field(description="added one way")] = 0.0
-    factor: Annotated[float, Field(ge=1, description="multiplies the round-trip time")] = 1.0
+    factor: Annotated[float, Field(ge=1, le=1e6, description="multiplies the round-trip time")] = 1.0
 
 
 class LinkLossy(_Lasting):
@@ -447,7 +457,7 @@ class ServiceSlow(_Lasting):
 
     event: Literal["service_slow"]
     target: Target
-    factor: Annotated[float, Field(gt=0)]
+    factor: PositiveMultiple
 
 
 class ServiceFailing(_Lasting):
@@ -464,7 +474,7 @@ class TrafficSurge(_Lasting):
 
     event: Literal["traffic_surge"]
     target: Target = Target()
-    factor: Annotated[float, Field(gt=0)]
+    factor: PositiveMultiple
 
 
 class Rollout(_Timed):
@@ -487,7 +497,7 @@ class Scale(_Timed):
 
     event: Literal["scale"]
     target: Target
-    replicas: Annotated[int, Field(ge=0, le=100_000)]
+    replicas: ReplicasOrZero
     duration: PositiveDuration | None = None
 
 
@@ -541,7 +551,7 @@ class Document(Strict):
         "hybrid": Deployment(),
     }
     timeline: list[TimelineEvent] = []
-    duration: PositiveDuration = 300.0
+    duration: Annotated[PositiveDuration, at_least("1ms"), Field(description="1ms or more")] = 300.0
     warm_up: Duration = 30.0
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     replications: Annotated[int, Field(ge=1, le=10_000)] = 1

@@ -133,7 +133,7 @@ def queues() -> list[Case]:
     """Return one pod as a queue: M/M/1, M/M/c, M/D/1, M/G/1."""
     mean, second = theory.lognormal_moments(0.005, Percentiles.model_validate({"p50": "5ms", "p99": "25ms"}).sigma)
     lognormal = {"compute": {"p50": "5ms", "p99": "25ms"}}
-    one = mesh({"web": service(exponential(), workers=1)}, rate(70), measured=4000)
+    one = mesh({"web": service(exponential(), workers=1)}, rate(70), measured=9000)
     return [
         Case("M/M/1", one, (
             Claim("mean response, s", theory.mm1_response(70.0, DEMAND), mean_latency),
@@ -194,7 +194,7 @@ def networks() -> list[Case]:
             Claim("mean response, s", theory.tandem_response(60.0, [0.01, 0.008, 0.012]), mean_latency),
         )),
         _balanced("RANDOM", 8, 0.7, theory.mm1_response(70.0, DEMAND)),
-        _balanced("ROUND_ROBIN", 4, 0.8, round_robin_response(320.0, DEMAND, 4)),
+        _balanced("ROUND_ROBIN", 4, 0.8, round_robin_response(320.0, DEMAND, 4), measured=1500.0),
         _balanced("LEAST_REQUEST", 50, 0.9, choices_response(0.9, DEMAND, 50), measured=100.0),
         Case("two calls at once", mesh(both, rate(200), measured=300), (
             Claim("mean of the longer one, s", 1.5 * DEMAND, mean_latency),

@@ -120,7 +120,7 @@ def test_names_that_look_like_markup_are_printed_as_they_are():
 def test_the_terminal_marks_the_best_in_words_too(plots):
     text = _rich(plots.comparison)
     assert "99.18 ± 0.08 % *" in text
-    assert "* better than all others" in text
+    assert "* better than every other deployment" in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

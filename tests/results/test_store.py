@@ -141,6 +141,11 @@ def edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), "utf-8")
 
 
+def describe_calls(run: Path, **changes: object) -> None:
+    tables = json.loads((run / "manifest.json").read_text("utf-8"))["tables"]
+    edit(run / "manifest.json", tables={**tables, "calls": {**tables["calls"], **changes}})
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -151,6 +156,16 @@ def edit(path: Path, **changes: object) -> None:
         (lambda run: edit(run / "manifest.json", format=99), "has results format 99; this version reads 1"),
         (lambda run: edit(run / "manifest.json", tables=None), "its manifest.json describes no tables"),
         (lambda run: edit(run / "manifest.json", tables={}), "does not describe the table 'requests'"),
+        (lambda run: describe_calls(run, rows="5"), "does not describe the table 'calls'"),
+        (lambda run: describe_calls(run, rows=True), "does not describe the table 'calls'"),
+        (lambda run: describe_calls(run, bytes="many"), "does not describe the table 'calls'"),
+        (lambda run: describe_calls(run, bytes=1.5), "does not describe the table 'calls'"),
+        (lambda run: describe_calls(run, sha256=None), "does not describe the table 'calls'"),
+        (lambda run: describe_calls(run, sha256=["a"]), "does not describe the table 'calls'"),
+        (lambda run: (run / "manifest.json").write_text("[" * 100_000), "its manifest.json is not valid JSON"),
+        (lambda run: edit(run / "manifest.json", deployments=None), "its manifest.json names no deployments"),
+        (lambda run: edit(run / "manifest.json", deployments=[]), "its manifest.json names no deployments"),
+        (lambda run: edit(run / "manifest.json", deployments=[7]), "its manifest.json names no deployments"),
         (lambda run: (run / "calls.parquet").unlink(), "is incomplete: calls.parquet is missing"),
         (lambda run: cut(run / "calls.parquet"), "is incomplete: calls.parquet has"),
         (lambda run: flip(run / "calls.parquet"), "calls.parquet is damaged: it differs from its checksum"),
@@ -161,6 +176,7 @@ def test_a_run_with_anything_missing_is_refused(tmp_path, harm, message):
     harm(run)
     with pytest.raises(ResultsError, match=re.escape(message)):
         store.read(run)
+    store.runs(tmp_path)  # passes over it, or lists it where only the content is damaged
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):
@@ -252,6 +268,42 @@ def test_a_file_where_the_folder_should_be_is_told_in_one_line(tmp_path):
     (tmp_path / "out").write_text("not a folder")
     with pytest.raises(ResultsError, match=r"cannot save results in .*out: File exists"):
         store.write(tmp_path / "out", filled(1), manifest())
+
+
+# --- whether a run can be saved -----------------------------------------------------------------------------------
+
+
+def test_a_folder_to_save_in_is_made_and_left_empty(tmp_path):
+    store.check_writable(tmp_path / "a" / "b")
+    store.check_writable(tmp_path / "a" / "b")
+    assert everything(tmp_path / "a" / "b") == []
+
+
+@pytest.mark.parametrize("below", ["out", "out/a", "out/a/b"])
+def test_a_file_on_the_way_is_named(tmp_path, below):
+    (tmp_path / "out").write_text("not a folder")
+    with pytest.raises(ResultsError, match=re.escape(f"{tmp_path / 'out'} is a file, not a folder")):
+        store.check_writable(tmp_path / below)
+
+
+def test_a_link_to_nowhere_is_named(tmp_path):
+    (tmp_path / "out").symlink_to(tmp_path / "gone")
+    with pytest.raises(ResultsError, match="out is a link that leads nowhere, not a folder"):
+        store.check_writable(tmp_path / "out")
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store.tempfile, "NamedTemporaryFile", refused)
+    with pytest.raises(ResultsError, match=re.escape(f"cannot save results in {tmp_path}: Permission denied")):
+        store.check_writable(tmp_path)
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
+    with pytest.raises(ResultsError, match="cannot name a folder"):
+        store.check_writable(tmp_path / "a\0b")
 
 
 # --- killed -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshsim.errors import ScenarioError
+from meshsim.scenario import Scenario
 from meshsim.scenario.checks import CHECKS, NAME_CHECKS, check
 from meshsim.scenario.checks.timeline import FIELDS
 from meshsim.scenario.schema import Document
@@ -178,3 +179,106 @@ def test_churn_at_no_rate_is_refused(load_changed):
 def test_a_warm_up_longer_than_the_run_is_told_even_if_it_is_the_default(load_changed):
     with pytest.raises(ScenarioError, match="warm_up: 30s is not below the duration, 10s"):
         load_changed(("duration: 5m", "duration: 10s"))
+
+
+# --- what has no effect -----------------------------------------------------------------------------------------
+
+_CLOSED = "web: {arrivals: closed, users: 5, think_time: 1s, enters: {eu-1: 1}}"
+_OPEN = "web: {rate: 100/s, enters: {eu-1: 1}}"
+_SURGE = "  - {event: traffic_surge, start: 1s, duration: 1s, factor: 2, target: {TARGET}}\nduration: 5m"
+
+
+def test_a_surge_of_closed_load_is_a_warning(load_changed):
+    surge = ("duration: 5m", _SURGE.replace("TARGET", "cluster: eu-1"))
+    assert load_changed((_OPEN, _CLOSED), surge).warnings == (
+        "scenario.yaml:29: timeline[2]: has no effect: it multiplies rates, and only closed load enters by eu-1",
+    )
+
+
+def test_a_surge_where_no_load_enters_is_a_warning(load_changed):
+    assert load_changed(("duration: 5m", _SURGE.replace("TARGET", "region: us"))).warnings == (
+        "scenario.yaml:29: timeline[2]: has no effect: it multiplies rates, and no load enters by us-1",
+    )
+
+
+@pytest.mark.parametrize("target", ["", "cluster: eu-1", 'cluster: "*"'])
+def test_a_surge_that_meets_some_open_load_is_right(target, load_changed):
+    both = f"{_OPEN}\n  kiosks: {_CLOSED.replace('web: {', '{service: web, ')}"
+    assert load_changed((_OPEN, both), ("duration: 5m", _SURGE.replace("TARGET", target))).warnings == ()
+
+
+def test_load_without_shares_enters_by_every_cluster(load_changed):
+    surge = ("duration: 5m", _SURGE.replace("TARGET", "region: us"))
+    assert load_changed(surge, (_OPEN, "web: {rate: 100/s}")).warnings == ()
+
+
+def test_a_scale_of_closed_load_is_a_warning(load_changed):
+    assert load_changed((_OPEN, f"scale: 2\n  {_CLOSED}")).warnings == (
+        "scenario.yaml:24: load.scale: has no effect: it multiplies rates, and all load is closed",
+    )
+    assert load_changed((_OPEN, f"scale: 1\n  {_CLOSED}")).warnings == ()
+    assert load_changed((_OPEN, f"scale: 2\n  {_OPEN}")).warnings == ()
+
+
+# --- failover between regions -----------------------------------------------------------------------------------
+
+_FAILOVER = "localityLbSetting: {enabled: true, failover: [{from: eu, to: uss}]}"
+_POLICY = f"""
+      loadBalancer:
+        {_FAILOVER}
+      outlierDetection: {{}}"""
+_RULE = """duration: 5m
+istio:
+- apiVersion: networking.istio.io/v1
+  kind: DestinationRule
+  metadata: {name: cart, namespace: default}
+  spec:
+    host: cart
+    trafficPolicy:"""
+_MEANT = "has no effect: unknown region 'uss'; did you mean 'us'? (one of eu, us)"
+
+
+def failover_warnings(scenario: Scenario) -> list[str]:
+    return [warning for warning in scenario.warnings if "unknown region" in warning]
+
+
+def test_a_failover_to_an_unknown_region_is_a_warning(load_changed):
+    told = failover_warnings(load_changed(("duration: 5m", _RULE + _POLICY)))
+    path = "istio[0].spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to"
+    assert told == [f"scenario.yaml:38: {path}: {_MEANT}"]
+    assert failover_warnings(load_changed(("duration: 5m", (_RULE + _POLICY).replace("to: uss", "to: us")))) == []
+
+
+def test_a_failover_from_an_unknown_region_is_a_warning(load_changed):
+    policy = _POLICY.replace("from: eu, to: uss", "from: euu, to: us")
+    (told,) = failover_warnings(load_changed(("duration: 5m", _RULE + policy)))
+    assert told.endswith("failover[0].from: has no effect: unknown region 'euu'; did you mean 'eu'? (one of eu, us)")
+
+
+def test_failovers_of_ports_and_subsets_are_checked(load_changed):
+    ports = f" {{portLevelSettings: [{{port: {{number: 80}}, loadBalancer: {{{_FAILOVER}}}, outlierDetection: {{}}}}]}}"
+    subsets = f"\n    subsets: [{{name: v1, trafficPolicy:{ports}}}]"
+    told = failover_warnings(load_changed(("duration: 5m", _RULE + ports + subsets)))
+    end = "portLevelSettings[0].loadBalancer.localityLbSetting.failover[0].to"
+    assert told == [
+        f"scenario.yaml:36: istio[0].spec.trafficPolicy.{end}: {_MEANT}",
+        f"scenario.yaml:37: istio[0].spec.subsets[0].trafficPolicy.{end}: {_MEANT}",
+    ]
+
+
+def test_failovers_of_the_mesh_are_checked(load_changed):
+    told = failover_warnings(load_changed(("duration: 5m", f"duration: 5m\nmesh_config: {{{_FAILOVER}}}")))
+    assert told == [f"scenario.yaml:30: mesh_config.localityLbSetting.failover[0].to: {_MEANT}"]
+    operator = f"duration: 5m\nistio:\n- apiVersion: install.istio.io/v1alpha1\n  kind: IstioOperator\n  spec: \
+{{meshConfig: {{{_FAILOVER}}}}}"
+    told = failover_warnings(load_changed(("duration: 5m", operator)))
+    assert told == [f"scenario.yaml:33: istio[0].spec.meshConfig.localityLbSetting.failover[0].to: {_MEANT}"]
+
+
+@pytest.mark.parametrize(
+    "setting", ["5", "{failover: 5}", "{failover: [5]}", "{failover: [{from: 5}]}", "{failover: [{}]}", "[]"]
+)
+def test_a_failover_of_another_shape_is_told_by_the_istio_checks_alone(setting, load_changed):
+    with pytest.raises(ScenarioError) as caught:
+        load_changed(("duration: 5m", f"duration: 5m\nmesh_config: {{localityLbSetting: {setting}}}"))
+    assert "unknown region" not in str(caught.value)

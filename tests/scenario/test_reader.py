@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from meshsim.errors import ScenarioError
 from meshsim.scenario import load
 from meshsim.scenario.reader import MAX_BYTES, beside, read
 from meshsim.scenario.tree import Place
+
+SPECIAL = "is not a regular file but a pipe, a socket or a device; save it as a file first"
 
 
 def refusal(name: str = "scenario.yaml") -> str:
@@ -62,7 +65,17 @@ def test_a_file_of_50_megabytes_is_refused_without_reading_it(folder):
 def test_a_device_without_end_is_refused():
     if not Path("/dev/zero").exists():
         pytest.skip("this system has no /dev/zero")
-    assert refusal("/dev/zero") == "/dev/zero: the file has more; a scenario has at most 5 MB"
+    assert refusal("/dev/zero") == f"/dev/zero: {SPECIAL}"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_without_waiting_for_its_writer(folder):
+    os.mkfifo("scenario.yaml")
+    assert refusal() == f"scenario.yaml: {SPECIAL}"
+    (folder / "all.yaml").write_text("include: [scenario.yaml]")
+    assert refusal("all.yaml") == f"all.yaml:1: include[0]: scenario.yaml: {SPECIAL}"
+    (folder / "mesh.yaml").write_text("istio: [{path: scenario.yaml}]")
+    assert refusal("mesh.yaml") == f"mesh.yaml:1: istio[0]: scenario.yaml: {SPECIAL}"
 
 
 def test_a_file_just_within_the_limit_is_read(folder):

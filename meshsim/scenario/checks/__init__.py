@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import Problem
-from meshsim.scenario.checks import load, places, services, timeline
+from meshsim.scenario.checks import failover, load, places, services, timeline
 from meshsim.scenario.checks.finding import Finding
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Path, Place, format_path
@@ -34,8 +34,11 @@ CHECKS: tuple[Check, ...] = (
     services.calls_come_to_an_end,
     load.load_reaches_every_service,
     load.phases_happen_within_the_run,
+    load.scale_meets_open_load,
     timeline.events_happen_within_the_run,
     timeline.events_change_something,
+    timeline.surges_meet_open_load,
+    failover.failover_is_between_known_regions,
 )
 
 

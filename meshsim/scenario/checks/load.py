@@ -56,6 +56,13 @@ def phases_happen_within_the_run(document: Document) -> Iterator[Finding]:
                 yield Finding(path, "begins after the end of the run", warning=True)
 
 
+def scale_meets_open_load(document: Document) -> Iterator[Finding]:
+    """Yield a scale that multiplies nothing."""
+    entries = document.load.entries.values()
+    if document.load.scale != 1 and entries and all(entry.arrivals == "closed" for entry in entries):
+        yield Finding(("load", "scale"), "has no effect: it multiplies rates, and all load is closed", warning=True)
+
+
 def load_reaches_every_service(document: Document) -> Iterator[Finding]:
     """Yield services that no request can reach."""
     edges: dict[tuple[str, str], list[tuple[str, str]]] = {}

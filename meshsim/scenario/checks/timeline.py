@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from meshsim.errors import did_you_mean
 from meshsim.scenario.checks.finding import Finding
-from meshsim.scenario.schema import Between, Document, LinkSlow, PodChurn, Target
+from meshsim.scenario.schema import Between, Document, LinkSlow, PodChurn, Target, TrafficSurge
 from meshsim.scenario.selectors import matches, select_clusters, select_workloads, select_zones, workloads_of
 from meshsim.scenario.tree import Path
 from meshsim.units import format_duration
@@ -58,6 +58,18 @@ def events_change_something(document: Document) -> Iterator[Finding]:
             yield Finding(path, "changes nothing; give a delay or a factor", warning=True)
         if isinstance(event, PodChurn) and event.rate == 0:
             yield Finding((*path, "rate"), "must be above 0/s")
+
+
+def surges_meet_open_load(document: Document) -> Iterator[Finding]:
+    """Yield surges of clusters that no open load enters by."""
+    entries = document.load.entries.values()
+    for index, event in enumerate(document.timeline):
+        clusters = select_clusters(document, event.target) if isinstance(event, TrafficSurge) else []
+        entering = [entry for entry in entries if any(entry.enters.get(name, not entry.enters) for name in clusters)]
+        if clusters and all(entry.arrivals == "closed" for entry in entering):
+            why = "only closed load enters" if entering else "no load enters"
+            message = f"has no effect: it multiplies rates, and {why} by {', '.join(clusters)}"
+            yield Finding(("timeline", index), message, warning=True)
 
 
 def targets_match_something(document: Document) -> Iterator[Finding]:
