@@ -93,8 +93,16 @@ def run(
 
     Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
     """
-    chosen = [deployment] if deployment else list(_load(scenario, changes).document.deployments)[:1]
-    _experiment(scenario, chosen, changes, replications, jobs, out, json_output=json_output, full=full)
+    _experiment(
+        scenario,
+        [deployment] if deployment else None,
+        changes,
+        replications,
+        jobs,
+        out,
+        json_output=json_output,
+        full=full,
+    )
 
 
 @app.command(short_help="check scenario files: all problems at once")
@@ -213,15 +221,18 @@ def _options(
 
 
 def _experiment(
-    name: str, deployments: list[str], changes: list[str], replications: int | None, jobs: int, out: Path,
+    name: str, deployments: list[str] | None, changes: list[str], replications: int | None, jobs: int, out: Path,
     *, json_output: bool, full: bool,
 ) -> None:  # fmt: skip
+    """Run, save, print and draw; without ``deployments`` the scenario's first."""
     from meshsim import experiment
     from meshsim.api import Comparison
     from meshsim.report.terminal import progress
     from meshsim.results.store import check_writable
 
     loaded = _load(name, changes)
+    if deployments is None:
+        deployments = list(loaded.document.deployments)[:1]
     count = loaded.document.replications if replications is None else replications
     experiment.check(loaded, deployments, count, jobs)
     check_writable(out)

@@ -677,14 +677,21 @@ def let_go(w, index, flag, now):
 
 
 @jit
-def end_attempt(w, index, code, flag, now):
-    """Tell outlier detection how the attempt ended, then retry or end the call."""
+def leave_host(w, index, code, flag, now):
+    """Give up the attempt's place at its host, and tell outlier detection how it ended if it got that far."""
     frame = w.frames[index]
     slot = frame.slot
     waited = frame.state == ON_THE_WAY
     let_go(w, index, flag, now)
     if slot != NONE and not waited:
         outlier_detection.report(w, frame.upstream, slot, now, code, flag)
+
+
+@jit
+def end_attempt(w, index, code, flag, now):
+    """Give up the attempt's place, then retry or end the call."""
+    frame = w.frames[index]
+    leave_host(w, index, code, flag, now)
     if (code >= 500 or flag != NO_FLAG) and frame.upstream != NONE:
         up = w.upstreams[frame.upstream]
         policy = w.policies[up.policy]
@@ -776,12 +783,7 @@ def call_returned(w, index, failed, now):
 @jit
 def on_timeout(w, index, code, flag, now):
     """End a call whose route timeout passed (504 UT) or whose caller gave up (0 DC); no retry."""
-    frame = w.frames[index]
-    slot = frame.slot
-    waited = frame.state == ON_THE_WAY
-    let_go(w, index, flag, now)
-    if slot != NONE and not waited:
-        outlier_detection.report(w, frame.upstream, slot, now, code, flag)
+    leave_host(w, index, code, flag, now)
     end_call(w, index, code, flag, now)
 
 
