@@ -1,6 +1,6 @@
 # Everything a developer or a first visitor runs. Needs make and python3 >= 3.11, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help venv install demo check lint format test bench lock clean
+.PHONY: help venv install demo check lint format test conformance bench lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
@@ -12,6 +12,8 @@ DEMO := online-boutique-primary-outage
 # Processes for the tests; PYTEST_ARGS takes anything else, as in: make test PYTEST_ARGS="-k histogram"
 JOBS ?= auto
 PYTEST_ARGS ?=
+# Which cases `make conformance` runs, as in: make conformance CASES="panic retry_hosts"; all when empty
+CASES ?=
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -41,12 +43,16 @@ test: .venv/.test  ## import contracts and every test
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
+conformance: .venv/.test  ## run the conformance cases on a real Envoy and write down what it did (an hour)
+	@$(INSTALL) -e '.[conformance]'
+	@$(BIN)/python -m tests.conformance.record $(CASES)
+
 bench: .venv/.run  ## calls per second, beside two yardsticks
 	@$(BIN)/meshsim bench
 
 lock:  ## resolve the newest versions into requirements/lock.txt
 	@rm -rf .venv/lock && $(call python) -m venv .venv/lock
-	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint]'
+	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint,conformance]'
 	@{ sed '/^#/!d' requirements/lock.txt; \
 	   .venv/lock/bin/python -m pip freeze --exclude meshsim --exclude-editable; } > .venv/lock.txt
 	@mv .venv/lock.txt requirements/lock.txt && rm -rf .venv/lock

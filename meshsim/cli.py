@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from meshsim.errors import MeshsimError, Problem, ScenarioError, SimulationError
+from meshsim.errors import MeshsimError, SimulationError
 
 if TYPE_CHECKING:
     from meshsim.scenario import Scenario
@@ -108,28 +108,71 @@ def run(
 @app.command(short_help="check scenario files: all problems at once")
 def validate(
     scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="scenario files, or bundled names")],
+    strict: Annotated[bool, typer.Option("--strict", help="exit with 1 if there is a warning or a lint")] = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Check scenario files: every problem at once, with file, line and the nearest valid name."""
-    report: list[dict[str, Any]] = []
-    for name in scenarios:
-        problems: tuple[Problem, ...] = ()
-        warnings: tuple[str, ...] = ()
-        try:
-            warnings = _load(name, []).warnings
-        except ScenarioError as error:
-            problems = error.problems
-        described = [_as_json(problem) for problem in problems]
-        report.append({"scenario": name, "valid": not problems, "problems": described, "warnings": list(warnings)})
-        if not json_output:
-            for line in (*map(str, problems), *(f"warning: {warning}" for warning in warnings)):
-                _say(line)
-            if not problems:
-                print(f"{name}: valid")
+    """Check scenario files: every problem at once, with file, line and the nearest valid name.
+
+    Then lint them: say which settings are valid and do not do what their author may think (codes: docs/lint.md).
+    """
+    from meshsim.report.validation import checked
+
+    report = [checked(name, lambda source: _load(source, [])) for name in scenarios]
     if json_output:
-        _print_json({"scenarios": report})
-    if not all(found["valid"] for found in report):
+        _print_json({"scenarios": [found.to_json() for found in report]})
+    for found in report if not json_output else ():
+        for line in found.lines():
+            _say(line)
+        if not found.problems:
+            print(f"{found.name}: valid")
+    if any(found.problems for found in report):
         raise typer.Exit(MISTAKE)
+    if strict and any(found.warnings or found.lints for found in report):
+        raise typer.Exit(FAILED)
+
+
+@app.command(
+    short_help="show what one proxy sees of a service and will do",
+    epilog="Example: meshsim explain helloworld-locality-failover --from eu-1/sleep --to helloworld --at 65s",
+)
+def explain(
+    scenario: ScenarioArgument,
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="PROXY", help="CLUSTER/SERVICE, CLUSTER/SERVICE/POD, ingress@CLUSTER"),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="SERVICE", help="the service that it asks")],
+    at: Annotated[
+        str, typer.Option("--at", metavar="TIME", help="simulated time, such as 3m; the run is simulated up to it")
+    ] = "0s",
+    deployment: Annotated[
+        str | None, typer.Option("--deployment", "-d", metavar="NAME", help="which; the scenario's first by default")
+    ] = None,
+    headers: Annotated[
+        list[str],
+        typer.Option("--headers", metavar="NAME=VALUE", help="of the request; may be repeated"),
+    ] = [],  # noqa: B006
+    changes: SetOption = [],  # noqa: B006
+    json_output: JsonOption = False,
+) -> None:
+    """Show what one proxy sees of a service at one instant, and what it will do with requests for it.
+
+    Routes and their rules; endpoints with locality, priority, weight and health; loads of priorities; circuit breakers;
+    the effective policy; and where each value comes from: a resource, the mesh, or Istio's default.
+    """
+    from meshsim import explain as explaining
+    from meshsim.report.explanation import text
+
+    instant, sent = explaining.instant(at), explaining.headers(headers)
+    loaded = _load(scenario, changes)
+    explaining.check(loaded, source, to, at=instant, deployment=deployment)
+    with _stoppable("stopped"):
+        _compile(quiet=json_output)
+        found = explaining.explain(loaded, source, to, at=instant, deployment=deployment, headers=sent)
+    if json_output:
+        _print_json(found.to_json())
+    else:
+        sys.stdout.write(text(found))
 
 
 @app.command(short_help="print the JSON schema of scenario files")
@@ -297,10 +340,6 @@ def _as_typed(path: Path) -> Path:
     """Return a path relative to the folder the user is in, where it is below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _as_json(problem: Problem) -> dict[str, Any]:
-    return {"file": problem.file, "line": problem.line or None, "path": problem.path, "message": problem.message}
 
 
 def _print_json(value: Any) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from meshsim.dataplane.jit import jit
 
-# Kinds of events, in the order of a request's life.
+# Kinds of events, in the order of a request's life; then those of a connection, then those of an upstream.
 (
-    ARRIVAL, USER, AT_GATEWAY, AT_SERVER, AT_POD, RESUME, COMPUTED, RESPONSE, FAILED, RETRY,
-    ROUTE_TIMEOUT, TRY_TIMEOUT, APPLICATION_TIMEOUT, REFRESH, RELEASE,
-) = range(15)  # fmt: skip
+    ARRIVAL, USER, ROUTED, AT_GATEWAY, AT_SERVER, AT_POD, RESUME, COMPUTED, RESPONSE, FAILED, RETRY,
+    ROUTE_TIMEOUT, TRY_TIMEOUT, APPLICATION_TIMEOUT,
+    SYN, HELLO, LEG, LEG_HELLO, LEG_FAILED, CONNECTED, NOT_CONNECTED, BROKEN,
+    REFRESH, RELEASE, OUTLIER_TICK, HEALTH_CHECK,
+) = range(26)  # fmt: skip
 
 
 @jit

@@ -10,7 +10,9 @@ from meshsim.dataplane.draws import DEMAND, normal, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.scenario.fields import Constant, Empirical, Exponential, Gamma, Lognormal
 
-CONSTANT, EXPONENTIAL, LOGNORMAL, GAMMA, EMPIRICAL = range(5)
+CONSTANT, EXPONENTIAL, LOGNORMAL, GAMMA, EMPIRICAL, REPLAYED = range(6)
+
+_NUMBER = np.uint64(0xFFFFFFFF)
 
 AnyDistribution = Constant | Exponential | Lognormal | Gamma | Empirical
 
@@ -50,6 +52,8 @@ def sample(w, index, u, request, path, salt):
         if distribution.count == 1:
             return first
         return first + (at - low) * (w.samples[distribution.first + low + 1] - first)
+    if kind == REPLAYED:  # one value for each request of a source, in their order
+        return w.samples[distribution.first + int(request & _NUMBER) % distribution.count]
     return distribution.b * standard_gamma(w.keys, distribution.a, u, request, path, salt)
 
 

@@ -16,8 +16,8 @@ from numba.extending import intrinsic
 from meshsim.dataplane.jit import jit
 
 # Purposes. Exogenous draws never share a purpose with decisions.
-ARRIVAL, NETWORK, DEMAND, FAILURE, SCRIPT, DECISION, LOSS = range(7)
-PURPOSES = 7
+ARRIVAL, NETWORK, DEMAND, FAILURE, SCRIPT, DECISION, LOSS, ROUTING, HASH_KEY = range(9)
+PURPOSES = 9
 
 _32 = np.uint64(32)
 _12 = np.uint64(12)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshsim.dataplane import gateway
+from meshsim.dataplane import calendar as on
+from meshsim.dataplane import health_checking, locality, outlier_detection, pool
+from meshsim.dataplane.calling import hold_back, serve_waiting, travel
 from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.locality import refresh
 from meshsim.dataplane.pod import occupy
 from meshsim.dataplane.recorder import record_call
-from meshsim.dataplane.request import go_back
+from meshsim.dataplane.serving import go_back
 from meshsim.dataplane.state import (
     BRANCH,
     CALL,
     DC,
     GONE,
+    HELD,
     HERE,
     LOST,
     NONE,
     ON_THE_WAY,
     SERVE,
     SERVING,
+    SILENT,
     UC,
+    UNUSED,
 )
 
 #: Marks a host of a new list that has no slot yet.
@@ -30,7 +34,9 @@ WANTED = -2
 
 
 @jit
-def apply_endpoints(w, upstream, hosts, priorities, weights, now):
+def apply_endpoints(
+    w, upstream, hosts, priorities, weights, unhealthy, localities, locality_weights, local, own_shares, now
+):
     """Give an upstream a new list of endpoints; hosts that stay keep their state. Return False if there is no room."""
     up = w.upstreams[upstream]
     end = up.first_slot + up.capacity
@@ -47,13 +53,14 @@ def apply_endpoints(w, upstream, hosts, priorities, weights, now):
             host.present = 0
             up.ejected -= host.ejected
             host.ejected = 0
+            pool.drain(w, slot)
     up.members = len(hosts)
     up.priorities = 1
     free = up.first_slot
     for number in range(len(hosts)):
         slot = slot_of[_place(w, hosts[number])]
         if slot == WANTED:
-            while free < end and not _is_free(w.slots[free]):
+            while free < end and not _is_free(w, up, w.slots[free]):
                 free += 1
             if free == end:
                 return False
@@ -62,10 +69,16 @@ def apply_endpoints(w, upstream, hosts, priorities, weights, now):
             w.slots[slot].host = hosts[number]
             w.slots[slot].present = 1
         host = w.slots[slot]
-        host.priority = priorities[number]
-        host.weight = weights[number]
-        up.priorities = max(up.priorities, priorities[number] + 1)
-    refresh(w, upstream, now)
+        if unhealthy[number] == 1 and host.unhealthy == 0:
+            pool.drain(w, slot)
+        priority = priorities[number]
+        locality.place(host, priority, localities[number], weights[number], locality_weights[number], unhealthy[number])
+        host.local = local[number]
+        host.own_share = own_shares[number]
+        up.priorities = max(up.priorities, priority + 1)
+    health_checking.begin(w, upstream, now)
+    locality.refresh(w, upstream, now)
+    outlier_detection.begin(w, upstream, now)
     return True
 
 
@@ -76,9 +89,14 @@ def _place(w, host):
 
 
 @jit
-def _is_free(host):
-    """Return whether a slot's host is gone and no attempt stands on it any more."""
-    return host.present == 0 and host.active == 0 and host.queue_head == NONE
+def _is_free(w, up, host):
+    """Return whether a slot's host is gone and no attempt or connection stands on it any more."""
+    if host.present == 1 or host.active > 0:
+        return False
+    for pool_index in range(host.pools, host.pools + up.threads):
+        if w.pools[pool_index].connections > 0 or w.pools[pool_index].head != NONE:
+            return False
+    return True
 
 
 @jit
@@ -88,30 +106,31 @@ def clear_slot(w, slot):
     host.host = NONE
     host.present = 0
     host.active = 0
-    host.ejected = 0
-    host.multiplier = 0
-    host.errors = 0
-    host.gateway_errors = 0
-    host.local_errors = 0
-    host.returned_at = -1.0e18
-    host.deadline = 0.0
-    host.order = 0
-    host.queue_head = NONE
-    host.queue_tail = NONE
-    gateway.close_all(w, slot)
+    locality.forget_slot(host)
+    outlier_detection.forget_slot(host)
+    health_checking.forget_slot(host)
+    for pool_index in range(host.pools, host.pools + w.upstreams[w.pools[host.pools].upstream].threads):
+        pool.clear(w, pool_index)
 
 
 @jit
-def move_upstream(w, upstream, base, capacity):
-    """Move an upstream's slots to a larger block, with the attempts that stand on them."""
+def move_upstream(w, upstream, base, capacity, first_pool):
+    """Move an upstream's slots to a larger block, with the attempts that stand on them; new slots get new pools."""
     up = w.upstreams[upstream]
     shift = base - up.first_slot
     for offset in range(capacity):
+        slot = base + offset
         if offset < up.capacity:
-            w.slots[base + offset] = w.slots[up.first_slot + offset]
+            w.slots[slot] = w.slots[up.first_slot + offset]
         else:
-            w.slots[base + offset].connections = NONE
-            clear_slot(w, base + offset)
+            w.slots[slot].pools = first_pool + (offset - up.capacity) * up.threads
+        for worker in range(up.threads):
+            waits = w.pools[w.slots[slot].pools + worker]
+            waits.slot = slot
+            waits.upstream = upstream
+            waits.worker = worker
+        if offset >= up.capacity:
+            clear_slot(w, slot)
     for index in range(w.clock[0].used):
         frame = w.frames[index]
         if frame.kind == CALL and frame.upstream == upstream and frame.slot != NONE:
@@ -138,7 +157,9 @@ def kill_pod(w, index, state, now):
             give_back(w, number)
         elif frame.pod == index and frame.kind == BRANCH:
             give_back(w, number)
-        elif frame.pod == index and frame.kind == SERVE and (frame.state == HERE or frame.state == ON_THE_WAY):
+        elif frame.pod == index and frame.kind == SERVE and frame.state in (HERE, ON_THE_WAY, HELD):
+            if state == SILENT and frame.state != HERE:
+                continue  # held back at the pod's door when it gets there
             frame.generation += 1
             frame.holds_worker = 0
             frame.code = 503
@@ -146,48 +167,75 @@ def kill_pod(w, index, state, now):
             if state == GONE:
                 go_back(w, number, now)
             else:
-                frame.state = LOST
+                hold_back(w, number, LOST, now)
     forget_client(w, server.proxy)
+    if state == GONE:
+        reset_connections(w, index, NONE, now)
+
+
+@jit
+def reset_connections(w, pod, replica, now):
+    """Reset the connections that end at a pod, or pass through a gateway's replica."""
+    for index in range(w.clock[0].connections):
+        connection = w.connections[index]
+        if connection.state != UNUSED and (
+            (pod != NONE and connection.pod == pod) or (replica != NONE and connection.replica == replica)
+        ):
+            pool_index = connection.pool
+            pool.broke(w, index)
+            if w.pools[pool_index].head != NONE:
+                serve_waiting(w, pool_index, now)
 
 
 @jit
 def forget_hosts(w, proxy):
     """Clear what a proxy knows of its destinations, before another pod takes over its records."""
-    for service in range(w.upstream_of.shape[1]):
-        upstream = w.upstream_of[proxy, service]
+    for destination in range(w.upstream_of.shape[1]):
+        upstream = w.upstream_of[proxy, destination]
         if upstream == NONE:
             continue
         up = w.upstreams[upstream]
         up.ejected = 0
-        up.members = 0
-        up.refreshed = -1.0e18
         for slot in range(up.first_slot, up.first_slot + up.capacity):
             clear_slot(w, slot)
-        refresh(w, upstream, -1.0e18)
+        locality.forget(w, upstream)
 
 
 @jit
 def forget_client(w, proxy):
     """Clear what a dead pod's sidecar had under way."""
-    for service in range(w.upstream_of.shape[1]):
-        upstream = w.upstream_of[proxy, service]
+    for destination in range(w.upstream_of.shape[1]):
+        upstream = w.upstream_of[proxy, destination]
         if upstream == NONE:
             continue
         up = w.upstreams[upstream]
         up.active = 0
-        up.pending = 0
         up.retrying = 0
         for slot in range(up.first_slot, up.first_slot + up.capacity):
             w.slots[slot].active = 0
-            w.slots[slot].queue_head = NONE
-            w.slots[slot].queue_tail = NONE
-            gateway.close_all(w, slot)
+            for pool_index in range(w.slots[slot].pools, w.slots[slot].pools + up.threads):
+                pool.clear(w, pool_index)
 
 
 @jit
 def resend_lost(w, now):
-    """Carry on with responses that a cut link or a silent pod held back, where the way is open again."""
+    """Carry on with messages that a cut link or a silent pod held back, where the way is open again."""
     for number in range(w.clock[0].used):
         frame = w.frames[number]
-        if frame.kind == SERVE and frame.state == LOST and w.pods[frame.pod].state in (SERVING, GONE):
-            go_back(w, number, now)
+        if frame.kind != SERVE or (frame.state != LOST and frame.state != HELD):
+            continue
+        call = w.frames[frame.parent]
+        if call.generation != frame.parent_generation or call.attempt != frame.attempt:
+            give_back(w, number)
+            continue
+        w.connections[call.connection].breaks = 0.0
+        if frame.state == LOST:
+            if w.pods[frame.pod].state in (SERVING, GONE):
+                go_back(w, number, now)
+        elif frame.gateway == NONE and frame.proxy != NONE:
+            frame.state = ON_THE_WAY
+            travel(w, number, w.proxies[call.proxy].zone, w.proxies[frame.proxy].zone, now, on.AT_GATEWAY)
+        elif frame.pod != NONE:
+            frame.state = ON_THE_WAY
+            here = w.proxies[call.proxy].zone if frame.gateway == NONE else w.proxies[frame.gateway].zone
+            travel(w, number, here, w.pods[frame.pod].zone, now, on.AT_SERVER)

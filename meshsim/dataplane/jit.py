@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Settings every function of the room is compiled with. ``error_model="numpy"`` drops checks for division by zero;
 #: no fast-math, so that compiled and interpreted runs agree to the last bit.
-OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
+OPTIONS: dict[str, Any] = {"cache": True, "no_cfunc_wrapper": True, "error_model": "numpy", "nogil": True}
 
 
 def source_hash() -> str:
@@ -54,4 +54,25 @@ def jit(function: F) -> F:
         compiled: F = numba.njit(**OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
+    return _one_width(compiled)
+
+
+def _one_width(compiled: F) -> F:
+    """Let compiled callers pass every signed integer as 64 bits.
+
+    Numba compiles a function anew for every mixture of widths and constants that its callers pass; here that would
+    make half of the functions several times, with all that they call, and double the time of the first compilation.
+    """
+    template = getattr(compiled, "get_call_template", None)
+    if template is not None:
+
+        def get_call_template(args: Any, kws: Any) -> Any:
+            return template([_widened(arg) for arg in args], {name: _widened(arg) for name, arg in kws.items()})
+
+        setattr(compiled, "get_call_template", get_call_template)  # noqa: B010 (unknown to the type checker)
     return compiled
+
+
+def _widened(arg: Any) -> Any:
+    arg = numba.types.unliteral(arg)
+    return numba.types.int64 if isinstance(arg, numba.types.Integer) and arg.signed else arg

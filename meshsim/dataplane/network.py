@@ -15,25 +15,29 @@ RETRANSMISSION_TIMEOUT = 0.2
 
 
 @jit
-def pass_station(w, proxy, now, u, request, path, attempt):
+def occupy_worker(w, proxy, worker, now, seconds):
+    """Let a worker thread of a proxy work for a time, after what it has to do already; return when it begins."""
+    record = w.proxies[proxy]
+    if record.workers == 0:
+        return now
+    start = max(w.free_at[record.station + worker], now)
+    w.free_at[record.station + worker] = start + seconds
+    record.busy += seconds
+    return start
+
+
+@jit
+def pass_station(w, proxy, worker, now, u, request, path, attempt):
     """Return when a message leaves a proxy that it reaches now.
 
-    Each worker thread is a first-come first-served server that a request occupies for the proxy's CPU time; the
-    request itself leaves after the wait and the proxy's latency. The departure is known at the arrival.
+    Each worker thread is a first-come first-served server of its own, as a connection stays on the thread that
+    accepted it. A request occupies it for the proxy's CPU time; the request itself leaves after the wait and the
+    proxy's latency. The departure is known at the arrival.
     """
     record = w.proxies[proxy]
-    workers = record.workers
-    if workers == 0:
+    if record.workers == 0:
         return now
-    best = record.station
-    earliest = w.free_at[best]
-    for index in range(record.station + 1, record.station + workers):
-        if w.free_at[index] < earliest:
-            earliest = w.free_at[index]
-            best = index
-    start = max(earliest, now)
-    w.free_at[best] = start + record.cpu
-    record.busy += record.cpu
+    start = occupy_worker(w, proxy, worker, now, record.cpu)
     return start + sample(w, record.latency, u, request, path, attempt << 40 | proxy << 8 | 7)
 
 

@@ -6,19 +6,22 @@ import hashlib
 import math
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import failures, request, state
+from meshsim.dataplane import consistent_hashing, failures, request, state
 from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import round_keys, uniforms
-from meshsim.dataplane.lowering import Blueprint
-from meshsim.dataplane.recorder import FIRST_CODE, PER_CODE
+from meshsim.dataplane.load_balancing import RING_HASH
+from meshsim.dataplane.lowering import Actions, Blueprint
+from meshsim.dataplane.recorder import BESIDE, FLAGS
 from meshsim.dataplane.state import NONE, RECORDS
+from meshsim.dataplane.trace import ROOM
 from meshsim.dataplane.world import World
 from meshsim.errors import SimulationError
 from meshsim.results.tables import BINS, FLOWS
@@ -28,7 +31,48 @@ from meshsim.scenario.schema import Gateway, Sidecar
 PRIORITIES = 8
 #: Events handled in one compiled call; between two of them Ctrl-C is heard.
 AT_ONCE = 2_000_000
-FLAG_NAMES = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC")
+FLAG_NAMES = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC", "FI", "NC", "UR")
+#: What stands beside a flag or a code, in the order of `meshsim.dataplane.recorder.BESIDE`.
+BESIDE_BITS = (0, state.URX, state.RETRY_OVERFLOW, state.FI)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The endpoints of a destination as one proxy sees them; all arrays have the shape ``(n,)``.
+
+    Parameters
+    ----------
+    hosts
+        Pods, or gateway addresses as ``-number - 2``.
+    priorities, weights
+        Of each host.
+    unhealthy
+        1 where the control plane says that it is not healthy.
+    localities, locality_weights
+        Number of the host's locality within its priority, and the locality's weight.
+    local, own_shares
+        1 where a host is in the client's own locality, and the share of the client's own service in the host's
+        locality; -1 where nobody looks at it.
+    own_share
+        The share of the client's own service in the client's locality; -1 where nobody looks at it.
+    """
+
+    hosts: NDArray[np.int32]
+    priorities: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    unhealthy: NDArray[np.int32]
+    localities: NDArray[np.int32]
+    locality_weights: NDArray[np.float64]
+    local: NDArray[np.int32]
+    own_shares: NDArray[np.float64]
+    own_share: float = -1.0
+
+    @classmethod
+    def equal(cls, hosts: Sequence[int]) -> Hosts:
+        """Return hosts that are all alike."""
+        none = np.zeros(len(hosts), dtype=np.int32)
+        ones = np.ones(len(hosts))
+        return cls(np.array(hosts, dtype=np.int32), none, ones, none, none, ones, none, -ones)
 
 
 class DataPlane:
@@ -52,7 +96,11 @@ class DataPlane:
         self.plan = plan
         self._used: dict[str, int] = {}
         self._idle: dict[int, list[int]] = {}
-        services, outcomes = len(plan.services), FIRST_CODE + PER_CODE * len(plan.codes)
+        self.pod_names: list[str] = []
+        self.proxy_names: list[str] = []
+        services, destinations = len(plan.services), len(plan.destinations)
+        self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)
+        outcomes = self.outcomes
         codes = np.zeros(600, dtype=np.int32)
         codes[plan.codes] = np.arange(len(plan.codes))
         arrays: dict[str, NDArray[Any]] = {name: state.records(name, 16) for name in RECORDS}
@@ -64,12 +112,14 @@ class DataPlane:
             "links": links,
             "codes": codes,
             "free_at": np.zeros(64),
-            "upstream_of": np.full((16, services), NONE, dtype=np.int32),
+            "upstream_of": np.full((16, destinations), NONE, dtype=np.int32),
             "members": np.zeros(64, dtype=np.int32),
             "available": np.zeros(64, dtype=np.int32),
             "priorities": state.records("priorities", (16, PRIORITIES)),
             "gateway_replicas": np.zeros(16, dtype=np.int32),
-            "action_requests": np.zeros(16, dtype=np.int32),
+            "attempt_codes": np.zeros(1, dtype=np.int32),
+            "hash_tables": np.zeros(16, dtype=np.int32),
+            "hash_points": np.zeros(16, dtype=np.uint64),
             "calls": state.records("calls", (len(plan.edges), clusters, clusters + 1, len(FLOWS), outcomes)),
             "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),
             "call_latency": np.zeros((services, len(FLOWS), 2, BINS), dtype=np.int32),
@@ -80,7 +130,7 @@ class DataPlane:
         self._freeze_distributions()
         self.world = World(self._arrays)
         clock = self.world.clock[0]
-        clock.free = NONE
+        clock.free = clock.free_connection = NONE
         steps = plan.arrays["steps"]
         unawaited = steps[(steps.kind == state.CALL_OUT) & (steps.wait == 0)]
         clock.widest = int(steps.branches.max(initial=0) + np.ceil(unawaited["count"]).sum())
@@ -135,35 +185,41 @@ class DataPlane:
         if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
             self._freeze_distributions()
         self._grow("upstream_of", index + 1)
+        self.proxy_names.append(name)
         proxy = self.world.proxies[index]
         proxy.kind, proxy.cluster, proxy.zone, proxy.service = kind, cluster, zone, NONE
         proxy.workers, proxy.station, proxy.cpu, proxy.latency = workers, station, settings.cpu, latency
+        proxy.threads, proxy.handshake = max(workers, 1), settings.handshake
         proxy.alive = 1
         proxy.seed = zlib.crc32(name.encode())
-        for service in callees:
-            self._add_upstream(index, service)
+        for destination in callees:
+            self._add_upstream(index, destination)
         return index
 
-    def _add_upstream(self, proxy: int, service: int) -> None:
+    def _add_upstream(self, proxy: int, destination: int) -> None:
         index = self._take("upstreams")
         self._grow("priorities", index + 1)
-        up = self.world.upstreams[index]
-        up.proxy, up.service = proxy, service
-        up.policy = self.world.services[service].policy
-        up.refreshed = -math.inf
-        seed = int(self.world.proxies[proxy].seed)
-        interval = float(self.world.policies[up.policy].interval) or 1.0
-        up.phase = interval * (zlib.crc32(f"{seed}/{service}".encode()) / 2**32)
-        for level in self.world.priorities[index]:
-            level.next = seed + service
+        up, client = self.world.upstreams[index], self.world.proxies[proxy]
+        up.proxy, up.policy, up.threads = proxy, destination, client.threads
+        up.service = self.world.policies[destination].service
+        seed = int(client.seed)
+        interval = float(self.world.policies[destination].interval) or 1.0
+        up.phase = interval * (zlib.crc32(f"{seed}/{destination}".encode()) / 2**32)
+        up.first_balancer = self._take("balancers", PRIORITIES * int(client.threads))
         self._room_for(index, 4)
-        self.world.upstream_of[proxy, service] = index
+        self.world.upstream_of[proxy, destination] = index
 
     def _room_for(self, upstream: int, capacity: int) -> None:
+        up = self.world.upstreams[upstream]
+        threads = int(up.threads)
         base = self._take("slots", capacity)
+        first_pool = self._take("pools", (capacity - int(up.capacity)) * threads)
+        up.first_locality = self._take("localities", capacity)
+        up.first_turn = self._take("balancers", capacity * threads)
+        up.first_queue = self._take("queue", capacity * threads)
         for name in ("members", "available"):
             self._grow(name, base + capacity)
-        failures.move_upstream(self.world, upstream, base, capacity)
+        failures.move_upstream(self.world, upstream, base, capacity, first_pool)
 
     def add_pod(self, service: int, workload: int, name: str, *, cluster: int, zone: int, sidecar: Sidecar) -> int:
         """Add a pod that does not listen yet, with its sidecar; return its number.
@@ -178,17 +234,19 @@ class DataPlane:
         else:
             callees = self.plan.callees[service]
             proxy = self.add_proxy(state.SIDECAR, name, cluster=cluster, zone=zone, settings=sidecar, callees=callees)
+        self.pod_names.append(name)
         self.world.proxies[proxy].service = service
         described = self.world.services[service]
         pod = self.world.pods[index]
         pod.service, pod.workload, pod.cluster, pod.zone, pod.proxy = service, workload, cluster, zone, proxy
         pod.workers, pod.limit, pod.hold = described.workers, described.queue, described.hold_worker
-        pod.slow = 1.0
+        pod.slow, pod.seed = 1.0, zlib.crc32(name.encode())
         pod.head = pod.tail = NONE
         return index
 
     def _renew(self, proxy: int, name: str, cluster: int, zone: int) -> int:
         row = self.world.proxies[proxy]
+        self.proxy_names[proxy] = name
         row.cluster, row.zone, row.alive, row.seed = cluster, zone, 1, zlib.crc32(name.encode())
         self.world.free_at[row.station : row.station + row.workers] = 0.0
         failures.forget_hosts(self.world, proxy)
@@ -212,20 +270,22 @@ class DataPlane:
         kind: int,
         rate: float,
         think: Any,
-        actions: Sequence[tuple[float, Sequence[int]]],
+        actions: Actions,
     ) -> int:
-        """Add a stream of users' actions that enters through a proxy; ``actions`` are (weight, operations)."""
+        """Add a stream of users' actions that enters through a proxy."""
         index = self._take("sources")
         first = self._take("actions", len(actions))
-        total, cumulated = sum(weight for weight, _ in actions), 0.0
+        total, cumulated = sum(weight for weight, _, _ in actions), 0.0
         think_row = NONE if think is None else self.plan.distribution(think)
         self._freeze_distributions()
-        for number, (weight, operations) in enumerate(actions):
-            at = self._take("action_requests", len(operations))
-            self.world.action_requests[at : at + len(operations)] = operations
+        for number, (weight, variant, requests) in enumerate(actions):
+            at = self._take("action_requests", len(requests))
+            for place, (operation, route) in enumerate(requests):
+                self.world.action_requests[at + place].operation = operation
+                self.world.action_requests[at + place].route = route
             cumulated += weight
             row = self._arrays["actions"][first + number]
-            row.cumulative, row.first, row.count = cumulated / total, at, len(operations)
+            row.cumulative, row.first, row.count, row.variant = cumulated / total, at, len(requests), variant
         source = self.world.sources[index]
         source.proxy, source.entry, source.kind, source.first_action = proxy, entry, kind, first
         source.actions, source.think, source.rate = len(actions), think_row, 0.0
@@ -268,6 +328,10 @@ class DataPlane:
                 self._grow("heap", len(self._arrays["heap"]) + 1)
             elif reason == request.CONNECTIONS_FULL:
                 self._grow("connections", len(self._arrays["connections"]) + 1)
+            elif reason == request.TRACE_FULL:
+                self._grow("trace", len(self._arrays["trace"]) + 1)
+            elif reason == request.TABLES_FULL:
+                self._room_for_tables()
             elif reason == request.DONE or budget <= 0:
                 return bool(reason == request.DONE)
 
@@ -288,19 +352,43 @@ class DataPlane:
             row.due = now + row.left / rate
             schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
 
-    def push(
-        self, proxy: int, service: int, hosts: NDArray[np.int32], priorities: NDArray[np.int32],
-        weights: NDArray[Any], now: float,
-    ) -> None:  # fmt: skip
-        """Give one proxy a new list of endpoints for a service; hosts are pods, or gateways as ``-number - 2``."""
-        if priorities.max(initial=0) >= PRIORITIES:
-            raise SimulationError(f"an upstream has more than {PRIORITIES} priorities: please report this")
-        upstream = int(self.world.upstream_of[proxy, service])
+    def set_attempt_codes(self, pod: int, codes: Sequence[int]) -> None:
+        """Let a pod answer the attempts of a request with these codes, in order; the last one goes on."""
+        known = self._arrays["attempt_codes"]
+        self.world.pods[pod].first_code, self.world.pods[pod].codes = len(known), len(codes)
+        self._set("attempt_codes", np.append(known, np.array(codes, dtype=np.int32)))
+
+    def inject(self, source: int, at: float) -> None:
+        """Let one action of a source begin at a time of the caller's choice, besides those of its rate."""
         self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
-        weights = np.asarray(weights, dtype=np.float64)
-        while not failures.apply_endpoints(self.world, upstream, hosts, priorities, weights, now):
+        schedule(self.world, at, ARRIVAL, source, int(self.world.sources[source].generation), 0)
+
+    def push(self, proxy: int, destination: int, hosts: Hosts, now: float) -> None:
+        """Give one proxy a new list of endpoints for a destination."""
+        if hosts.priorities.max(initial=0) >= PRIORITIES:
+            raise SimulationError(f"an upstream has more than {PRIORITIES} priorities: please report this")
+        upstream = int(self.world.upstream_of[proxy, destination])
+        self._room()
+        policy = self.world.policies[destination]
+        if policy.balancer >= RING_HASH:
+            is_ring = bool(policy.balancer == RING_HASH)
+            largest = consistent_hashing.largest(policy, is_ring, hosts.weights, hosts.locality_weights)
+            clock = self.world.clock[0]
+            clock.table_margin = max(int(clock.table_margin), PRIORITIES * (largest + 1))
+            self._room_for_tables()
+        self.world.upstreams[upstream].own_share = hosts.own_share
+        if policy.checks == 1:
+            self._grow("heap", int(self.world.clock[0].scheduled) + len(hosts.hosts) + 2 * request.MARGIN)
+        while not failures.apply_endpoints(
+            self.world, upstream, hosts.hosts, hosts.priorities, hosts.weights, hosts.unhealthy, hosts.localities,
+            hosts.locality_weights, hosts.local, hosts.own_shares, now,
+        ):  # fmt: skip
             capacity = int(self.world.upstreams[upstream].capacity)
-            self._room_for(upstream, 2 * max(capacity, len(hosts)))
+            self._room_for(upstream, 2 * max(capacity, len(hosts.hosts)))
+
+    def _room_for_tables(self) -> None:
+        for name, length in consistent_hashing.room(self.world).items():
+            self._grow(name, length)
 
     def serve(self, pod: int) -> None:
         """Let a pod listen."""
@@ -321,19 +409,26 @@ class DataPlane:
         self._room()
         failures.resend_lost(self.world, now)
 
-    def set_gateway(self, proxy: int, *, alive: bool, silent: bool = False) -> None:
+    def set_gateway(self, proxy: int, now: float, *, alive: bool, silent: bool = False) -> None:
         """Take a gateway replica down or up; what passed through it when it went is reset."""
         row = self.world.proxies[proxy]
-        row.life += int(not alive and row.alive)
+        lost = bool(not alive and row.alive)
+        row.life += int(lost)
         row.alive, row.silent = int(alive), int(silent and not alive)
+        if lost and not silent:
+            self._room()
+            failures.reset_connections(self.world, NONE, proxy, now)
 
     def set_gateway_silent(self, gateway: int, *, silent: bool) -> None:
         """Say whether a gateway address without live replicas refuses connections or gives no answer."""
         self.world.gateways[gateway].down = state.SILENT if silent else state.ABSENT
 
     def _room(self) -> None:
-        """Make room for an event for every frame in flight."""
-        self._grow("heap", int(self.world.clock[0].scheduled + self.world.clock[0].used) + 2 * request.MARGIN)
+        """Make room for two events for every frame in flight, and for a connection for each."""
+        clock = self.world.clock[0]
+        self._grow("heap", int(clock.scheduled + 2 * clock.used + clock.connections) + 2 * request.MARGIN)
+        self._grow("connections", int(clock.connections + clock.used) + 2 * request.MARGIN)
+        self._grow("frames", 2 * int(clock.used) + 2 * request.MARGIN)
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -356,14 +451,39 @@ class DataPlane:
             array.view(np.uint8)[...] = 0
         return taken
 
+    def trace(self, one_in: int) -> None:
+        """Trace one in so many of each source's requests from now on; 0 for none."""
+        self.world.clock[0].one_in = one_in
+        self._grow("trace", 2 * ROOM if one_in else 1)
+
+    def take_trace(self) -> Any:
+        """Return the lines of the trace since the last time, in the order they were written (`state.TRACE`)."""
+        clock = self.world.clock[0]
+        lines = self._arrays["trace"][: int(clock.traced)].copy()
+        clock.traced = 0
+        return lines
+
     def outcome(self, number: int) -> tuple[int, str]:
-        """Return the code and response flag of an outcome number."""
-        if number >= FIRST_CODE:
-            code, beside = divmod(number - FIRST_CODE, PER_CODE)
-            return self.plan.codes[code], ("", "URX", "UO")[beside]
-        flag = number & 7
-        also = ",URX" if number & state.URX else ",UO" if number & state.RETRY_OVERFLOW else ""
-        return {state.UT: 504, state.NR: 404, state.DC: 0}.get(flag, 503), FLAG_NAMES[flag] + also
+        """Return the code and response flags of an outcome number."""
+        half = BESIDE * (FLAGS + len(self.plan.codes))
+        row, beside = divmod(number % half, BESIDE)
+        flag = BESIDE_BITS[beside] if row >= FLAGS else row | BESIDE_BITS[beside] & ~state.FLAG
+        flag |= state.DI if number >= half else 0
+        if row >= FLAGS:
+            return self.plan.codes[row - FLAGS], flag_names(flag)
+        return {state.UT: 504, state.NR: 404, state.DC: 0}.get(row, 503), flag_names(flag)
+
+
+def flag_names(flag: int) -> str:
+    """Return response flags as Envoy's access log has them, in the order in which they are set.
+
+    Examples
+    --------
+    >>> flag_names(state.UF | state.URX), flag_names(state.NO_FLAG | state.RETRY_OVERFLOW), flag_names(state.NO_FLAG)
+    ('URX,UF', 'UO', '')
+    """
+    names = [name for bit, name in ((state.DI, "DI"), (state.URX, "URX"), (state.RETRY_OVERFLOW, "UO")) if flag & bit]
+    return ",".join([*names, *([FLAG_NAMES[flag & state.FLAG]] if flag & state.FLAG else [])])
 
 
 def _identity(name: str, room: int) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import NO_FLAG, NONE, RETRY_OVERFLOW, URX
+from meshsim.dataplane.state import DI, FI, FLAG, NO_FLAG, NONE, RETRY_OVERFLOW, URX
 from meshsim.results.tables import BINS, BINS_PER_OCTAVE, SMALLEST
 
-#: Outcomes: a response flag, with URX 8 more, with a retry overflow 16 more; from here on three for each HTTP code:
-#: alone, with URX, with UO (a retry overflow).
-FIRST_CODE = 24
-PER_CODE = 3
+#: Outcomes stand in rows of `BESIDE`: one row for each response flag, then one for each HTTP code. In a row: alone,
+#: with URX, with UO (a retry overflow), with FI. Where requests can be delayed by faults the same follow with DI.
+FLAGS = 11
+BESIDE = 4
 
 
 @jit
@@ -27,9 +27,10 @@ def bin_of(seconds):
 @jit
 def outcome_of(w, code, flag):
     """Return the outcome number of a code and a flag."""
-    if flag & 7 == NO_FLAG:
-        return FIRST_CODE + PER_CODE * w.codes[code] + (2 if flag & RETRY_OVERFLOW else 1 if flag & URX else 0)
-    return flag
+    base = flag & FLAG
+    row = FLAGS + w.codes[code] if base == NO_FLAG or base == FI else base
+    beside = 3 if base == FI else 2 if flag & RETRY_OVERFLOW else 1 if flag & URX else 0
+    return BESIDE * row + beside + (w.requests.shape[3] // 2 if flag & DI else 0)
 
 
 @jit
@@ -46,7 +47,7 @@ def record_call(w, call, now):
     row.attempts += frame.attempts
     row.latency += latency
     row.request_bytes += frame.sent * operation.request_size
-    if frame.code > 0 and frame.flag & 7 == NO_FLAG:
+    if frame.code > 0 and frame.flag & FLAG == NO_FLAG:
         row.response_bytes += operation.response_size
     failed = 1 if frame.code >= 500 or frame.code <= 0 else 0
     w.call_latency[operation.service, frame.flow, failed, bin_of(latency)] += 1

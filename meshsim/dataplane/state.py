@@ -16,11 +16,13 @@ def _record(**fields: str) -> np.dtype:
     return np.dtype(list(fields.items()), align=True)
 
 
-#: One record: the calendar's bookkeeping and the counts that the laws are checked against.
+#: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``one_in`` is how many
+#: users' requests there are for one that is traced, 0 for none.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
-    sojourn="f8", demand="f8", connections="i8",
+    sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", one_in="i8", traced="i8",
+    tables="i8", table_entries="i8", table_margin="i8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place.
@@ -29,62 +31,133 @@ EVENT = _record(time="f8", sequence="i8", kind="i4", subject="i4", generation="i
 #: A call (the caller's view), a serve (one attempt at the server) or a branch (steps of a serve that run at once).
 FRAME = _record(
     kind="i4", state="i4", generation="i4", next="i4", previous="i4",
-    request="u8", path="u8", started="f8", jitter="f8", hop="f8", demand="f8",
+    request="u8", path="u8", started="f8", jitter="f8", hop="f8", demand="f8", variant="i4", worker="i4",
     parent="i4", parent_generation="i4", operation="i4", proxy="i4", pod="i4", gateway="i4",
     # a call
-    upstream="i4", slot="i4", attempt="i4", attempts="i4", sent="i4", tried="u8", holds_retry="i4", connection="i4",
-    source="i4", action_at="i4", action_end="i4", user="i4",
+    route="i4", upstream="i4", slot="i4", attempt="i4", attempts="i4", sent="i4", tried="u8", tried_levels="i4",
+    left_out="i4",
+    holds_retry="i4", connection="i4", opening="i4", source="i4", action_at="i4", action_end="i4", user="i4",
     # a serve or a branch
-    step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", connecting="i4",
+    step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", verdict="i4",
     # what came of it
     code="i4", flag="i4", flow="i4", farthest="i4",
 )  # fmt: skip
 
 #: A sidecar or gateway replica: ``workers`` servers whose free times stand at ``station`` in `World.free_at`.
+#: ``threads`` is the same and at least one: the worker threads that have their own connections and load balancers.
 PROXY = _record(
-    kind="i4", cluster="i4", zone="i4", workers="i4", station="i4", alive="i4", life="i4", silent="i4",
-    service="i4", cpu="f8", latency="i4", busy="f8", seed="u8",
+    kind="i4", cluster="i4", zone="i4", workers="i4", threads="i4", station="i4", alive="i4", life="i4", silent="i4",
+    service="i4", cpu="f8", handshake="f8", latency="i4", busy="f8", seed="u8",
 )  # fmt: skip
 
-#: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``first_slot`` on.
+#: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``first_slot`` on,
+#: its load balancers' states ``first_balancer + level * threads + worker``. ``policy`` is the destination's number.
+#: Where localities matter, theirs are ``first_turn + locality * threads + worker``. ``built`` is ``first_slot + 1`` of
+#: the last layout, 0 before the first; ``latest`` is when a host last began its slow start; ``own_share`` is the share
+#: of the client's own service that is in the client's locality, below 0 where that is not known.
 UPSTREAM = _record(
-    proxy="i4", service="i4", policy="i4", first_slot="i4", capacity="i4", members="i4", priorities="i4",
-    active="i4", retrying="i4", pending="i4", ejected="i4", refresh_due="i4", refreshed="f8", phase="f8",
+    proxy="i4", threads="i4", service="i4", policy="i4", first_slot="i4", capacity="i4", members="i4",
+    priorities="i4", active="i4", retrying="i4", pending="i4", connections="i4", ejected="i4", built="i4",
+    phase="f8", first_balancer="i4", first_queue="i4", first_locality="i4", first_turn="i4", localities="i4",
+    ticking="i4", latest="f8", own_share="f8",
 )  # fmt: skip
 
-#: An endpoint as one proxy sees it. ``host`` is a pod, or -(gateway address) - 2.
+#: An endpoint as one proxy sees it. ``host`` is a pod, or -(gateway address) - 2; ``pools`` is the first of its
+#: connection pools, one for each worker thread of the proxy. ``unhealthy`` is what the control plane says, ``failing``
+#: what the proxy's own health checks say. ``level`` and ``shown`` are its priority and whether it was available when
+#: the load balancers last heard of it. ``local``: in the client's own locality.
 SLOT = _record(
-    host="i4", present="i4", priority="i4", active="i4", weight="f8",
+    host="i4", present="i4", unhealthy="i4", priority="i4", locality="i4", active="i4", weight="f8",
+    locality_weight="f8", joined="f8", pools="i4",
     ejected="i4", ejections="i4", multiplier="i4", errors="i4", gateway_errors="i4", local_errors="i4",
-    returned_at="f8", deadline="f8", order="i8", queue_head="i4", queue_tail="i4", connections="i4",
+    returned_at="f8", successes="i4", volume="i4",
+    level="i4", shown="i4", changed="i4", local="i4", own_share="f8",
+    checking="i4", checked="i4", failing="i4", passes="i4", failures="i4",
 )  # fmt: skip
 
-#: One priority level of an upstream: its hosts in `World.members`, the available ones in `World.available`.
-PRIORITY = _record(total="i4", first="i4", healthy="i4", load="i4", panic="i4", weighted="i4", next="i8", deadline="f8")
+#: Connections of one worker thread to one endpoint, and the requests that wait for one (first come, first served).
+#: ``promised`` is how many requests the connections that are being opened will take; ``deadline`` and ``order`` are
+#: the endpoint's place in the thread's weighted load balancer.
+POOL = _record(
+    slot="i4", upstream="i4", worker="i4", ready="i4", connections="i4", promised="i8", head="i4", tail="i4",
+    waiting="i4", epoch="i4", deadline="f8", order="i8",
+)  # fmt: skip
 
-#: The lowered policy for a destination, shared by every upstream of it.
+#: A connection of a pool. Through an east-west gateway it has a second leg: the replica that accepted it, in its
+#: ``replica_life``, and the pod that the replica chose when it was opened.
+CONNECTION = _record(
+    state="i4", generation="i4", next="i4", previous="i4", listed="i4", pool="i4", epoch="i4", streams="i4",
+    served="i8", limit="i8", since="f8", opened="f8", breaks="f8", broken="i4",
+    pod="i4", server_worker="i4", address="i4", replica="i4", replica_life="i4", replica_worker="i4",
+    gateway_upstream="i4", leg_slot="i4", tries="i4", leg="f8", request="u8", path="u8", attempt="i4", jitter="f8",
+)  # fmt: skip
+
+#: One priority level of an upstream: its hosts are ``first`` to ``first + total`` of `World.members`, the ``count``
+#: that may be picked (the healthy ones, in panic all) begin at ``first`` of `World.available`. ``refreshed`` is when
+#: load balancers last heard of it, ``update`` how often, ``waits`` whether a change of health is still to be told.
+PRIORITY = _record(
+    total="i4", first="i4", healthy="i4", count="i4", load="i4", panic="i4", mode="i4", table="i4",
+    first_locality="i4", localities="i4", local_share="i4", update="i4", waits="i4", refreshed="f8",
+)  # fmt: skip
+
+#: The state of one worker thread's load balancer for a priority or a locality: the turn of ROUND_ROBIN, the number of
+#: insertions into its queue; a locality's own ``deadline`` and ``place`` in the queue of its priority.
+BALANCER = _record(next="i8", order="i8", deadline="f8", place="i8")
+
+#: An entry of a weighted load balancer's queue, a binary heap by deadline.
+QUEUE = _record(deadline="f8", order="i8", slot="i4")
+
+#: A locality of a priority: ``healthy`` hosts from ``first`` on of `World.available`, ``weight`` as configured.
+LOCALITY = _record(
+    first="i4", total="i4", healthy="i4", weighted="i4", local="i4", residual="i4", weight="f8", effective="f8",
+)  # fmt: skip
+
+#: A table of consistent hashing: ``entries`` from ``first`` on of `World.hash_tables`, shared by ``users``.
+TABLE = _record(fingerprint="u8", first="i8", entries="i8", users="i4")
+
+#: The lowered policy of a destination, shared by every upstream of it.
 POLICY = _record(
-    balancer="i4", panic_threshold="i4", timeout="f8", connect_timeout="f8",
+    service="i4", balancer="i4", choices="i4", bias="f8", panic_threshold="i4", overprovisioning="i4",
+    merge_window="f8", fails_on_panic="i4", locality_weighted="i4", zone_aware="i4", min_cluster_size="i4",
+    hash_kind="i4", hash_name="i4", ring_minimum="i8", ring_maximum="i8", table_size="i8",
+    warmup="f8", warmup_minimum="f8", warmup_aggression="f8",
+    http1="i4", tls="i4", connect_timeout="f8", connect_attempts="i4",
     max_connections="i8", max_pending="i8", max_requests="i8", max_retries="i8",
-    retries="i4", retry_on="i4", avoid_previous="i4", host_attempts="i4", per_try_timeout="f8",
-    backoff_base="f8", backoff_max="f8",
+    has_budget="i4", budget="f8", budget_minimum="i8",
+    max_streams="i8", requests_per_connection="i8", idle_timeout="f8", max_duration="f8",
     detects="i4", errors="i8", gateway_errors="i8", local_errors="i8", split_local="i4", max_ejected="i4",
-    interval="f8", base_ejection="f8", max_ejection="f8",
+    always_ejects_one="i4", interval="f8", base_ejection="f8", max_ejection="f8", jitter="f8",
+    success_rate="i4", success_hosts="i4", success_volume="i4", success_deviations="f8",
+    failure_percent="i4", failure_threshold="i4", failure_hosts="i4", failure_volume="i4",
+    checks="i4", check_interval="f8", check_timeout="f8", unhealthy_after="i4", healthy_after="i4",
 )  # fmt: skip
 
-SERVICE = _record(policy="i4", grpc="i4", http1="i4", hold_worker="i4", workers="i4", queue="i8")
+#: What a client proxy does with a request: to one of ``targets`` by weight, or an answer of its own (``direct``).
+ROUTE = _record(
+    first_target="i4", targets="i4", first_mirror="i4", mirrors="i4", timeout="f8",
+    retries="i4", retry_on="i4", avoid_previous="i4", own_retries="i4", host_attempts="i4",
+    remote_localities="i4",
+    per_try_timeout="f8", backoff_base="f8", backoff_max="f8",
+    faults="i4", delay="f8", delay_fraction="f8", abort_code="i4", abort_fraction="f8", direct="i4", direct_flag="i4",
+)  # fmt: skip
+#: A destination with the operation that is called there (none: 404) and the cumulated weight, or a mirror's fraction.
+TARGET = _record(destination="i4", operation="i4", cumulative="f8")
+
+SERVICE = _record(grpc="i4", http1="i4", hold_worker="i4", workers="i4", queue="i8", max_streams="i8")
 OPERATION = _record(service="i4", request_size="i8", response_size="i8", identity="u8")
 
-#: A step of a script: compute, call, fork (branches ``first`` to ``first + count``) or end.
+#: A step of a script: compute, call, fork (branches ``first`` to ``first + count``) or end. ``route`` is where a
+#: call's routes stand in `World.resolved`, one for each variant.
 STEP = _record(
-    kind="i4", distribution="i4", operation="i4", count="f8", probability="f8", timeout="f8", retries="i4",
+    kind="i4", distribution="i4", operation="i4", route="i4", count="f8", probability="f8", timeout="f8", retries="i4",
     ignore="i4", wait="i4", first="i4", branches="i4", place="i4",
 )  # fmt: skip
 
 POD = _record(
     service="i4", workload="i4", cluster="i4", zone="i4", proxy="i4", state="i4", workers="i4", busy="i4", head="i4",
-    tail="i4", queued="i8", limit="i8", hold="i4", slow="f8", fail_fraction="f8", fail_code="i4",
-    busy_area="f8", busy_since="f8", served="i8",
+    tail="i4", queued="i8", limit="i8", hold="i4", slow="f8", fail_fraction="f8", fail_code="i4", fails_late="i4",
+    reset_fraction="f8", hang_fraction="f8", first_code="i4", codes="i4", check_fails="i4",
+    busy_area="f8", busy_since="f8", served="i8", seed="u8",
 )  # fmt: skip
 
 #: One direction-free link between two zones: half the round-trip time's median, its spread and what is wrong with it.
@@ -92,18 +165,25 @@ LINK = _record(half="f8", sigma="f8", delay="f8", factor="f8", loss="f8", cut="i
 
 GATEWAY = _record(cluster="i4", zone="i4", first="i4", replicas="i4", down="i4")
 
-#: A kept connection through an east-west gateway: the replica it was opened by (in its ``life``) and the pod it is on.
-CONNECTION = _record(pod="i4", replica="i4", life="i4", streams="i4")
-#: Connections kept per slot; an HTTP/1.1 client with more requests at a time opens a new one for each of the others.
-GATEWAY_CONNECTIONS = 32
-
 DISTRIBUTION = _record(kind="i4", a="f8", b="f8", first="i4", count="i4")
 SOURCE = _record(
     proxy="i4", entry="i4", kind="i4", generation="i4", first_action="i4", actions="i4", think="i4", number="u8",
     made="u8", rate="f8", due="f8", left="f8",
 )  # fmt: skip
-ACTION = _record(cumulative="f8", first="i4", count="i4")
+#: What a user does: requests (`ACTION_REQUEST`) one after the other, with the headers of a variant.
+ACTION = _record(cumulative="f8", first="i4", count="i4", variant="i4")
+ACTION_REQUEST = _record(operation="i4", route="i4")
 USER = _record(source="i4", number="u8", made="u8")
+#: Values of a header, cookie or query parameter: a fixed one (``count`` 0), or one of ``count``, the cumulated
+#: frequencies of which stand at ``first`` in `World.samples` (none: all alike).
+KEY = _record(count="i8", first="i4", fixed="u8")
+
+#: A line of the trace; what its fields mean depends on ``kind`` (`meshsim.dataplane.trace`).
+TRACE = _record(
+    time="f8", began="f8", kind="i4", request="u8", path="u8", call="i4", route="i4", attempt="i4",
+    proxy="i4", operation="i4", upstream="i4",
+    host="i4", connection="i4", code="i4", flag="i4",
+)  # fmt: skip
 
 #: What ended in the current time bucket, by edge, destination cluster, flow and outcome.
 CALLS = _record(count="i8", attempts="i8", latency="f8", request_bytes="i8", response_bytes="i8")
@@ -113,10 +193,12 @@ REQUESTS = _record(count="i8", latency="f8")
 #: The record type of every structured array of the world.
 RECORDS: dict[str, np.dtype] = {
     "clock": CLOCK, "heap": EVENT, "frames": FRAME, "proxies": PROXY, "upstreams": UPSTREAM, "slots": SLOT,
-    "priorities": PRIORITY, "policies": POLICY, "services": SERVICE, "operations": OPERATION, "steps": STEP,
-    "pods": POD, "links": LINK, "gateways": GATEWAY, "connections": CONNECTION, "distributions": DISTRIBUTION,
-    "sources": SOURCE,
-    "actions": ACTION, "users": USER, "calls": CALLS, "requests": REQUESTS,
+    "pools": POOL, "connections": CONNECTION, "priorities": PRIORITY, "balancers": BALANCER, "queue": QUEUE,
+    "localities": LOCALITY, "tables": TABLE,
+    "policies": POLICY, "routes": ROUTE, "targets": TARGET, "services": SERVICE, "operations": OPERATION,
+    "steps": STEP, "pods": POD, "links": LINK, "gateways": GATEWAY, "distributions": DISTRIBUTION, "sources": SOURCE,
+    "actions": ACTION, "action_requests": ACTION_REQUEST, "users": USER, "hash_keys": KEY, "trace": TRACE,
+    "calls": CALLS, "requests": REQUESTS,
 }  # fmt: skip
 
 #: Every array of the world: its element type and number of dimensions.
@@ -129,22 +211,30 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "request_latency": (np.dtype("i4"), 4),  # entry, flow, failed, bin
     "keys": (np.dtype("u8"), 3),  # purpose, round, word
     "free_at": (np.dtype("f8"), 1),  # when each worker of each proxy is free
-    "upstream_of": (np.dtype("i4"), 2),  # proxy, service
-    "members": (np.dtype("i4"), 1),  # slots of each upstream's hosts, by priority
-    "available": (np.dtype("i4"), 1),  # the same, without ejected ones
-    "retry_codes": (np.dtype("u1"), 2),  # policy, HTTP code
+    "upstream_of": (np.dtype("i4"), 2),  # proxy, destination
+    "members": (np.dtype("i4"), 1),  # slots of each upstream's hosts, by priority and locality
+    "available": (np.dtype("i4"), 1),  # the same, healthy ones only
+    "hash_tables": (np.dtype("i4"), 1),  # places among the available hosts, for each entry of a table
+    "hash_points": (np.dtype("u8"), 1),  # where on the ring each of them stands
+    "retry_codes": (np.dtype("u1"), 2),  # route, HTTP code
+    "resolved": (np.dtype("i4"), 2),  # of each calling step, by variant: its route and the variant below
+    "variant_keys": (np.dtype("i4"), 2),  # variant, name of a hash key: its row of hash_keys
     "scripts": (np.dtype("i4"), 2),  # operation, workload: first step
     "branches": (np.dtype("i4"), 1),  # first steps of the branches of forks
     "gateway_replicas": (np.dtype("i4"), 1),  # proxies behind gateway addresses
-    "samples": (np.dtype("f8"), 1),  # values of empirical distributions
-    "action_requests": (np.dtype("i4"), 1),  # operations of users' actions
+    "samples": (np.dtype("f8"), 1),  # values of empirical distributions, cumulated frequencies
+    "attempt_codes": (np.dtype("i4"), 1),  # codes that pods answer by attempt
     "codes": (np.dtype("i4"), 1),  # HTTP code → its number among the outcomes
     "edge_of": (np.dtype("i4"), 2),  # caller + 1, callee
 }
 
-# Kinds of frames and states of a serve.
+# Kinds of frames. States of a serve: held back on its way, here, on its way back, held back on its way back. States
+# of a call's attempt: at its host, waiting in a pool, or thrown out of the pool because no connection came.
 FREE, CALL, SERVE, BRANCH = range(4)
-ON_THE_WAY, HERE, RETURNING, LOST = range(4)
+ON_THE_WAY, HERE, RETURNING, LOST, HELD, WAITING, PURGED = range(7)
+
+# States of a connection.
+UNUSED, CONNECTING, OPEN = range(3)
 
 # States of a pod.
 ABSENT, SERVING, GONE, SILENT = range(4)
@@ -158,11 +248,19 @@ COMPUTE, CALL_OUT, FORK, END = range(4)
 # Arrival processes.
 POISSON, STEADY, CLOSED = range(3)
 
-# Response flags (spec §3.7); an outcome is a flag, or an application's code when the flag is NO_FLAG.
-NO_FLAG, UH, UF, UO, UT, UC, NR, DC = range(8)
-URX = 8
-#: The retry limit of a circuit breaker was reached: the failure stands, with the flag UO beside it.
-RETRY_OVERFLOW = 16
+# What a consistent hash looks at.
+NO_HASH, NAMED_KEY, SOURCE_IP = range(3)
+
+# Response flags (spec §3.7); an outcome is a flag, or an HTTP code when the flag is NO_FLAG.
+NO_FLAG, UH, UF, UO, UT, UC, NR, DC, FI, NC, UR = range(11)
+#: Mask of the flags above; the ones below stand beside them.
+FLAG = 15
+#: The retry limit was reached.
+URX = 16
+#: The limit on concurrent retries was reached: the failure stands, with the flag UO beside it.
+RETRY_OVERFLOW = 32
+#: A fault filter delayed the request.
+DI = 64
 
 # Flows: how far a call went.
 LOCAL, CROSS_ZONE, CROSS_REGION = range(3)

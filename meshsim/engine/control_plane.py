@@ -167,7 +167,7 @@ class Istiod:
         if life != self.life:
             return
         services = self._queued.pop(proxy)
-        updates = [(name, mesh.view_of(proxy, name, self.endpoints(name)), at) for name, at in services.items()]
+        updates = [(name, mesh.view_of(proxy, name, self.endpoints), at) for name, at in services.items()]
         if not self.reaches(proxy.client.cluster):
             self._missed.setdefault(proxy, {}).update(services)
             return
@@ -184,8 +184,8 @@ class Istiod:
 
     def configure(self, proxy: Proxy) -> None:
         """Give a proxy that connects for the first time everything it asks for."""
-        for service in proxy.services:
-            self.mesh.apply(proxy, service, self.mesh.view_of(proxy, service, self.endpoints(service)))
+        for service in proxy.destinations:
+            self.mesh.apply(proxy, service, self.mesh.view_of(proxy, service, self.endpoints))
 
     # --- failure --------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Istiod:
         yield self.mesh.env.timeout(turn + jitter)
         if life == self.life and self.mesh.proxies.get(proxy.number) is proxy:
             since = self._missed.pop(proxy, {})
-            for service in proxy.services:
+            for service in proxy.destinations:
                 self._enqueue(proxy, service, since.get(service, self.mesh.env.now))
 
 

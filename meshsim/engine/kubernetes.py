@@ -81,7 +81,9 @@ class Cluster:
             replica_set.slots = [Slot(zone) for zone in replica_set.placed.zones]
             self._desire(replica_set, replica_set.desired)
             for number, slot in enumerate(replica_set.slots):
-                self._ready(self._create(replica_set, slot, number))
+                pod = self._create(replica_set, slot, number)
+                self._enlist(pod, slot)
+                self._ready(pod)
 
     def _desire(self, replica_set: ReplicaSet, change: int) -> None:
         key = (self.name, replica_set.placed.service)
@@ -92,7 +94,7 @@ class Cluster:
         name = f"{replica_set.name}-{number}.{slot.filled}"
         slot.filled += 1
         region = mesh.document.clusters[self.name].region
-        pod = slot.pod = Pod(name, placed.service, placed.name, self.name, region, slot.zone)
+        pod = Pod(name, placed.service, placed.name, self.name, region, slot.zone)
         plan = mesh.plane.plan
         service = plan.services.index(placed.service)
         pod.number = mesh.plane.add_pod(
@@ -103,13 +105,16 @@ class Cluster:
             zone=mesh.zone_number(self.name, slot.zone),
             sidecar=mesh.document.sidecar,
         )
-        number_of_proxy = int(mesh.plane.pods[pod.number].proxy)
-        callees = [plan.services[callee] for callee in plan.callees[service]]
-        self.proxies[pod.number] = mesh.register(
-            number_of_proxy, state.SIDECAR, mesh.client(self.name, slot.zone), callees
-        )
-        self.pods[pod.number] = pod
         return pod
+
+    def _enlist(self, pod: Pod, slot: Slot) -> None:
+        """Make a pod known that has started, and its proxy to the control plane."""
+        mesh = self.mesh
+        proxy = int(mesh.plane.pods[pod.number].proxy)
+        callees = mesh.plane.plan.callees[mesh.plane.plan.services.index(pod.service)]
+        where = mesh.client(self.name, slot.zone, (pod.service, pod.workload))
+        self.proxies[pod.number] = mesh.register(proxy, state.SIDECAR, where, callees, pod.service)
+        self.pods[pod.number] = slot.pod = pod
 
     def _ready(self, pod: Pod) -> None:
         for hook in self.on_new_pod:
@@ -117,7 +122,7 @@ class Cluster:
         pod.ready = True
         self.mesh.plane.serve(pod.number)
         self.mesh.recorder.ready[self.name, pod.service].add(1, self.mesh.env.now)
-        self.mesh.truth.add(pod)
+        self.mesh.truth.publish(pod)
 
     # --- pods come and go -----------------------------------------------------------------------------------
 
@@ -134,10 +139,13 @@ class Cluster:
         name = f"{replica_set.name}-{number}.{slot.filled}"
         yield from self._wait_for_zone(slot.zone)
         yield from self._admit(replica_set, name)
+        pod = self._create(replica_set, slot, number)
+        if self.mesh.unready_endpoints:
+            self.mesh.truth.publish(pod)
         yield env.timeout(self.mesh.streams.duration(f"start/{name}", self.settings.pod_start))
         while self.lost[slot.zone] > 0 or not self.istiod.reaches(self.name):
             yield env.timeout(CONNECT_PAUSE)
-        pod = self._create(replica_set, slot, number)
+        self._enlist(pod, slot)
         self.istiod.configure(self.proxies[pod.number])
         self._ready(pod)
         slot.starting = None
@@ -173,15 +181,25 @@ class Cluster:
         pod, slot.pod = slot.pod, None
         if pod is None:
             return
-        self.withdraw(pod)
+        self._unready(pod)
         pod.draining = True
+        self.mesh.truth.remove(pod)
         self.mesh.env.process(self._drain(pod))
 
-    def withdraw(self, pod: Pod) -> None:
-        """Take a pod out of the endpoints."""
-        if pod.ready:
-            pod.ready = False
+    def _unready(self, pod: Pod) -> bool:
+        """Note that a pod is not ready; return whether it was."""
+        was, pod.ready = pod.ready, False
+        if was:
             self.mesh.recorder.ready[self.name, pod.service].add(-int(pod.reachable), self.mesh.env.now)
+        return was
+
+    def withdraw(self, pod: Pod) -> None:
+        """Take a pod that is not ready out of the endpoints; from Istio 1.31 it stays there as an unhealthy one."""
+        if not self._unready(pod):
+            return
+        if self.mesh.unready_endpoints:
+            self.mesh.truth.publish(pod)
+        else:
             self.mesh.truth.remove(pod)
 
     def restore(self, pod: Pod) -> None:
@@ -189,7 +207,7 @@ class Cluster:
         if not pod.ready and not pod.gone:
             pod.ready = True
             self.mesh.recorder.ready[self.name, pod.service].add(int(pod.reachable), self.mesh.env.now)
-            self.mesh.truth.add(pod)
+            self.mesh.truth.publish(pod)
 
     def _drain(self, pod: Pod) -> Process:
         yield self.mesh.env.timeout(self.settings.drain)

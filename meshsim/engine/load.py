@@ -42,24 +42,23 @@ class Load:
         self.mesh = mesh
         self.streams: list[Stream] = []
         entries = mesh.document.load.entries
-        services = list(dict.fromkeys(load.service or entry for entry, load in entries.items()))
+        callees = mesh.plane.plan.callees[state.NONE]
         for cluster in mesh.clusters:
             if any(_shares(load, mesh.clusters).get(cluster, 0.0) > 0 for load in entries.values()):
-                self._add_ingress(cluster, services)
+                self._add_ingress(cluster, callees)
         for number, (entry, load) in enumerate(entries.items()):
             self._enter(number, entry, load)
 
-    def _add_ingress(self, cluster: str, services: list[str]) -> None:
+    def _add_ingress(self, cluster: str, callees: list[int]) -> None:
         settings = self.mesh.document.ingress.get(cluster, Gateway())
         for number, zone in enumerate(spread(settings.replicas, zones_of(self.mesh.document, cluster))):
             name, where = f"{cluster}/ingress-{number}", self.mesh.client(cluster, zone)
-            proxy = self.mesh.add_gateway_proxy(state.INGRESS, name, where, settings, services)
+            proxy = self.mesh.add_gateway_proxy(state.INGRESS, name, where, settings, callees)
             self.mesh.ingress[cluster].append(proxy)
 
     def _enter(self, number: int, entry: str, load: EntryLoad) -> None:
         """Add the streams of an entry: its rate or its users divided over ingress replicas by the clusters' shares."""
         mesh = self.mesh
-        actions = self._actions(entry, load)
         reached = 0.0
         for cluster, share in _shares(load, mesh.clusters).items():
             replicas = mesh.ingress[cluster] if share > 0 else []
@@ -73,20 +72,12 @@ class Load:
                     kind=_KINDS[load.arrivals],
                     rate=rate,
                     think=load.think_time,
-                    actions=actions,
+                    actions=mesh.plane.plan.actions[entry],
                 )
                 self.streams.append(Stream(source, cluster, rate, load))
                 before, reached = reached, reached + part
                 if load.users is not None:  # rounded where they are cumulated, so that nobody is lost
                     mesh.plane.add_users(source, name, round(load.users * reached) - round(load.users * before))
-
-    def _actions(self, entry: str, load: EntryLoad) -> list[tuple[float, list[int]]]:
-        """Return weight and operations of each action; an entry without actions has one endpoint."""
-        service = load.service or entry
-        operations = self.mesh.plane.plan.operations
-        endpoints = list(self.mesh.document.services[service].endpoints)
-        given = [(action.weight, action.requests) for action in load.actions.values()] or [(1.0, endpoints)]
-        return [(weight, [operations[f"{service}/{one}"] for one in requests]) for weight, requests in given]
 
     def begin(self) -> None:
         """Let every stream with phases follow them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from meshsim.dataplane import state
@@ -13,12 +13,11 @@ from meshsim.engine.network import Network
 from meshsim.engine.prepared import Prepared
 from meshsim.engine.recorder import Recorder
 from meshsim.engine.streams import Streams
-from meshsim.engine.truth import Truth
+from meshsim.engine.truth import Endpoints, Truth
 from meshsim.engine.views import View, Views
 from meshsim.mesh.deployment import ControlPlane, east_west_gateways
 from meshsim.mesh.endpoints import Client, GatewayAddress, Gateways
 from meshsim.mesh.placement import Zone, spread, zones_of
-from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.schema import Gateway
 
 
@@ -30,8 +29,9 @@ class Proxy:
     kind: int
     client: Client
     zone: int
-    services: tuple[str, ...]
-    applied: dict[str, View] = field(default_factory=dict)
+    service: str
+    destinations: dict[str, tuple[int, ...]]
+    applied: dict[str, tuple[View, ...]] = field(default_factory=dict)
     behind: set[str] = field(default_factory=set)
     causes: list[str] = field(default_factory=list)
     reached: float = 0.0
@@ -79,7 +79,14 @@ class Mesh:
             seed=document.seed,
             replication=replication,
         )
-        self.truth = Truth({name: (body.region, body.network) for name, body in document.clusters.items()})
+        self.plane.trace(round(1.0 / document.access_log) if document.access_log > 0.0 else 0)
+        self.prepared = prepared
+        self.truth = Truth(
+            {name: (body.region, body.network) for name, body in document.clusters.items()},
+            prepared.endpoint_labels,
+            prepared.plain,
+        )
+        self.unready_endpoints = any(policy.unready_endpoints for policy in prepared.policies)
         self.recorder = Recorder(self.plane, self.clusters, list(document.load.entries))
         self.proxies: dict[int, Proxy] = {}
         self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
@@ -87,11 +94,7 @@ class Mesh:
         self.lost: Counter[str] = Counter()  # clusters whose API server is gone, with the rest of them
         self.gateways: dict[str, EastWest] = {}
         self.ingress: dict[str, list[Proxy]] = defaultdict(list)
-        self.views = Views(
-            prepared.policies,
-            self._add_gateways(),
-            gateway_dedup=profile(document.istio_version).gateway_dedup,
-        )
+        self.views = Views(prepared, self._add_gateways())
 
     def begin(self) -> None:
         """Compare proxies with the truth from now on."""
@@ -108,10 +111,11 @@ class Mesh:
         """Return the zone that stands for a cluster where its control plane and API server are meant."""
         return self.zone_number(cluster, zones_of(self.document, cluster)[0])
 
-    def client(self, cluster: str, zone: str) -> Client:
-        """Return where a proxy is, as Istio sees it."""
+    def client(self, cluster: str, zone: str, workload: tuple[str, str] = ("", "")) -> Client:
+        """Return where a proxy is, as Istio sees it, and the labels of its pod if anybody looks at them."""
         body = self.document.clusters[cluster]
-        return Client(cluster, body.network, body.region, zone)
+        labels = self.prepared.client_labels.get(workload, ())
+        return Client(cluster, body.network, body.region, zone, labels=labels)
 
     # --- proxies --------------------------------------------------------------------------------------------
 
@@ -132,17 +136,17 @@ class Mesh:
         return Gateways.of(addresses)
 
     def _gateway_replicas(self, cluster: str, settings: Gateway) -> list[Proxy]:
-        services = list(self.document.services)
+        destinations = range(len(self.plane.plan.destinations))
         zones = spread(settings.replicas, zones_of(self.document, cluster))
         return [
             self.add_gateway_proxy(
-                state.EAST_WEST, f"{cluster}/east-west-{number}", self.client(cluster, zone), settings, services
+                state.EAST_WEST, f"{cluster}/east-west-{number}", self.client(cluster, zone), settings, destinations
             )
             for number, zone in enumerate(zones)
         ]
 
     def add_gateway_proxy(
-        self, kind: int, name: str, where: Client, settings: Gateway, services: Sequence[str]
+        self, kind: int, name: str, where: Client, settings: Gateway, destinations: Sequence[int]
     ) -> Proxy:
         """Add a replica of a gateway."""
         number = self.plane.add_proxy(
@@ -151,22 +155,26 @@ class Mesh:
             cluster=self.clusters.index(where.cluster),
             zone=self.zone_number(where.cluster, where.zone),
             settings=settings,
-            callees=[self.plane.plan.services.index(service) for service in services],
+            callees=destinations,
         )
-        return self.register(number, kind, where, services)
+        return self.register(number, kind, where, destinations)
 
-    def register(self, number: int, kind: int, where: Client, services: Sequence[str]) -> Proxy:
+    def register(self, number: int, kind: int, where: Client, destinations: Sequence[int], service: str = "") -> Proxy:
         """Make a proxy known to the control plane."""
-        proxy = Proxy(number, kind, where, self.zone_number(where.cluster, where.zone), tuple(services))
+        by_service: dict[str, tuple[int, ...]] = {}
+        for destination in destinations:
+            service = self.plane.plan.destinations[destination][0]
+            by_service[service] = (*by_service.get(service, ()), destination)
+        proxy = Proxy(number, kind, where, self.zone_number(where.cluster, where.zone), service, by_service)
         self.proxies[number] = proxy
-        for service in services:
+        for service in by_service:
             self.interested[service].append(proxy)
         return proxy
 
     def forget(self, proxy: Proxy) -> None:
         """Drop a proxy whose pod is gone."""
         del self.proxies[proxy.number]
-        for service in proxy.services:
+        for service in proxy.destinations:
             self.interested[service].remove(proxy)
         if proxy.behind:
             self.recorder.stale[proxy.client.cluster].add(-1, self.env.now)
@@ -182,7 +190,7 @@ class Mesh:
         self._gateway_changed(cluster, proxy)
 
     def _gateway_changed(self, cluster: str, proxy: Proxy) -> None:
-        self.plane.set_gateway(proxy.number, alive=not proxy.causes, silent="blackhole" in proxy.causes)
+        self.plane.set_gateway(proxy.number, self.env.now, alive=not proxy.causes, silent="blackhole" in proxy.causes)
         gateway = self.gateways.get(cluster)
         if gateway is not None:
             silent = any("blackhole" in replica.causes for replica in gateway.replicas)
@@ -191,21 +199,26 @@ class Mesh:
 
     # --- configuration --------------------------------------------------------------------------------------
 
-    def apply(self, proxy: Proxy, service: str, view: View) -> bool:
-        """Let a proxy apply a list of endpoints; return whether it differed from what it had."""
-        changed = proxy.applied.get(service) != view
-        if changed:
-            number = self.plane.plan.services.index(service)
-            self.plane.push(proxy.number, number, view.hosts, view.priorities, view.weights, self.env.now)
-            proxy.applied[service] = view
+    def apply(self, proxy: Proxy, service: str, views: tuple[View, ...]) -> bool:
+        """Let a proxy apply the endpoints of a service; return whether they differed from what it had."""
+        before = proxy.applied.get(service)
+        if before != views:
+            for number, (destination, view) in enumerate(zip(proxy.destinations[service], views, strict=True)):
+                if before is None or before[number] != view:
+                    self.plane.push(proxy.number, destination, view.hosts, self.env.now)
+            proxy.applied[service] = views
             self.pushes[proxy.client.cluster] += 1
         self._compare(proxy, service)
-        return changed
+        return before != views
 
-    def view_of(self, proxy: Proxy, service: str, endpoints: tuple[object, ...]) -> View:
-        """Return what istiod would send to a proxy, given the endpoints that istiod knows."""
+    def view_of(self, proxy: Proxy, service: str, known: Callable[[str], Endpoints]) -> tuple[View, ...]:
+        """Return what istiod would send to a proxy, for each destination, given the endpoints of each service."""
         own = proxy.kind == state.EAST_WEST
-        return self.views.of(proxy.client, service, endpoints, own_network=own)  # type: ignore[arg-type]
+        home = known(proxy.service) if self.views.zone_aware and proxy.service else ()
+        return tuple(
+            self.views.of(proxy.client, destination, known(service), home, own_network=own)
+            for destination in proxy.destinations[service]
+        )
 
     def _truth_changed(self, service: str, cluster: str) -> None:  # noqa: ARG002 (a listener's signature)
         for proxy in self.interested[service]:
@@ -213,7 +226,7 @@ class Mesh:
 
     def _compare(self, proxy: Proxy, service: str) -> None:
         """Keep count of the proxies whose endpoints are not what a control plane that knows all would send."""
-        if proxy.applied.get(service) != self.view_of(proxy, service, self.truth.of(service)):
+        if proxy.applied.get(service) != self.view_of(proxy, service, self.truth.of):
             if not proxy.behind:
                 self.recorder.stale[proxy.client.cluster].add(1, self.env.now)
             proxy.behind.add(service)

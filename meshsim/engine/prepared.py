@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshsim.dataplane.lowering import Blueprint, lower
 from meshsim.mesh.links import Links, round_trip
+from meshsim.mesh.places import Labels
 from meshsim.scenario import Scenario
+from meshsim.scenario.istio.clients import Client, Request
 from meshsim.scenario.istio.policy import Policy
+from meshsim.scenario.istio.routes import Route
+from meshsim.scenario.istio.versions import profile
+from meshsim.scenario.requests import labels_of
+from meshsim.scenario.selectors import workloads_of
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What runs of one scenario share: lowered scripts, links and policies."""
+    """What runs of one scenario share.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    blueprint
+        Lowered scripts, routes and policies.
+    policies, labels
+        Of each destination of the blueprint: its policy, and the labels that its endpoints need to have.
+    endpoint_labels, client_labels
+        Labels of (service, workload), where subsets or ``failoverPriority`` look at them; otherwise none, as many
+        proxies then see the same.
+    plain
+        Workloads, (service, workload), that do not take Istio's mutual TLS.
+    links
+        Round-trip times.
+    """
 
     scenario: Scenario
-    policies: dict[str, Policy]
     blueprint: Blueprint
+    policies: tuple[Policy, ...]
+    labels: tuple[Mapping[str, str], ...]
+    endpoint_labels: Mapping[tuple[str, str], Labels]
+    client_labels: Mapping[tuple[str, str], Labels]
+    plain: frozenset[tuple[str, str]]
     links: Links
+
+    @property
+    def gateway_dedup(self) -> bool:
+        """Return whether Envoy keeps only the first of a gateway's copies (istio#56355)."""
+        return profile(self.scenario.document.istio_version).gateway_dedup
 
 
 def prepare(scenario: Scenario) -> Prepared:
@@ -28,9 +61,44 @@ def prepare(scenario: Scenario) -> Prepared:
     ScenarioError
         If two regions have no latency figure.
     """
-    document = scenario.document
-    policies = {
-        name: scenario.resources.policy(name, service.namespace, document.istio_version)
-        for name, service in document.services.items()
+    document, resources, version = scenario.document, scenario.resources, scenario.document.istio_version
+
+    def namespace(service: str) -> str:
+        return document.services[service].namespace
+
+    def policy(service: str, subset: str) -> Policy:
+        if subset:
+            resources.subset_labels(service, namespace(service), subset)
+        return resources.policy(service, namespace(service), version, subset)
+
+    def route(client: Client, request: Request) -> Route:
+        return resources.route(client, request, version)
+
+    blueprint = lower(document, policy, route)
+    policies = tuple(policy(service, subset) for service, subset in blueprint.destinations)
+    labels = tuple(
+        resources.subset_labels(service, namespace(service), subset) if subset else {}
+        for service, subset in blueprint.destinations
+    )
+    known = {
+        (service, workload): labels_of(document, service, workload)
+        for service in document.services
+        for workload in workloads_of(document, service)
     }
-    return Prepared(scenario, policies, lower(document, policies), round_trip(document))
+    flat = {workload: tuple(sorted(own.items())) for workload, own in known.items()}
+    by_label = any(policy.locality.failover_priority for policy in policies)
+    plain = frozenset(
+        (service, workload)
+        for (service, workload), own in known.items()
+        if not document.sidecar.enabled or resources.mutual_tls(namespace(service), own) == "DISABLE"
+    )
+    return Prepared(
+        scenario,
+        blueprint,
+        policies,
+        labels,
+        endpoint_labels=flat if by_label or any(labels) else {},
+        client_labels=flat if by_label else {},
+        plain=plain,
+        links=round_trip(document),
+    )

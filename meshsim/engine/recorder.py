@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane.plane import DataPlane
-from meshsim.dataplane.recorder import FIRST_CODE, PER_CODE
+from meshsim.dataplane.plane import DataPlane, flag_names
+from meshsim.dataplane.state import NONE
+from meshsim.dataplane.trace import CALL_ENDED
 from meshsim.results.histogram import bin_of
 from meshsim.results.tables import FLOWS, TABLES
 
@@ -70,7 +71,7 @@ class Recorder:
         self.counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._convergence: dict[str, list[float]] = defaultdict(list)
         self._chunks: dict[str, list[dict[str, NDArray[Any]]]] = {name: [] for name in _LARGE}
-        outcomes = [plane.outcome(number) for number in range(FIRST_CODE + PER_CODE * len(plane.plan.codes))]
+        outcomes = [plane.outcome(number) for number in range(plane.outcomes)]
         self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
         self._flags = np.array([flag for _, flag in outcomes], dtype=object)
         self._busy_pods = np.zeros(0)
@@ -115,6 +116,7 @@ class Recorder:
         self._config(bucket, now, proxies, pushes)
         self._pods(bucket, now)
         self._proxies(bucket)
+        self._access_log()
         self._start = now
 
     def _requests(self, bucket: tuple[float, float], counts: NDArray[Any]) -> None:
@@ -162,6 +164,34 @@ class Recorder:
             "count": counts[found].astype(np.int64),
         }
         self._keep("latency", bucket, columns)
+
+    def _access_log(self) -> None:
+        """Write a line for each call of a traced request that ended."""
+        plane = self._plane
+        lines = plane.take_trace()
+        for line in lines[lines.kind == CALL_ENDED]:
+            proxy, destination = plane.proxies[line.proxy], NONE
+            if line.upstream != NONE:
+                destination = int(plane.world.upstreams[line.upstream].policy)
+            pod = plane.pods[line.host] if line.host != NONE else None
+            operation = plane.plan.operation_names[line.operation] if line.operation != NONE else "/"
+            self.tables["access_log"].append(
+                (
+                    float(line.began),
+                    float(line.time - line.began),
+                    f"{int(line.request):016x}",
+                    plane.plan.services[proxy.service] if proxy.service != NONE else "ingress",
+                    plane.proxy_names[line.proxy],
+                    *operation.split("/", 1),
+                    plane.plan.envoy_name(destination),
+                    plane.plan.routes[line.route].name,
+                    "" if pod is None else plane.pod_names[line.host],
+                    "" if pod is None else self._clusters[pod.cluster],
+                    int(line.attempt),
+                    int(line.code),
+                    flag_names(int(line.flag)),
+                )
+            )
 
     def _names(self, what: str) -> NDArray[Any]:
         """Return names as an array to pick from by number; -1 picks what stands for none."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from meshsim.mesh.endpoints import Endpoint
+from meshsim.mesh.places import Endpoint, Labels
+
+Endpoints = tuple[Endpoint, ...]
 
 
 @dataclass(slots=True)
@@ -27,32 +29,51 @@ class Pod:
 
 @dataclass(slots=True)
 class Truth:
-    """Ready endpoints by service and cluster, as each cluster's API server publishes them.
+    """Endpoints by service and cluster, as each cluster's API server publishes them.
 
-    Listeners are called with (service, cluster) when the list of a cluster changes.
+    Parameters
+    ----------
+    clusters
+        Region and network by name.
+    labels
+        Labels by (service, workload), where anybody looks at them.
+    plain
+        Workloads, (service, workload), that do not take Istio's mutual TLS.
+    listeners
+        Called with (service, cluster) when the list of a cluster changes.
     """
 
     clusters: dict[str, tuple[str, str]]
+    labels: Mapping[tuple[str, str], Labels] = field(default_factory=dict)
+    plain: frozenset[tuple[str, str]] = frozenset()
     endpoints: dict[str, dict[str, tuple[Endpoint, ...]]] = field(default_factory=dict)
     listeners: list[Callable[[str, str], None]] = field(default_factory=list)
 
     def of(self, service: str) -> tuple[Endpoint, ...]:
-        """Return all ready endpoints of a service, cluster by cluster."""
+        """Return all endpoints of a service, cluster by cluster."""
         shards = self.endpoints.get(service, {})
         return tuple(endpoint for cluster in self.clusters for endpoint in shards.get(cluster, ()))
 
     def shard(self, service: str, cluster: str) -> tuple[Endpoint, ...]:
-        """Return the ready endpoints of a service in one cluster."""
+        """Return the endpoints of a service in one cluster."""
         return self.endpoints.get(service, {}).get(cluster, ())
 
-    def add(self, pod: Pod) -> None:
-        """Publish a pod that became ready."""
+    def publish(self, pod: Pod) -> None:
+        """Publish a pod with its present readiness."""
         _, network = self.clusters[pod.cluster]
-        endpoint = Endpoint(pod.number, pod.cluster, network, pod.region, pod.zone)
-        self._replace(pod, (*self.shard(pod.service, pod.cluster), endpoint))
+        workload = (pod.service, pod.workload)
+        endpoint = Endpoint(
+            pod.number, pod.cluster, network, pod.region, pod.zone, workload=pod.workload,
+            labels=self.labels.get(workload, ()), ready=pod.ready, tls=workload not in self.plain,
+        )  # fmt: skip
+        shard = self.shard(pod.service, pod.cluster)
+        if any(known.pod == pod.number for known in shard):
+            self._replace(pod, tuple(endpoint if known.pod == pod.number else known for known in shard))
+        else:
+            self._replace(pod, (*shard, endpoint))
 
     def remove(self, pod: Pod) -> None:
-        """Take back a pod that is terminating or was found not ready."""
+        """Take back a pod that is terminating."""
         left = tuple(e for e in self.shard(pod.service, pod.cluster) if e.pod != pod.number)
         if len(left) != len(self.shard(pod.service, pod.cluster)):
             self._replace(pod, left)

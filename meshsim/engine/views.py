@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from meshsim.mesh.endpoints import Client, Endpoint, Gateways, host_views
-from meshsim.scenario.istio.policy import Policy
+from meshsim.dataplane.plane import Hosts
+from meshsim.engine.prepared import Prepared
+from meshsim.engine.truth import Endpoints
+from meshsim.mesh.endpoints import Client, Gateways, host_views
 
 #: Views kept; when there are more, all are forgotten and computed again.
 CACHE = 20_000
@@ -18,12 +19,10 @@ CACHE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A list of endpoints: hosts (gateways as ``-number - 2``), priorities and weights, each of shape ``(n,)``."""
+    """The endpoints of a destination for one proxy; two views are equal if they say the same."""
 
     key: bytes
-    hosts: NDArray[np.int32] = field(compare=False)
-    priorities: NDArray[np.int32] = field(compare=False)
-    weights: NDArray[np.float64] = field(compare=False)
+    hosts: Hosts = field(compare=False)
 
 
 class Views:
@@ -31,43 +30,52 @@ class Views:
 
     Parameters
     ----------
-    policies
-        Effective policy of every service.
+    prepared
+        Policies of all destinations and their subsets' labels.
     gateways
         All east-west gateway addresses.
-    gateway_dedup
-        Whether Envoy keeps only the first of a gateway's copies (istio#56355).
     """
 
-    def __init__(self, policies: Mapping[str, Policy], gateways: Gateways, *, gateway_dedup: bool) -> None:
-        self._policies = policies
+    def __init__(self, prepared: Prepared, gateways: Gateways) -> None:
+        self._prepared = prepared
         self._gateways = gateways
-        self._dedup = gateway_dedup
-        self._known: dict[tuple[Client, str, bool, tuple[Endpoint, ...]], View] = {}
-        self._flat = {name: replace(policy, outlier_detection=None) for name, policy in policies.items()}
+        self._known: dict[tuple[object, ...], View] = {}
+        aware = [policy.zone_aware for policy in prepared.policies]
+        #: Whether any proxy looks at where its own service is.
+        self.zone_aware = any(setting is not None and setting.self_discovery for setting in aware)
 
-    def of(self, client: Client, service: str, endpoints: tuple[Endpoint, ...], *, own_network: bool = False) -> View:
-        """Return the view of a service that a proxy at ``client`` gets.
+    def of(self, client: Client, destination: int, endpoints: Endpoints, home: Endpoints, *, own_network: bool) -> View:
+        """Return the view of a destination that a proxy at ``client``, a pod of the service at ``home``, gets.
 
-        An east-west gateway sees its own network only (ISTIO_META_REQUESTED_NETWORK_VIEW), here without priorities.
+        An east-west gateway sees its own network only (ISTIO_META_REQUESTED_NETWORK_VIEW).
         """
-        key = (client, service, own_network, endpoints)
+        key = (client, destination, own_network, endpoints, home)
         view = self._known.get(key)
         if view is None:
             if len(self._known) >= CACHE:
                 self._known.clear()
-            view = self._known[key] = self._build(client, service, endpoints, own_network=own_network)
+            view = self._known[key] = self._build(client, destination, endpoints, home, own_network=own_network)
         return view
 
-    def _build(self, client: Client, service: str, endpoints: tuple[Endpoint, ...], *, own_network: bool) -> View:
-        policy = self._policies[service]
-        if own_network:
-            policy = self._flat[service]
-            endpoints = tuple(endpoint for endpoint in endpoints if endpoint.network == client.network)
-        seen = host_views(endpoints, self._gateways, client, policy, gateway_dedup=self._dedup)
+    def _build(
+        self, client: Client, destination: int, endpoints: Endpoints, home: Endpoints, *, own_network: bool
+    ) -> View:
+        seen = host_views(
+            endpoints, self._gateways, client, self._prepared.policies[destination],
+            labels=self._prepared.labels[destination], own_network=own_network,
+            gateway_dedup=self._prepared.gateway_dedup,
+        )  # fmt: skip
         hosts = np.array([-host.host - 2 if host.is_gateway else host.host for host in seen], dtype=np.int32)
         priorities = np.array([host.priority for host in seen], dtype=np.int32)
         common = math.gcd(*(host.weight for host in seen)) or 1  # only their ratios count
         weights = np.array([host.weight // common for host in seen], dtype=np.float64)
-        key = hosts.tobytes() + priorities.tobytes() + weights.tobytes()
-        return View(key, hosts, priorities, weights)
+        unhealthy = np.array([not host.healthy for host in seen], dtype=np.int32)
+        localities = np.array([host.locality for host in seen], dtype=np.int32)
+        locality_weights = np.array([host.locality_weight for host in seen], dtype=np.float64)
+        local = np.array([(host.region, host.zone) == (client.region, client.zone) for host in seen], dtype=np.int32)
+        shares = Counter((pod.region, pod.zone) for pod in home if pod.ready)
+        total = sum(shares.values())
+        own_shares = np.array([shares[host.region, host.zone] / total if total else -1.0 for host in seen])
+        own_share = shares[client.region, client.zone] / total if total else -1.0
+        arrays = (hosts, priorities, weights, unhealthy, localities, locality_weights, local, own_shares)
+        return View(b"".join(array.tobytes() for array in arrays), Hosts(*arrays, own_share))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from meshsim.errors import Problem, ScenarioError
+from meshsim.scenario.istio.fields_services import traffic_distribution
 from meshsim.scenario.reader import asked_by, beside, read_documents
 from meshsim.scenario.tree import Node, Place, printable
 
@@ -47,6 +48,11 @@ def with_resources(root: Node) -> tuple[Node, list[str]]:
     return root.with_value("istio", kept, root.locate(("istio",))), list(collector.warnings())
 
 
+def _prefers_near(item: Node, version: str, kind: str) -> bool:
+    """Tell whether an object is a Service that says which endpoints its clients prefer."""
+    return (version, kind) == ("v1", "Service") and bool(traffic_distribution(item.plain())[1])
+
+
 class _Collector:
     """Gathers resources and everything that is wrong with them."""
 
@@ -80,7 +86,7 @@ class _Collector:
                 self.add_object(inner, f"{path}.items[{index}]".lstrip("."), source, depth + 1)
         elif version is None or kind is None or not isinstance(version.value, str) or not isinstance(kind.value, str):
             self.refuse("is not a Kubernetes object: apiVersion: and kind: are wanted", path, item.place)
-        elif version.value.split("/")[0].endswith("istio.io"):
+        elif version.value.split("/")[0].endswith("istio.io") or _prefers_near(item, version.value, kind.value):
             self.kept.append(item)
         else:
             self.skipped.setdefault(source, Counter())[printable(kind.value[:60])] += 1

@@ -170,7 +170,16 @@ def _resources(document: Document, root: Node) -> tuple[IstioResources, list[Pro
         place = root.locate(("mesh_config", *path))
         return place.file, place.line
 
-    names = [(name, service.namespace) for name, service in document.services.items()]
+    services = {(name, service.namespace): service for name, service in document.services.items()}
     return read_resources(
-        document.istio, locate, document.mesh_config, locate_mesh, names, version=document.istio_version
+        document.istio,
+        locate,
+        document.mesh_config,
+        locate_mesh,
+        services,
+        version=document.istio_version,
+        traffic_distributions={
+            name: service.traffic_distribution for name, service in services.items() if service.traffic_distribution
+        },
+        ports={name: service.port for name, service in services.items()},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
 
 from meshsim.scenario.fields import (
@@ -16,22 +16,92 @@ from meshsim.scenario.fields import (
     Name,
     Percentiles,
     PositiveDuration,
-    Rate,
     Size,
     Strict,
     Version,
     at_least,
 )
+from meshsim.scenario.schema_load import (
+    Action,
+    Diurnal,
+    DiurnalPhase,
+    EntryLoad,
+    Keys,
+    Load,
+    LoadPhase,
+    Ramp,
+    RampPhase,
+    Spike,
+    SpikePhase,
+)
+from meshsim.scenario.schema_timeline import (
+    Between,
+    ClusterDown,
+    ControlPlaneDown,
+    GatewayDown,
+    LinkLossy,
+    LinkSlow,
+    Partition,
+    PodChurn,
+    RegionOutage,
+    Rollout,
+    Scale,
+    ServiceFailing,
+    ServiceSlow,
+    Target,
+    TimelineEvent,
+    TrafficSurge,
+    ZoneOutage,
+)
+from meshsim.scenario.schema_values import Headers, Replicas, ReplicasOrZero
 
-#: Relative frequencies: their sum has to stay exact enough to be drawn from.
-Share = Annotated[float, Field(ge=0, le=1e12)]
-#: What a rate or a time is multiplied by.
-Multiple = Annotated[float, Field(ge=0, le=1e6)]
-PositiveMultiple = Annotated[float, Field(gt=0, le=1e6)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
-#: Pods of one Deployment in one cluster, also of gateways and istiod.
-Replicas = Annotated[int, Field(ge=1, le=10_000)]
-ReplicasOrZero = Annotated[int, Field(ge=0, le=10_000)]
+__all__ = [
+    "Action",
+    "Between",
+    "CallStep",
+    "Cluster",
+    "ClusterDown",
+    "ComputeStep",
+    "ControlPlaneDown",
+    "Deployment",
+    "Diurnal",
+    "DiurnalPhase",
+    "Document",
+    "EastWestGateway",
+    "Endpoint",
+    "EntryLoad",
+    "Gateway",
+    "GatewayDown",
+    "Istiod",
+    "Keys",
+    "Kubernetes",
+    "LinkLossy",
+    "LinkOverride",
+    "LinkSlow",
+    "Load",
+    "LoadPhase",
+    "Partition",
+    "PodChurn",
+    "Ramp",
+    "RampPhase",
+    "Region",
+    "RegionOutage",
+    "Rollout",
+    "Scale",
+    "Service",
+    "ServiceFailing",
+    "ServiceSlow",
+    "Sidecar",
+    "Spike",
+    "SpikePhase",
+    "Step",
+    "Target",
+    "TimelineEvent",
+    "TrafficSurge",
+    "Variant",
+    "Workload",
+    "ZoneOutage",
+]
 
 
 # --- where things run -----------------------------------------------------------------------------------------
@@ -64,6 +134,7 @@ class Gateway(Strict):
     latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
         Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
     )
+    handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
 
 
 class EastWestGateway(Gateway):
@@ -82,6 +153,7 @@ class Sidecar(Strict):
     latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
         Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
     )
+    handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
 
 
 class LinkOverride(Strict):
@@ -116,6 +188,9 @@ class CallStep(Strict):
     probability: Fraction = 1.0
     timeout: Annotated[PositiveDuration | None, Field(description="the application's own deadline")] = None
     retries: Annotated[int, Field(ge=0, le=100, description="the application's own retries, beside the mesh's")] = 0
+    headers: Annotated[
+        Headers, Field(description="added to those of the request that makes the call, for the callee and all below")
+    ] = {}
     on_error: Literal["fail", "ignore"] = "fail"
     wait: Annotated[bool, Field(description="false: fire and forget")] = True
 
@@ -154,6 +229,12 @@ class Variant(Strict):
 class Endpoint(Variant):
     """One operation of a service."""
 
+    method: Annotated[
+        str | None, Field(pattern=r"^[A-Z]{1,32}$", description="HTTP method; by default from the name, else GET")
+    ] = None
+    path: Annotated[
+        str | None, Field(pattern=r"^/\S{0,2047}$", description="path, and query if any; by default from the name")
+    ] = None
     request_size: Size | None = None
     response_size: Size | None = None
 
@@ -171,6 +252,7 @@ class Service(Strict):
 
     namespace: Name = "default"
     protocol: Literal["http", "http2", "grpc", "tcp"] = "http"
+    port: Annotated[int, Field(ge=1, le=65_535, description="for the port conditions of Istio resources")] = 80
     replicas: Annotated[
         Replicas | dict[str, ReplicasOrZero],
         Field(description="pods per cluster: one number for every cluster, or a number by cluster"),
@@ -184,117 +266,12 @@ class Service(Strict):
     ] = False
     request_size: Size = 1000
     response_size: Size = 1000
+    traffic_distribution: Annotated[
+        Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None,
+        Field(description="the Kubernetes Service's field of that name: near endpoints first, without ejection"),
+    ] = None
     endpoints: Annotated[dict[str, Endpoint], Field(min_length=1)]
     workloads: dict[Name, Workload] = {}
-
-
-# --- load -----------------------------------------------------------------------------------------------------
-
-
-class Ramp(Strict):
-    """The rate goes linearly from one multiple to another and stays there."""
-
-    start: Duration
-    duration: PositiveDuration
-    to: Multiple
-    from_: Annotated[Multiple, Field(alias="from")] = 1.0
-
-
-class Spike(Strict):
-    """The rate is multiplied for a while."""
-
-    start: Duration
-    duration: PositiveDuration
-    factor: Multiple
-
-
-class Diurnal(Strict):
-    """The rate follows a cosine through a day."""
-
-    period: Annotated[PositiveDuration, at_least("10s"), Field(description="a day: 10s or more")] = 86_400.0
-    peak_at: Duration = 50_400.0
-    peak: Multiple = 1.5
-    trough: Multiple = 0.5
-
-
-class RampPhase(Strict):
-    """``ramp:``."""
-
-    ramp: Ramp
-
-
-class SpikePhase(Strict):
-    """``spike:``."""
-
-    spike: Spike
-
-
-class DiurnalPhase(Strict):
-    """``diurnal:``."""
-
-    diurnal: Diurnal
-
-
-def _phase_kind(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((kind for kind in ("ramp", "spike", "diurnal") if kind in value), None)
-    return {"RampPhase": "ramp", "SpikePhase": "spike", "DiurnalPhase": "diurnal"}.get(type(value).__name__)
-
-
-LoadPhase = Annotated[
-    Annotated[RampPhase, Tag("ramp")] | Annotated[SpikePhase, Tag("spike")] | Annotated[DiurnalPhase, Tag("diurnal")],
-    Discriminator(
-        _phase_kind,
-        custom_error_type="phase",
-        custom_error_message="is not a load phase; write {ramp: …}, {spike: …} or {diurnal: …}",
-    ),
-]
-
-
-class Action(Strict):
-    """Something a user does: requests one after the other, each sent when the one before was answered."""
-
-    weight: Annotated[float, Field(gt=0, le=1e12)] = 1.0
-    requests: Annotated[list[str], Field(min_length=1, description="endpoints of the entry service")]
-
-
-class EntryLoad(Strict):
-    """The load on one entry service."""
-
-    service: Annotated[str | None, Field(description="the entry service; the key of this block by default")] = None
-    arrivals: Literal["poisson", "constant", "closed"] = "poisson"
-    rate: Annotated[Rate | None, Field(description="user actions per second (poisson, constant)")] = None
-    users: Annotated[Count | None, Field(description="users who wait for each answer (closed)")] = None
-    think_time: Distribution | None = None
-    actions: dict[str, Action] = {}
-    enters: Annotated[
-        dict[str, Share], Field(description="share by cluster whose ingress gateway it enters; equal by default")
-    ] = {}
-    phases: list[LoadPhase] = []
-
-    @model_validator(mode="after")
-    def _open_or_closed(self) -> EntryLoad:
-        if self.arrivals == "closed":
-            if self.users is None or self.rate is not None or self.phases:
-                raise ValueError("arrivals: closed takes users and think_time, and neither rate nor phases")
-        elif self.rate is None or self.users is not None or self.think_time is not None:
-            raise ValueError(f"arrivals: {self.arrivals} takes a rate, and neither users nor think_time")
-        elif self.rate <= 0:
-            raise ValueError("rate must be above 0/s")
-        return self
-
-
-class Load(Strict):
-    """Load by entry; ``scale`` multiplies every open rate."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, EntryLoad] = Field(init=False)
-    scale: PositiveMultiple = 1.0
-
-    @property
-    def entries(self) -> dict[str, EntryLoad]:
-        """Return the loads by name, in the order of the file."""
-        return dict(self.__pydantic_extra__ or {})
 
 
 # --- control plane --------------------------------------------------------------------------------------------
@@ -358,168 +335,6 @@ def _named_presets(value: Any) -> Any:
     return value
 
 
-# --- what happens ---------------------------------------------------------------------------------------------
-
-
-class Target(Strict):
-    """A selector; every field given must match, ``*`` matches any run of characters."""
-
-    cluster: str | None = None
-    region: str | None = None
-    zone: Annotated[str | None, Field(description="zone, or region/zone")] = None
-    service: str | None = None
-    workload: str | None = None
-    control_plane: str | None = None
-
-
-class Between(Strict):
-    """The links between two places, both ways."""
-
-    from_: Annotated[Target, Field(alias="from")]
-    to: Target
-
-
-class _Timed(Strict):
-    name: Annotated[str | None, Field(description="shown in tables and plots")] = None
-    start: Duration
-
-
-class _Lasting(_Timed):
-    duration: PositiveDuration
-
-
-class ControlPlaneDown(_Lasting):
-    """Every istiod replica of the control planes that run in the target clusters is lost."""
-
-    event: Literal["control_plane_down"]
-    target: Target
-
-
-class ClusterDown(_Lasting):
-    """A cluster is lost: pods, gateways, API server and the istiod in it."""
-
-    event: Literal["cluster_down"]
-    target: Target
-    mode: Annotated[Literal["blackhole", "refuse"], Field(description="what connections to it see")] = "blackhole"
-
-
-class ZoneOutage(_Lasting):
-    """A zone is lost, with everything that runs in it."""
-
-    event: Literal["zone_outage"]
-    target: Target
-    mode: Literal["blackhole", "refuse"] = "blackhole"
-
-
-class RegionOutage(_Lasting):
-    """A region is lost, with everything that runs in it."""
-
-    event: Literal["region_outage"]
-    target: Target
-    mode: Literal["blackhole", "refuse"] = "blackhole"
-
-
-class GatewayDown(_Lasting):
-    """East-west gateways are lost, or some replicas of them."""
-
-    event: Literal["gateway_down"]
-    target: Target
-    replicas: Annotated[Replicas | None, Field(description="how many replicas are lost; all by default")] = None
-    mode: Literal["blackhole", "refuse"] = "refuse"
-
-
-class LinkSlow(_Lasting):
-    """Messages between two places take longer."""
-
-    event: Literal["link_slow"]
-    target: Between
-    delay: Annotated[Duration, Field(description="added one way")] = 0.0
-    factor: Annotated[float, Field(ge=1, le=1e6, description="multiplies the round-trip time")] = 1.0
-
-
-class LinkLossy(_Lasting):
-    """Messages between two places are lost and sent again after TCP's retransmission timeout."""
-
-    event: Literal["link_lossy"]
-    target: Between
-    loss: Fraction
-
-
-class Partition(_Lasting):
-    """Nothing passes between two places."""
-
-    event: Literal["partition"]
-    target: Between
-
-
-class ServiceSlow(_Lasting):
-    """Computations of the target pods take longer."""
-
-    event: Literal["service_slow"]
-    target: Target
-    factor: PositiveMultiple
-
-
-class ServiceFailing(_Lasting):
-    """The target pods answer a fraction of requests with an error."""
-
-    event: Literal["service_failing"]
-    target: Target
-    fraction: Fraction = 1.0
-    code: Annotated[int, Field(ge=500, le=599)] = 503
-
-
-class TrafficSurge(_Lasting):
-    """Open load is multiplied, for entries that come in by the target clusters."""
-
-    event: Literal["traffic_surge"]
-    target: Target = Target()
-    factor: PositiveMultiple
-
-
-class Rollout(_Timed):
-    """A rolling update of the target workloads, with the Deployment's surge and unavailable limits."""
-
-    event: Literal["rollout"]
-    target: Target
-
-
-class PodChurn(_Lasting):
-    """Pods of the target are deleted at a rate (evictions, spot nodes) and their ReplicaSets replace them."""
-
-    event: Literal["pod_churn"]
-    target: Target
-    rate: Annotated[Rate, Field(description="pods deleted, over all of the target")]
-
-
-class Scale(_Timed):
-    """The target workloads get another number of replicas, for a while or for good."""
-
-    event: Literal["scale"]
-    target: Target
-    replicas: ReplicasOrZero
-    duration: PositiveDuration | None = None
-
-
-TimelineEvent = Annotated[
-    ControlPlaneDown
-    | ClusterDown
-    | ZoneOutage
-    | RegionOutage
-    | GatewayDown
-    | LinkSlow
-    | LinkLossy
-    | Partition
-    | ServiceSlow
-    | ServiceFailing
-    | TrafficSurge
-    | Rollout
-    | PodChurn
-    | Scale,
-    Field(discriminator="event"),
-]
-
-
 # --- the whole ------------------------------------------------------------------------------------------------
 
 
@@ -553,5 +368,8 @@ class Document(Strict):
     timeline: list[TimelineEvent] = []
     duration: Annotated[PositiveDuration, at_least("1ms"), Field(description="1ms or more")] = 300.0
     warm_up: Duration = 30.0
+    access_log: Annotated[
+        Fraction, Field(description="part of the users' requests whose calls are logged one by one; none by default")
+    ] = 0.0
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     replications: Annotated[int, Field(ge=1, le=10_000)] = 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from meshsim.errors import ScenarioError
-from meshsim.scenario import Scenario
+from meshsim.scenario import Scenario, load
 from meshsim.scenario.checks import CHECKS, NAME_CHECKS, check
 from meshsim.scenario.checks.timeline import FIELDS
+from meshsim.scenario.scenario import EXAMPLE
 from meshsim.scenario.schema import Document
 from meshsim.scenario.shape import event_names
 from meshsim.scenario.tree import Place
@@ -282,3 +284,62 @@ def test_a_failover_of_another_shape_is_told_by_the_istio_checks_alone(setting, 
     with pytest.raises(ScenarioError) as caught:
         load_changed(("duration: 5m", f"duration: 5m\nmesh_config: {{localityLbSetting: {setting}}}"))
     assert "unknown region" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("part", ["route: [{destination: {host: cart-v2}}]", "mirror: {host: cart-v2}"])
+def test_a_service_that_a_virtual_service_leads_to_is_reached_with_all_that_it_calls(part, wrapped):
+    rule = yaml.safe_load(part)
+    one = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "cart"},
+        "spec": {"hosts": ["web"], "http": [{"route": [{"destination": {"host": "web"}}], **rule}]},
+    }
+    services = {
+        **EXAMPLE["services"],
+        "cart-v2": {"endpoints": {"get": {"script": [{"call": "db/get"}]}}},
+        "db": {"endpoints": {"get": {}}},
+    }
+    resources = [{"apiVersion": "v1", "kind": "List", "items": [one]}] if wrapped else [one]
+    assert load({**EXAMPLE, "services": services, "istio": resources}).warnings == ()
+    assert len(load({**EXAMPLE, "services": services}).warnings) == 2
+
+
+def gateway(mode: str) -> dict[str, object]:
+    server = {"port": {"number": 15443, "name": "tls", "protocol": "TLS"}, "hosts": ["*"], "tls": {"mode": mode}}
+    head = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": mode.lower()}}
+    return {**head, "spec": {"servers": [server]}}
+
+
+@pytest.mark.parametrize(
+    ("modes", "networks", "warned"),
+    [
+        ([], True, False),
+        (["SIMPLE"], False, False),
+        (["SIMPLE"], True, True),
+        (["SIMPLE", "AUTO_PASSTHROUGH"], True, False),
+    ],
+)
+def test_gateways_that_open_no_network_are_named(modes, networks, warned):
+    clusters = {"eu-1": {"region": "eu", "network": "eu"}}
+    content = {**EXAMPLE, "clusters": clusters, "istio": [gateway(mode) for mode in modes]}
+    document = Document.model_validate({**content, "gateways": {"eu-1": {}} if networks else {}})
+    warnings = [warning.message for warning in check(document, lambda _: Place())[1]]
+    expected = (
+        "no Gateway has a server with tls.mode AUTO_PASSTHROUGH: in Istio the east-west gateways of eu would pass "
+        "nothing on; meshsim takes them to be open"
+    )
+    assert (expected in warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("locality", "known"),
+    [("eu/*", True), ("eu/a", True), ("*", True), ("*/b", True), ("us/*", False), ("eu/c", False), ("eu/a/rack", True)],
+)
+def test_localities_of_distribute_that_match_no_zone_are_named(locality, known):
+    setting = {"distribute": [{"from": "*", "to": {locality: 100}}]}
+    document = Document.model_validate({**EXAMPLE, "mesh_config": {"localityLbSetting": setting}})
+    warnings = [str(warning) for warning in check(document, lambda _: Place())[1] if "locality" in str(warning)]
+    assert len(warnings) == (0 if known else 1)
+    assert all(f"has no effect: the locality '{locality}' matches no zone of the scenario" in text for text in warnings)

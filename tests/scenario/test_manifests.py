@@ -78,3 +78,11 @@ def test_a_file_name_cannot_reach_the_terminal(folder):
     assert str(caught.value) == (
         "scenario.yaml:1: istio[0]: \\x1b[31m: no such file\nscenario.yaml:1: istio[1]: a\\x00b: is not a file name"
     )
+
+
+def test_a_service_that_prefers_near_endpoints_is_kept(folder):
+    near = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {trafficDistribution: PreferClose}\n"
+    (folder / "all.yaml").write_text(f"{near}---\napiVersion: v1\nkind: Service\nmetadata: {{name: other}}\n")
+    root, warnings = loaded(folder, "istio: [{path: all.yaml}]\n")
+    assert [item["metadata"]["name"] for item in root.plain()["istio"]] == ["web"]
+    assert warnings == ["all.yaml: 1 object is not of Istio and has no effect in meshsim: Service"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import Problem
-from meshsim.scenario.checks import failover, load, places, services, timeline
+from meshsim.scenario.checks import failover, gateways, load, places, services, timeline
 from meshsim.scenario.checks.finding import Finding
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Path, Place, format_path
@@ -39,6 +39,8 @@ CHECKS: tuple[Check, ...] = (
     timeline.events_change_something,
     timeline.surges_meet_open_load,
     failover.failover_is_between_known_regions,
+    failover.distribute_is_over_known_localities,
+    gateways.east_west_gateways_are_opened,
 )
 
 

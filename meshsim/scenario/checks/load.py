@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from meshsim.scenario.checks.finding import Finding, unknown
 from meshsim.scenario.checks.services import calls
+from meshsim.scenario.istio import hosts
 from meshsim.scenario.schema import DiurnalPhase, Document, EntryLoad, RampPhase
 
 
@@ -70,7 +71,7 @@ def load_reaches_every_service(document: Document) -> Iterator[Finding]:
         if call.count > 0 and call.probability > 0:
             name, _, called = call.call.partition("/")
             edges.setdefault((service, endpoint), []).append((name, called))
-    reached = dict.fromkeys(_entries(document))
+    reached = dict.fromkeys([*_entries(document), *_routed(document)])
     waiting = list(reached)
     while waiting:
         for callee in edges.get(waiting.pop(), ()):
@@ -81,6 +82,30 @@ def load_reaches_every_service(document: Document) -> Iterator[Finding]:
     for name in document.services:
         if name not in services:
             yield Finding(("services", name), f"no load reaches the service '{name}'", warning=True)
+
+
+def _routed(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the operations of services that a VirtualService sends or copies requests to."""
+    names = {hosts.full_name((name, service.namespace)): name for name, service in document.services.items()}
+    lists = [resource["items"] for resource in document.istio if isinstance(resource.get("items"), list)]
+    for resource in [*document.istio, *(item for items in lists for item in items if isinstance(item, dict))]:
+        if resource.get("kind") == "VirtualService":
+            metadata = resource.get("metadata")
+            namespace = (metadata.get("namespace") if isinstance(metadata, dict) else None) or "default"
+            for host in _destinations(resource.get("spec")):
+                if name := names.get(hosts.resolved(host, str(namespace))):
+                    yield from ((name, endpoint) for endpoint in document.services[name].endpoints)
+
+
+def _destinations(part: object) -> Iterator[str]:
+    if isinstance(part, list):
+        for inner in part:
+            yield from _destinations(inner)
+    elif isinstance(part, dict):
+        for key, inner in part.items():
+            if key in {"destination", "mirror"} and isinstance(inner, dict) and isinstance(inner.get("host"), str):
+                yield inner["host"]
+            yield from _destinations(inner)
 
 
 def _entries(document: Document) -> Iterator[tuple[str, str]]:

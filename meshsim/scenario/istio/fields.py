@@ -89,6 +89,7 @@ class Table(_Meaning):
 
     fields: Mapping[str, FieldType]
     required: tuple[str, ...] = ()
+    others: FieldType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ class MapOf(_Meaning):
 FieldType: TypeAlias = Scalar | Table | ListOf | MapOf
 
 
-def table(fields: Mapping[str, FieldType]) -> Table:
-    """Return the type of a mapping; a field whose name ends in ``!`` is required.
+def table(fields: Mapping[str, FieldType], others: FieldType | None = None) -> Table:
+    """Return the type of a mapping; a field whose name ends in ``!`` is required, other names are of type ``others``.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def table(fields: Mapping[str, FieldType]) -> Table:
     """
     plain = {name.removesuffix("!"): kind for name, kind in fields.items()}
     required = tuple(name.removesuffix("!") for name in fields if name.endswith("!"))
-    return Table(plain, required, modelled=any(kind.modelled for kind in plain.values()))
+    return Table(plain, required, others, modelled=any(kind.modelled for kind in plain.values()))
 
 
 def list_of(item: FieldType) -> ListOf:
@@ -318,7 +319,7 @@ class Check:
 
     def _account(self, kind: FieldType, value: object, path: Path) -> bool:
         """Note what becomes of a field, and tell whether nothing below it needs a note of its own."""
-        if value in kind.harmless or value == []:
+        if value in kind.harmless or value == [] or (value == {} and kind.modelled):
             self.harmless.append(path)
         elif not kind.modelled:
             self.unmodelled.append((path, kind.note))
@@ -353,7 +354,7 @@ class Check:
     def _table(self, kind: Table, value: Mapping[Any, Any], path: Path, *, quiet: bool) -> dict[str, Any]:
         converted = {}
         for key, inner in value.items():
-            known = kind.fields.get(str(key))
+            known = kind.fields.get(str(key), kind.others)
             if known is None:
                 self.problems.append(((*path, key), f"unknown field '{key}'{self._hint(kind, str(key))}"))
             elif inner is not None:

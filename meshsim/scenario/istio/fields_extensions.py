@@ -134,9 +134,17 @@ ENVOY_FILTER = table(
 
 # --- security.istio.io ----------------------------------------------------------------------------------------
 
-_MTLS = table({"mode": enum("UNSET", "DISABLE", "PERMISSIVE", "STRICT")})
+_MTLS = table({"mode": enum("UNSET", "DISABLE", "PERMISSIVE", "STRICT").inert()})
 
-PEER_AUTHENTICATION = table({"selector": SELECTOR, "mtls": _MTLS, "portLevelMtls": map_of(_MTLS)})
+_ONE_PORT = "is for single ports, and services here have one: has no effect in meshsim yet"
+
+PEER_AUTHENTICATION = table(
+    {
+        "selector": table({"matchLabels": LABELS.inert()}),
+        "mtls": _MTLS,
+        "portLevelMtls": map_of(_MTLS).unused(_ONE_PORT),
+    }
+)
 
 REQUEST_AUTHENTICATION = table(
     {

@@ -22,11 +22,11 @@ from meshsim.scenario.istio.fields import (
     map_of,
     table,
 )
+from meshsim.scenario.istio.fields_routes import MESH_RETRIES
 from meshsim.scenario.istio.fields_traffic import (
     CLIENT_TLS,
     CONNECTION_POOL,
     LOCALITY,
-    MESH_RETRIES,
     OUTLIER_DETECTION,
     TCP_KEEPALIVE,
     ZONE_AWARE,
@@ -69,14 +69,14 @@ MESH_PROXY_CONFIG = table(
         "controlPlaneAuthPolicy": enum("NONE", "MUTUAL_TLS", "INHERIT"),
         "customConfigFile": STRING,
         "statNameLength": COUNT,
-        "concurrency": COUNT,
+        "concurrency": COUNT.to("concurrency"),
         "proxyBootstrapTemplatePath": STRING,
         "interceptionMode": enum("REDIRECT", "TPROXY", "NONE"),
         "tracing": _TRACING,
         "sds": ANY,
         "envoyAccessLogService": _REMOTE_SERVICE,
         "envoyMetricsService": _REMOTE_SERVICE,
-        "proxyMetadata": LABELS,
+        "proxyMetadata": table({"ISTIO_META_ENABLE_SELF_DISCOVERY": STRING.to("self_discovery")}, others=STRING),
         "runtimeValues": LABELS,
         "statusPort": COUNT,
         "extraStatTags": STRINGS,
@@ -114,7 +114,7 @@ _TLS_DEFAULTS = table(
     }
 )
 
-_SERVICE_SETTINGS = table({"settings": table({"clusterLocal": BOOL}), "hosts": STRINGS})
+_SERVICE_SETTINGS = table({"settings": table({"clusterLocal": BOOL.inert()}), "hosts": STRINGS.inert()})
 
 _SERVICE_SCOPE = table(
     {
@@ -132,13 +132,13 @@ MESH_CONFIG = table(
         "defaultTrafficPolicy": table({"connectionPool": CONNECTION_POOL, "outlierDetection": OUTLIER_DETECTION}),
         "rootNamespace": STRING.to("root_namespace"),
         "zoneAwareLbSetting": ZONE_AWARE,
-        "outboundTrafficPolicy": table({"mode": enum("REGISTRY_ONLY", "ALLOW_ANY")}).unless({"mode": "ALLOW_ANY"}),
+        "outboundTrafficPolicy": table({"mode": enum("REGISTRY_ONLY", "ALLOW_ANY").to("outbound")}),
         "inboundTrafficPolicy": table({"mode": enum("PASSTHROUGH", "LOCALHOST")}),
-        "enableAutoMtls": BOOL.unless(True),
-        "h2UpgradePolicy": enum("DO_NOT_UPGRADE", "UPGRADE").unless("DO_NOT_UPGRADE"),
+        "enableAutoMtls": BOOL.to("auto_mtls"),
+        "h2UpgradePolicy": enum("DO_NOT_UPGRADE", "UPGRADE").to("h2_upgrade"),
         "tcpKeepalive": TCP_KEEPALIVE,
         "protocolDetectionTimeout": DURATION_OR_ZERO.unless("0s"),
-        "serviceSettings": list_of(_SERVICE_SETTINGS),
+        "serviceSettings": list_of(_SERVICE_SETTINGS).to("service_settings"),
         "serviceScopeConfigs": list_of(_SERVICE_SCOPE),
         "defaultConfig": MESH_PROXY_CONFIG,
         "discoverySelectors": list_of(_LABEL_SELECTOR),

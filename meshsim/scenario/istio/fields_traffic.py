@@ -1,4 +1,4 @@
-"""Field tables of DestinationRule and VirtualService.
+"""Field tables of DestinationRule.
 
 Names, types and enumerations: Istio's CRDs of 1.31 (istio/api, kubernetes/customresourcedefinitions.gen.yaml), which
 still hold the old names of renamed fields.
@@ -6,11 +6,9 @@ still hold the old names of renamed fields.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from meshsim.errors import did_you_mean
 from meshsim.scenario.istio.fields import (
     BOOL,
     COUNT,
@@ -23,31 +21,10 @@ from meshsim.scenario.istio.fields import (
     STRING,
     STRINGS,
     FieldType,
-    Scalar,
     enum,
     list_of,
     map_of,
     table,
-)
-
-#: Everything that Istio's validation takes in retryOn besides HTTP status codes (route.v3 RetryPolicy.retry_on).
-RETRY_CONDITIONS = (
-    "5xx",
-    "cancelled",
-    "connect-failure",
-    "deadline-exceeded",
-    "envoy-ratelimited",
-    "gateway-error",
-    "http3-post-connect-failure",
-    "internal",
-    "refused-stream",
-    "reset",
-    "reset-before-request",
-    "resource-exhausted",
-    "retriable-4xx",
-    "retriable-headers",
-    "retriable-status-codes",
-    "unavailable",
 )
 
 EXPORT_TO = STRINGS.unless(["*"])
@@ -66,6 +43,8 @@ def _other_region(pair: Mapping[str, Any]) -> str:
 
 
 def _sums_to_100(weights: Mapping[str, int]) -> str:
+    if any(not 1 <= weight <= 100 for weight in weights.values()):
+        return "every weight is from 1 to 100"
     total = sum(weights.values())
     return "" if total == 100 else f"the weights add up to {total}, not to 100"
 
@@ -83,15 +62,22 @@ LOCALITY = (
         {
             "enabled": BOOL.to("locality.enabled"),
             "failover": _FAILOVER.to("locality.failover"),
-            "failoverPriority": STRINGS.kept("locality.failover_priority"),
-            "distribute": _DISTRIBUTE.kept("locality.distribute"),
+            "failoverPriority": STRINGS.to("locality.failover_priority"),
+            "distribute": _DISTRIBUTE.to("locality.distribute"),
         }
     )
     .to("locality")
     .checked(_one_way)
 )
 
-ZONE_AWARE = table({"enabled": BOOL, "failover": _FAILOVER, "failoverPriority": STRINGS, "minClusterSize": COUNT})
+ZONE_AWARE = table(
+    {
+        "enabled": BOOL.to("zone_aware.enabled"),
+        "failover": _FAILOVER.to("zone_aware.failover"),
+        "failoverPriority": STRINGS.to("zone_aware.failover_priority"),
+        "minClusterSize": COUNT.to("zone_aware.min_cluster_size"),
+    }
+).to("zone_aware")
 
 TCP_KEEPALIVE = table({"probes": COUNT, "time": DURATION, "interval": DURATION})
 
@@ -102,20 +88,20 @@ CONNECTION_POOL = table(
                 "maxConnections": COUNT.to("circuit_breaker.max_connections"),
                 "connectTimeout": DURATION.to("connect_timeout"),
                 "tcpKeepalive": TCP_KEEPALIVE,
-                "maxConnectionDuration": DURATION,
-                "idleTimeout": DURATION_OR_ZERO,
+                "maxConnectionDuration": DURATION.to("connection_pool.max_connection_duration"),
+                "idleTimeout": DURATION_OR_ZERO.to("connection_pool.tcp_idle_timeout"),
             }
         ),
         "http": table(
             {
                 "http1MaxPendingRequests": COUNT.to("circuit_breaker.max_pending_requests"),
                 "http2MaxRequests": COUNT.to("circuit_breaker.max_requests"),
-                "maxRequestsPerConnection": COUNT,
+                "maxRequestsPerConnection": COUNT.to("connection_pool.max_requests_per_connection"),
                 "maxRetries": COUNT.to("circuit_breaker.max_retries"),
-                "idleTimeout": DURATION_OR_ZERO,
-                "h2UpgradePolicy": enum("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE").unless("DEFAULT"),
-                "useClientProtocol": BOOL.unless(False),
-                "maxConcurrentStreams": COUNT,
+                "idleTimeout": DURATION_OR_ZERO.to("connection_pool.idle_timeout"),
+                "h2UpgradePolicy": enum("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE").to("connection_pool.h2_upgrade"),
+                "useClientProtocol": BOOL.to("connection_pool.use_client_protocol"),
+                "maxConcurrentStreams": COUNT.to("connection_pool.max_concurrent_streams"),
                 "http2KeepAlive": table({"interval": DURATION, "timeout": DURATION}),
             }
         ),
@@ -152,25 +138,52 @@ CLIENT_TLS = table(
         "sni": STRING,
         "insecureSkipVerify": BOOL,
     }
-).unless({"mode": "ISTIO_MUTUAL"})  # what automatic mutual TLS does anyway
-
-_CONSISTENT_HASH = table(
+)
+#: Certificates and names decide who may talk, not how long it takes.
+RULE_TLS = table(
     {
-        "httpHeaderName": STRING,
-        "httpCookie": table(
-            {
-                "name!": STRING,
-                "path": STRING,
-                "ttl": DURATION_OR_ZERO,
-                "attributes": list_of(table({"name!": STRING, "value": STRING})),
-            }
-        ),
-        "useSourceIp": BOOL,
-        "httpQueryParameterName": STRING,
-        "ringHash": table({"minimumRingSize": COUNT}),
-        "maglev": table({"tableSize": COUNT}),
-        "minimumRingSize": COUNT,
+        **{name: kind.inert() for name, kind in CLIENT_TLS.fields.items()},
+        "mode": CLIENT_TLS.fields["mode"].to("tls.mode"),
     }
+).to("tls")
+
+
+def _one_of(*names: str) -> Callable[[Mapping[str, Any]], str]:
+    """Return a check that at most one of these fields is set, as the "oneof" of Istio's API demands."""
+
+    def check(setting: Mapping[str, Any]) -> str:
+        found = [name for name in names if name in setting]
+        return f"{found[0]} and {found[1]} cannot both be set" if len(found) > 1 else ""
+
+    return check
+
+
+def _hash_parts(setting: Mapping[str, Any]) -> str:
+    keys = _one_of("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName")
+    return keys(setting) or _one_of("ringHash", "maglev")(setting)
+
+
+_CONSISTENT_HASH = (
+    table(
+        {
+            "httpHeaderName": STRING.inert(),
+            "httpCookie": table(
+                {
+                    "name!": STRING.inert(),
+                    "path": STRING.inert(),
+                    "ttl": DURATION_OR_ZERO.inert(),
+                    "attributes": list_of(table({"name!": STRING, "value": STRING})).inert(),
+                }
+            ),
+            "useSourceIp": BOOL.inert(),
+            "httpQueryParameterName": STRING.inert(),
+            "ringHash": table({"minimumRingSize": COUNT.inert()}),
+            "maglev": table({"tableSize": COUNT.inert()}),
+            "minimumRingSize": COUNT.inert(),
+        }
+    )
+    .to("hash")
+    .checked(_hash_parts)
 )
 
 LOAD_BALANCER = table(
@@ -181,16 +194,18 @@ LOAD_BALANCER = table(
         "consistentHash": _CONSISTENT_HASH,
         "localityLbSetting": LOCALITY,
         "zoneAwareLbSetting": ZONE_AWARE,
-        "warmupDurationSecs": DURATION,
-        "warmup": table({"duration!": DURATION, "minimumPercent": PERCENTAGE, "aggression": NUMBER}),
+        "warmupDurationSecs": DURATION.to("warmup_duration"),
+        "warmup": table(
+            {"duration!": DURATION.inert(), "minimumPercent": PERCENTAGE.inert(), "aggression": NUMBER.inert()}
+        ).to("warmup"),
     }
-)
+).checked(_one_of("simple", "consistentHash"))
 
 _PORT_POLICY: dict[str, FieldType] = {
     "loadBalancer": LOAD_BALANCER,
     "connectionPool": CONNECTION_POOL,
     "outlierDetection": OUTLIER_DETECTION,
-    "tls": CLIENT_TLS,
+    "tls": RULE_TLS,
 }
 
 TRAFFIC_POLICY = table(
@@ -199,7 +214,13 @@ TRAFFIC_POLICY = table(
         "portLevelSettings": list_of(table({"port": PORT_NUMBER.inert(), **_PORT_POLICY})),
         "tunnel": table({"protocol": STRING, "targetHost!": STRING, "targetPort!": COUNT}),
         "proxyProtocol": table({"version": enum("V1", "V2")}),
-        "retryBudget": table({"percent": PERCENTAGE, "minRetryConcurrency": COUNT, "budgetInterval": DURATION_OR_ZERO}),
+        "retryBudget": table(
+            {
+                "percent": PERCENTAGE.to("retry_budget.percent"),
+                "minRetryConcurrency": COUNT.to("retry_budget.min_retry_concurrency"),
+                "budgetInterval": DURATION_OR_ZERO.to("retry_budget.interval"),
+            }
+        ).to("retry_budget"),
     }
 )
 
@@ -207,182 +228,8 @@ DESTINATION_RULE = table(
     {
         "host!": STRING.inert(),
         "trafficPolicy": TRAFFIC_POLICY,
-        "subsets": list_of(table({"name!": STRING, "labels": LABELS, "trafficPolicy": TRAFFIC_POLICY})).unused(),
-        "exportTo": EXPORT_TO,
-        "workloadSelector": SELECTOR,
+        "subsets": list_of(table({"name!": STRING.inert(), "labels": LABELS.inert(), "trafficPolicy": TRAFFIC_POLICY})),
+        "exportTo": STRINGS.inert(),
+        "workloadSelector": table({"matchLabels": LABELS.inert()}),
     }
 )
-
-# --- VirtualService -------------------------------------------------------------------------------------------
-
-
-def _retry_on(value: object) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return (conditions, status codes); integers are codes, and codes imply ``retriable-status-codes`` (spec §3.3)."""
-    conditions: list[str] = []
-    codes: list[int] = []
-    for part in (part.strip() for part in STRING.convert(value).split(",")):
-        if part.isdecimal() and int(part) in _HTTP_CODES:
-            codes.append(int(part))
-        elif part in RETRY_CONDITIONS:
-            conditions.append(part)
-        elif part:
-            hint = did_you_mean(part, RETRY_CONDITIONS, limit=20)
-            raise ValueError(f"'{part}' is neither a retry condition nor an HTTP code{hint}")
-    if codes and "retriable-status-codes" not in conditions:
-        conditions.append("retriable-status-codes")
-    return tuple(conditions), tuple(codes)
-
-
-_HTTP_CODES = frozenset(int(code) for code in HTTPStatus)
-RETRY_ON = Scalar("retry conditions and HTTP codes, separated by commas", _retry_on)
-
-_RETRIES = table(
-    {
-        "attempts": COUNT.to("retry.attempts"),
-        "perTryTimeout": DURATION.to("retry.per_try_timeout"),
-        "retryOn": RETRY_ON.to("retry.on"),
-        "retryRemoteLocalities": BOOL.unless(False),
-        "retryIgnorePreviousHosts": BOOL.to("retry.avoid_previous_hosts"),
-        "backoff": DURATION.to("retry.base_interval"),
-    }
-).to("retry")
-
-
-def _off_but_set(retries: Mapping[str, Any]) -> str:
-    """Refuse what istiod refuses: settings of a retry policy that has no attempts."""
-    others = [name for name in ("perTryTimeout", "retryOn", "retryRemoteLocalities") if retries.get(name)]
-    if retries.get("attempts") or not others:
-        return ""
-    return f"{others[0]} without attempts; attempts 0 or left away switches retries off, and Istio refuses the rest"
-
-
-RETRIES = _RETRIES.checked(_off_but_set)
-#: MeshConfig.defaultHttpRetryPolicy (spec §3.3).
-MESH_RETRIES = table(
-    {**_RETRIES.fields, "perTryTimeout": DURATION.unused("is not read here by Istio; set it in a VirtualService")}
-).to("retry")
-
-STRING_MATCH = table({"exact": STRING, "prefix": STRING, "regex": STRING})
-
-HTTP_MATCH = table(
-    {
-        "name": STRING,
-        "uri": STRING_MATCH,
-        "scheme": STRING_MATCH,
-        "method": STRING_MATCH,
-        "authority": STRING_MATCH,
-        "headers": map_of(STRING_MATCH),
-        "port": COUNT,
-        "sourceLabels": LABELS,
-        "gateways": STRINGS,
-        "queryParams": map_of(STRING_MATCH),
-        "ignoreUriCase": BOOL,
-        "withoutHeaders": map_of(STRING_MATCH),
-        "sourceNamespace": STRING,
-        "statPrefix": STRING,
-    }
-)
-
-_L4_MATCH: dict[str, FieldType] = {
-    "destinationSubnets": STRINGS,
-    "port": COUNT,
-    "sourceLabels": LABELS,
-    "gateways": STRINGS,
-    "sourceNamespace": STRING,
-}
-
-DESTINATION = table({"host!": STRING.inert(), "subset": STRING, "port": PORT_NUMBER.inert()})
-_HEADER_OPERATIONS = table({"set": LABELS, "add": LABELS, "remove": STRINGS})
-_HEADERS = table({"request": _HEADER_OPERATIONS, "response": _HEADER_OPERATIONS})
-_PERCENT_VALUE = table({"value": PERCENTAGE})
-_L4_ROUTE = list_of(table({"destination!": DESTINATION, "weight": COUNT}))
-
-_FAULT = table(
-    {
-        "delay": table(
-            {"fixedDelay": DURATION, "exponentialDelay": DURATION, "percent": PERCENT, "percentage": _PERCENT_VALUE}
-        ),
-        "abort": table({"httpStatus": COUNT, "grpcStatus": STRING, "http2Error": STRING, "percentage": _PERCENT_VALUE}),
-    }
-)
-
-_CORS = table(
-    {
-        "allowOrigin": STRINGS,
-        "allowOrigins": list_of(STRING_MATCH),
-        "allowMethods": STRINGS,
-        "allowHeaders": STRINGS,
-        "exposeHeaders": STRINGS,
-        "maxAge": DURATION_OR_ZERO,
-        "allowCredentials": BOOL,
-        "unmatchedPreflights": enum("UNSPECIFIED", "FORWARD", "IGNORE"),
-    }
-)
-
-_REDIRECT = table(
-    {
-        "uri": STRING,
-        "authority": STRING,
-        "port": COUNT,
-        "derivePort": enum("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"),
-        "scheme": STRING,
-        "redirectCode": COUNT,
-        "prefixRewrite": STRING,
-    }
-)
-
-_REWRITE = table({"uri": STRING, "authority": STRING, "uriRegexRewrite": table({"match": STRING, "rewrite": STRING})})
-
-HTTP_ROUTE = table(
-    {
-        "name": STRING.inert(),
-        "match": list_of(HTTP_MATCH).inert(),
-        "route": list_of(table({"destination!": DESTINATION, "weight": COUNT.inert(), "headers": _HEADERS})),
-        "redirect": _REDIRECT,
-        "directResponse": table({"status!": COUNT, "body": table({"string": STRING, "bytes": STRING})}),
-        "delegate": table({"name": STRING, "namespace": STRING}),
-        "rewrite": _REWRITE,
-        "timeout": DURATION_OR_ZERO.to("timeout"),
-        "retries": RETRIES,
-        "fault": _FAULT,
-        "mirror": DESTINATION.unused(),
-        "mirror_percent": PERCENT,
-        "mirrorPercent": PERCENT,
-        "mirrorPercentage": _PERCENT_VALUE,
-        "mirrors": list_of(table({"destination!": DESTINATION, "percentage": _PERCENT_VALUE})).unused(),
-        "corsPolicy": _CORS,
-        "headers": _HEADERS,
-    }
-)
-
-VIRTUAL_SERVICE = table(
-    {
-        "hosts": STRINGS.inert(),
-        "gateways": STRINGS.inert(),
-        "http": list_of(HTTP_ROUTE),
-        "tls": list_of(
-            table({"match!": list_of(table({"sniHosts!": STRINGS, **_L4_MATCH})), "route": _L4_ROUTE})
-        ).unused(),
-        "tcp": list_of(
-            table({"match": list_of(table({**_L4_MATCH, "sourceSubnet": STRING})), "route": _L4_ROUTE})
-        ).unused(),
-        "exportTo": EXPORT_TO,
-    }
-)
-
-
-def matches_everything(matches: Sequence[Mapping[str, Any]] | None) -> bool:
-    """Tell whether an HTTP rule with these ``match`` entries takes every request.
-
-    Examples
-    --------
-    >>> matches_everything([{"uri": {"prefix": "/"}}]), matches_everything([{"uri": {"prefix": "/api"}}])
-    (True, False)
-    """
-    return not matches or any(_takes_all(match) for match in matches)
-
-
-def _takes_all(match: Mapping[str, Any]) -> bool:
-    labels = {"name", "statPrefix", "ignoreUriCase"}
-    conditions = {name: value for name, value in match.items() if name not in labels and value}
-    return not conditions or conditions in ({"uri": {"prefix": "/"}}, {"uri": {"regex": ".*"}}, {"uri": {"regex": "*"}})

@@ -1,39 +1,38 @@
 """Field tables of Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar and ProxyConfig.
 
 Names, types and enumerations: Istio's CRDs of 1.31 (istio/api, kubernetes/customresourcedefinitions.gen.yaml).
-Nothing of them is simulated yet, so a resource of these kinds gives one warning.
 """
 
 from __future__ import annotations
 
 from meshsim.scenario.istio.fields import BOOL, COUNT, INTEGER, LABELS, STRING, STRINGS, enum, list_of, map_of, table
+from meshsim.scenario.istio.fields_routes import DESTINATION
 from meshsim.scenario.istio.fields_traffic import (
     CONNECTION_POOL,
-    DESTINATION,
     EXPORT_TO,
-    SELECTOR,
     WORKLOAD_SELECTOR,
 )
 
 _TLS_VERSION = enum("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
+#: Certificates and names decide who may talk, not how long it takes.
 _SERVER_TLS = table(
     {
         "httpsRedirect": BOOL,
-        "mode": enum("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"),
-        "serverCertificate": STRING,
-        "privateKey": STRING,
-        "caCertificates": STRING,
-        "caCertCredentialName": STRING,
-        "caCrl": STRING,
-        "subjectAltNames": STRINGS,
-        "credentialName": STRING,
-        "credentialNames": STRINGS,
+        "mode": enum("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL").inert(),
+        "serverCertificate": STRING.inert(),
+        "privateKey": STRING.inert(),
+        "caCertificates": STRING.inert(),
+        "caCertCredentialName": STRING.inert(),
+        "caCrl": STRING.inert(),
+        "subjectAltNames": STRINGS.inert(),
+        "credentialName": STRING.inert(),
+        "credentialNames": STRINGS.inert(),
         "tlsCertificates": list_of(
             table({"serverCertificate": STRING, "privateKey": STRING, "caCertificates": STRING})
-        ),
-        "verifyCertificateSpki": STRINGS,
-        "verifyCertificateHash": STRINGS,
+        ).inert(),
+        "verifyCertificateSpki": STRINGS.inert(),
+        "verifyCertificateHash": STRINGS.inert(),
         "minProtocolVersion": _TLS_VERSION,
         "maxProtocolVersion": _TLS_VERSION,
         "cipherSuites": STRINGS,
@@ -43,16 +42,23 @@ _SERVER_TLS = table(
 
 GATEWAY = table(
     {
-        "selector": LABELS,
+        "selector": LABELS.inert(),
         "servers": list_of(
             table(
                 {
-                    "port!": table({"number!": COUNT, "protocol!": STRING, "name!": STRING, "targetPort": COUNT}),
+                    "port!": table(
+                        {
+                            "number!": COUNT.inert(),
+                            "protocol!": STRING.inert(),
+                            "name!": STRING.inert(),
+                            "targetPort": COUNT.inert(),
+                        }
+                    ),
                     "bind": STRING,
-                    "hosts!": STRINGS,
+                    "hosts!": STRINGS.inert(),
                     "tls": _SERVER_TLS,
                     "defaultEndpoint": STRING,
-                    "name": STRING,
+                    "name": STRING.inert(),
                 }
             )
         ),
@@ -122,7 +128,7 @@ _CAPTURE = enum("DEFAULT", "IPTABLES", "NONE")
 
 SIDECAR = table(
     {
-        "workloadSelector": WORKLOAD_SELECTOR,
+        "workloadSelector": table({"labels": LABELS.inert()}),
         "ingress": list_of(
             table(
                 {
@@ -131,20 +137,24 @@ SIDECAR = table(
                     "captureMode": _CAPTURE,
                     "defaultEndpoint": STRING,
                     "tls": _SERVER_TLS,
-                    "connectionPool": CONNECTION_POOL,
+                    "connectionPool": CONNECTION_POOL.unused(),
                 }
             )
         ),
-        "egress": list_of(table({"port": _SIDECAR_PORT, "bind": STRING, "captureMode": _CAPTURE, "hosts!": STRINGS})),
+        "egress": list_of(
+            table({"port": _SIDECAR_PORT, "bind": STRING, "captureMode": _CAPTURE, "hosts!": STRINGS.inert()})
+        ),
         "inboundConnectionPool": CONNECTION_POOL,
-        "outboundTrafficPolicy": table({"mode": enum("REGISTRY_ONLY", "ALLOW_ANY"), "egressProxy": DESTINATION}),
+        "outboundTrafficPolicy": table(
+            {"mode": enum("REGISTRY_ONLY", "ALLOW_ANY").inert(), "egressProxy": DESTINATION.unused()}
+        ),
     }
-).unused()
+)
 
 PROXY_CONFIG = table(
     {
-        "selector": SELECTOR,
-        "concurrency": COUNT,
+        "selector": table({"matchLabels": LABELS.inert()}),
+        "concurrency": COUNT.to("concurrency"),
         "environmentVariables": LABELS,
         "image": table({"imageType": STRING}),
     }

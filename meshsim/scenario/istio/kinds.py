@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshsim.errors import did_you_mean
-from meshsim.scenario.istio import fields_extensions, fields_mesh, fields_traffic, fields_workloads
+from meshsim.scenario.istio import fields_extensions, fields_mesh, fields_routes, fields_traffic, fields_workloads
 from meshsim.scenario.istio.fields import ANY, STRING, Table, table
 
 _NETWORKING = ("v1", "v1beta1", "v1alpha3")
@@ -43,7 +43,7 @@ def _kind(group: str, versions: tuple[str, ...], spec: Table) -> Kind:
 
 KINDS: Mapping[str, Kind] = {
     "DestinationRule": _kind("networking", _NETWORKING, fields_traffic.DESTINATION_RULE),
-    "VirtualService": _kind("networking", _NETWORKING, fields_traffic.VIRTUAL_SERVICE),
+    "VirtualService": _kind("networking", _NETWORKING, fields_routes.VIRTUAL_SERVICE),
     "Gateway": _kind("networking", _NETWORKING, fields_workloads.GATEWAY),
     "ServiceEntry": _kind("networking", _NETWORKING, fields_workloads.SERVICE_ENTRY),
     "WorkloadEntry": _kind("networking", _NETWORKING, fields_workloads.WORKLOAD_ENTRY),

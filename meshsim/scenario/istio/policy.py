@@ -8,15 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+
+from meshsim.scenario.istio.balancing import HashPolicy, LoadBalancer, Locality, Warmup, ZoneAware
+from meshsim.scenario.istio.connections import ConnectionPool, RetryBudget, TlsMode
+
+__all__ = [
+    "DEFAULT_CONDITIONS",
+    "UNLIMITED",
+    "CircuitBreaker",
+    "ConnectionPool",
+    "HashPolicy",
+    "LoadBalancer",
+    "Locality",
+    "OutlierDetection",
+    "Policy",
+    "Retry",
+    "RetryBudget",
+    "TlsMode",
+    "Warmup",
+    "ZoneAware",
+]
 
 #: Istio's "no limit" in every circuit breaker threshold (spec §3.1; Envoy's own default of 1024 never applies).
 UNLIMITED = 2**32 - 1
 
 #: Conditions of Istio's default retry policy (spec §0.11; route/retry/retry.go).
 DEFAULT_CONDITIONS = ("connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes")
-
-LoadBalancer = Literal["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,8 @@ class Retry:
         (spec §0.12).
     avoid_previous_hosts
         Whether hosts already tried are picked again only as a last resort. Default true (previous_hosts predicate).
+    remote_localities
+        Whether every second retry leaves out the priorities tried before (previous_priorities). Default false.
     host_attempts
         Extra picks to find a host not tried yet, then the last pick is taken. Default 5 (Istio).
 
@@ -126,34 +145,12 @@ class Retry:
     base_interval: float = 0.025
     max_interval: float = 0.25
     avoid_previous_hosts: bool = True
+    remote_localities: bool = False
     host_attempts: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Locality:
-    """How a proxy prefers near endpoints (spec §2.9; localityLbSetting).
-
-    Parameters
-    ----------
-    enabled
-        False switches priorities by locality off. Default true, without effect unless outlier detection is on.
-    failover
-        (from region, to region) pairs, in the order of the resource. Default none.
-    failover_priority
-        Labels compared in order. Default none. Read, but not modelled yet.
-    distribute
-        (from locality, ((to locality, percent), …)) in the order of the resource. Default none. Read, not modelled yet.
-
-    Examples
-    --------
-    >>> Locality(failover=(("eu", "us"),)).failover
-    (('eu', 'us'),)
-    """
-
-    enabled: bool = True
-    failover: tuple[tuple[str, str], ...] = ()
-    failover_priority: tuple[str, ...] = ()
-    distribute: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+_LOCALITY = Locality()
+_CONNECTION_POOL = ConnectionPool()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +161,14 @@ class Policy:
     ----------
     load_balancer
         How a host is picked. Default LEAST_REQUEST (spec §0.1; loadbalancer.go).
+    hash
+        What RING_HASH and MAGLEV hash; None for other balancers.
+    warmup
+        Slow start; None = off, the default.
     locality
         Preference for near endpoints. Default on, and inert without outlier detection.
+    zone_aware
+        Envoy's own zone-aware routing, which takes the place of `locality`; None = off, the default.
     outlier_detection
         None = off, the default; a block without fields switches it on with its defaults.
     outlier_detection_by_mesh
@@ -176,15 +179,25 @@ class Policy:
         is on; otherwise 0 from Istio 1.31, Envoy's 50 before (spec §0.10, §0.1).
     circuit_breaker
         Limits; default none.
+    connection_pool
+        Life and load of connections.
+    retry_budget
+        Limit of retries at once in place of `CircuitBreaker.max_retries`; None = none, the default.
+    tls
+        Whether connections to hosts that have a sidecar start with a TLS handshake. Default true (automatic mTLS).
+    tls_mode
+        ``AUTO`` = Istio's mutual TLS wherever the host has a sidecar that takes it; otherwise what the
+        DestinationRule asks for: plain text, TLS of the application's own, Istio's mutual TLS.
     connect_timeout
         Seconds to set up a TCP connection. Default 10 (MeshConfig.connectTimeout).
-    timeout
-        Seconds for the whole request with all its tries; None = no limit, the default (spec §3.4).
-    retry
-        Retries of failed tries.
+    unready_endpoints
+        Whether pods that are not ready are sent as unhealthy hosts; default true, as from Istio 1.31. Before that
+        they are sent only for services with ``trafficDistribution`` (spec §0.20).
+    cluster_local
+        Whether clients use endpoints of their own cluster only (MeshConfig.serviceSettings). Default false.
     sources
-        Where each setting comes from, as ``{"timeout": "VirtualService shop/cart (mesh.yaml:12)"}``: ``Istio default``,
-        a resource or ``MeshConfig``, each with file and line; the settings of blocks are named ``retry.attempts``.
+        Where each setting comes from, as ``{"connect_timeout": "MeshConfig (mesh.yaml:12)"}``: ``Istio default``,
+        a resource or ``MeshConfig``, each with file and line; the settings of blocks are named ``locality.enabled``.
         Not compared: two policies are equal when they do the same.
 
     Examples
@@ -194,17 +207,46 @@ class Policy:
     """
 
     load_balancer: LoadBalancer = "LEAST_REQUEST"
-    locality: Locality = Locality()
+    hash: HashPolicy | None = None
+    warmup: Warmup | None = None
+    locality: Locality = _LOCALITY
+    zone_aware: ZoneAware | None = None
     outlier_detection: OutlierDetection | None = None
     outlier_detection_by_mesh: bool = False
     panic_threshold: int = 0
     circuit_breaker: CircuitBreaker = CircuitBreaker()
+    connection_pool: ConnectionPool = _CONNECTION_POOL
+    retry_budget: RetryBudget | None = None
+    tls: bool = True
+    tls_mode: TlsMode = "AUTO"
     connect_timeout: float = 10.0
-    timeout: float | None = None
-    retry: Retry = Retry()
+    unready_endpoints: bool = True
+    cluster_local: bool = False
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False)
 
     @property
     def locality_failover(self) -> bool:
-        """Whether endpoints get priorities by locality (spec §2.9): it takes a DestinationRule's outlier detection."""
-        return self.outlier_detection is not None and not self.outlier_detection_by_mesh and self.locality.enabled
+        """Whether endpoints get priorities (spec §2.9): by a DestinationRule's outlier detection, or without it."""
+        if self.zone_aware is not None:
+            return True
+        if not self.locality.enabled or self.locality.distribute:
+            return False
+        return self.locality.forced or (self.outlier_detection is not None and not self.outlier_detection_by_mesh)
+
+    @property
+    def locality_weighted(self) -> bool:
+        """Whether a locality is drawn by weight before a host (spec §2.1, §2.7).
+
+        True with ``distribute``, and with ``failover`` or ``failoverPriority`` where failover is on; the outlier
+        detection of the mesh suffices here, unlike for priorities (cluster_traffic_policy.go).
+        """
+        locality = self.locality
+        if self.zone_aware is not None or not locality.enabled:
+            return False
+        failover = locality.forced or self.outlier_detection is not None
+        return bool(locality.distribute) or (failover and bool(locality.failover or locality.failover_priority))
+
+    @property
+    def mutual_tls(self) -> bool:
+        """Whether the proxy speaks Istio's mutual TLS to hosts that take it, as networks beyond a gateway need."""
+        return self.tls and self.tls_mode in {"AUTO", "ISTIO_MUTUAL"}

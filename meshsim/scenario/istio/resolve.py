@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from meshsim.scenario.istio.policy import CircuitBreaker, LoadBalancer, Locality, OutlierDetection, Policy, Retry
+from meshsim.scenario.istio.balancing import TRAFFIC_DISTRIBUTION
+from meshsim.scenario.istio.policy import (
+    CircuitBreaker,
+    ConnectionPool,
+    HashPolicy,
+    LoadBalancer,
+    Locality,
+    OutlierDetection,
+    Policy,
+    RetryBudget,
+    TlsMode,
+    Warmup,
+    ZoneAware,
+)
 from meshsim.scenario.istio.versions import Profile
 
 DEFAULT = "Istio default"
@@ -15,9 +28,10 @@ DEFAULT = "Istio default"
 ZERO_IS_UNSET = frozenset(
     {f"circuit_breaker.{limit.name}" for limit in fields(CircuitBreaker)}
     | {"outlier_detection.max_ejection_percent", "outlier_detection.consecutive_local_origin_failures"}
+    | {"connection_pool.max_concurrent_streams"}
 )
 
-_T = TypeVar("_T", CircuitBreaker, Locality, OutlierDetection)
+_T = TypeVar("_T", CircuitBreaker, ConnectionPool, Locality, OutlierDetection, RetryBudget, ZoneAware)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +70,60 @@ def layer(settings: Iterable[Setting]) -> Layer:
     return found
 
 
-def resolve(rule: Layer, route: Layer, mesh: Layer, baseline: Layer, profile: Profile) -> Policy:
+def resolve(
+    rule: Layer,
+    mesh: Layer,
+    baseline: Layer,
+    profile: Profile,
+    *,
+    traffic_distribution: str = "",
+    cluster_local: bool = False,
+) -> Policy:
     """Return the policy for a service.
 
     Parameters
     ----------
-    rule, route
-        What its DestinationRule and its VirtualService set.
+    rule
+        What its DestinationRule sets.
     mesh
         What MeshConfig sets.
     baseline
         What ``MeshConfig.defaultTrafficPolicy`` sets; its blocks count where the DestinationRule has none (spec §1).
     profile
         The Istio version.
+    traffic_distribution
+        ``trafficDistribution`` of the Service, or nothing.
+    cluster_local
+        Whether MeshConfig makes the service cluster-local.
     """
     sources: dict[str, str] = {}
     if not profile.default_traffic_policy:
         baseline = {}
     pool = rule if "connection_pool" in rule else baseline
     outliers = rule if "outlier_detection" in rule else baseline
-    locality = rule if "locality" in rule else mesh
     detection = _outlier_detection(outliers, sources)
+    unready = profile.unready_endpoints or bool(traffic_distribution)
+    balancer = _load_balancer(rule, sources)
+    mode = _tls_mode(rule, mesh, sources)
+    sources["unready_endpoints"] = "Service trafficDistribution" if traffic_distribution else DEFAULT
+    sources["cluster_local"] = mesh["service_settings"].source if "service_settings" in mesh else DEFAULT
     return Policy(
-        load_balancer=_load_balancer(rule, sources),
-        locality=_block(Locality(), "locality", _tupled(locality), sources),
+        load_balancer=balancer,
+        hash=_hash(rule, sources),
+        warmup=_warmup(rule, balancer, sources),
+        locality=_locality(rule, mesh, traffic_distribution, sources),
+        zone_aware=_zone_aware(rule, mesh, traffic_distribution, profile, sources),
         outlier_detection=detection,
         outlier_detection_by_mesh=detection is not None and outliers is baseline,
-        panic_threshold=_panic(outliers, profile, sources),
+        panic_threshold=_panic(outliers, 0 if unready else profile.panic_without_outlier_detection, sources),
         circuit_breaker=_block(CircuitBreaker(), "circuit_breaker", pool, sources),
+        connection_pool=_connection_pool(pool, mesh, sources),
+        retry_budget=_retry_budget(rule, profile, sources),
+        tls=mode != "DISABLE",
+        tls_mode=mode,
         connect_timeout=_connect_timeout(pool, mesh, sources),
-        timeout=_timeout(route, sources),
-        retry=_retry(route if "retry" in route else mesh, profile, sources),
+        unready_endpoints=unready,
+        cluster_local=cluster_local,
         sources=sources,
     )
 
@@ -107,8 +144,11 @@ def _block(defaults: _T, prefix: str, found: Layer, sources: dict[str, str]) -> 
 
 
 def _load_balancer(rule: Layer, sources: dict[str, str]) -> LoadBalancer:
+    if "hash" in rule:
+        sources["load_balancer"] = rule["hash"].source
+        return "MAGLEV" if "maglev" in rule["hash"].value else "RING_HASH"
     asked = _value("load_balancer", rule, "LEAST_REQUEST", sources)
-    if asked in {"ROUND_ROBIN", "RANDOM"}:
+    if asked in {"ROUND_ROBIN", "RANDOM", "PASSTHROUGH"}:
         found: LoadBalancer = asked
         return found
     if asked not in {"LEAST_REQUEST", "LEAST_CONN"}:  # LEAST_CONN is the old name
@@ -116,11 +156,109 @@ def _load_balancer(rule: Layer, sources: dict[str, str]) -> LoadBalancer:
     return "LEAST_REQUEST"
 
 
+def _hash(rule: Layer, sources: dict[str, str]) -> HashPolicy | None:
+    """Return what is hashed; a ring size of 0 is no size (loadbalancer.go)."""
+    setting = rule.get("hash")
+    sources["hash"] = setting.source if setting else DEFAULT
+    if setting is None:
+        return None
+    value = setting.value
+    sizes = value.get("ringHash", {}).get("minimumRingSize") or value.get("minimumRingSize")
+    table = value.get("maglev", {}).get("tableSize")
+    default = HashPolicy("none", "", sizes or 1024, table or 65537)
+    if name := value.get("httpHeaderName"):
+        return replace(default, kind="header", name=name)
+    if cookie := value.get("httpCookie"):
+        return replace(default, kind="cookie", name=cookie["name"], ttl=cookie.get("ttl"))
+    if value.get("useSourceIp"):
+        return replace(default, kind="source_ip")
+    if name := value.get("httpQueryParameterName"):
+        return replace(default, kind="query", name=name)
+    return default
+
+
+def _warmup(rule: Layer, balancer: str, sources: dict[str, str]) -> Warmup | None:
+    """Return slow start, which hashing and RANDOM do not have; the old field counts where the new one is missing."""
+    setting = rule.get("warmup") or rule.get("warmup_duration")
+    if setting is None or balancer not in {"LEAST_REQUEST", "ROUND_ROBIN"}:
+        sources["warmup"] = DEFAULT
+        return None
+    sources["warmup"] = setting.source
+    if setting.name == "warmup_duration":
+        return Warmup(setting.value)
+    value = setting.value
+    return Warmup(value["duration"], value.get("minimumPercent", 10.0), value.get("aggression", 1.0))
+
+
+def _locality(rule: Layer, mesh: Layer, distribution: str, sources: dict[str, str]) -> Locality:
+    """Return the first of the DestinationRule's, the Service's and the mesh's setting, as a whole (spec §2.9 (d))."""
+    if "locality" not in rule and distribution:
+        sources.update({f"locality.{part.name}": "Service trafficDistribution" for part in fields(Locality)})
+        return Locality(failover_priority=TRAFFIC_DISTRIBUTION[distribution], forced=True)
+    found = rule if "locality" in rule else mesh
+    return _block(Locality(), "locality", _tupled(found), sources)
+
+
+def _zone_aware(
+    rule: Layer, mesh: Layer, distribution: str, profile: Profile, sources: dict[str, str]
+) -> ZoneAware | None:
+    """Return zone-aware routing where it wins: before all others in a DestinationRule, after them in the mesh."""
+    found = rule if "zone_aware" in rule or "locality" in rule or distribution else mesh
+    enabled = found.get("zone_aware.enabled")
+    if not profile.default_traffic_policy or "zone_aware" not in found or enabled is None or not enabled.value:
+        sources["zone_aware"] = DEFAULT
+        return None
+    sources["zone_aware"] = found["zone_aware"].source
+    knows = mesh.get("self_discovery")
+    zones = _block(ZoneAware(), "zone_aware", _tupled(found), sources)
+    sources["zone_aware.self_discovery"] = knows.source if knows else DEFAULT
+    return replace(zones, self_discovery=knows is not None and knows.value == "true")
+
+
+def _connection_pool(pool: Layer, mesh: Layer, sources: dict[str, str]) -> ConnectionPool:
+    """Return life and load of connections; HTTP/2 by default is the mesh's word where the rule leaves it to it."""
+    name = "connection_pool.h2_upgrade"
+    asked, wide = pool.get(name), mesh.get("h2_upgrade")
+    if asked is None or asked.value == "DEFAULT":
+        asked = wide
+    found = _block(ConnectionPool(), "connection_pool", pool, sources)
+    sources[name] = asked.source if asked else DEFAULT
+    return replace(found, h2_upgrade=asked is not None and asked.value == "UPGRADE")
+
+
+def _retry_budget(rule: Layer, profile: Profile, sources: dict[str, str]) -> RetryBudget | None:
+    if "retry_budget" not in rule or not profile.retry_budget:
+        sources["retry_budget"] = DEFAULT
+        return None
+    sources["retry_budget"] = rule["retry_budget"].source
+    budget = _block(RetryBudget(), "retry_budget", rule, sources)
+    return budget if profile.default_traffic_policy else replace(budget, interval=0.0)
+
+
+def _tls_mode(rule: Layer, mesh: Layer, sources: dict[str, str]) -> TlsMode:
+    """Return the mode; without a rule automatic mutual TLS decides, and a block without a mode means plain text."""
+    auto = mesh.get("auto_mtls")
+    source = auto.source if auto else DEFAULT
+    mode: TlsMode = "AUTO" if auto is None or auto.value else "DISABLE"
+    if "tls" in rule:
+        asked = rule.get("tls.mode")
+        source = (asked or rule["tls"]).source
+        mode = asked.value if asked else "DISABLE"
+    sources["tls"] = sources["tls_mode"] = source
+    return mode
+
+
 def _tupled(found: Layer) -> Layer:
-    """Return locality settings as the tuples of `Locality`."""
+    """Return locality settings as the tuples of `Locality` and `ZoneAware`."""
+
+    def pairs(value: Any) -> tuple[Any, ...]:
+        return tuple((pair["from"], pair["to"]) for pair in value)
+
     shapes: dict[str, Callable[[Any], tuple[Any, ...]]] = {
-        "locality.failover": lambda pairs: tuple((pair["from"], pair["to"]) for pair in pairs),
+        "locality.failover": pairs,
+        "zone_aware.failover": pairs,
         "locality.failover_priority": tuple,
+        "zone_aware.failover_priority": tuple,
         "locality.distribute": lambda rules: tuple((rule["from"], tuple(rule["to"].items())) for rule in rules),
     }
     return {
@@ -138,11 +276,14 @@ def _outlier_detection(found: Layer, sources: dict[str, str]) -> OutlierDetectio
     return replace(detection, max_ejection_time=max(detection.max_ejection_time, detection.base_ejection_time))
 
 
-def _panic(found: Layer, profile: Profile, sources: dict[str, str]) -> int:
-    """Outlier detection always sets the threshold, to 0 unless asked otherwise (spec §0.10)."""
+def _panic(found: Layer, otherwise: int, sources: dict[str, str]) -> int:
+    """Outlier detection always sets the threshold, to 0 unless asked otherwise (spec §0.10).
+
+    Without it istiod sets 0 wherever it sends pods that are not ready; elsewhere Envoy's own default stays.
+    """
     if "outlier_detection" not in found:
         sources["panic_threshold"] = DEFAULT
-        return profile.panic_without_outlier_detection
+        return otherwise
     threshold: int = _value("panic_threshold", found, 0, sources)
     return threshold
 
@@ -150,35 +291,3 @@ def _panic(found: Layer, profile: Profile, sources: dict[str, str]) -> int:
 def _connect_timeout(pool: Layer, mesh: Layer, sources: dict[str, str]) -> float:
     timeout: float = _value("connect_timeout", pool if "connect_timeout" in pool else mesh, 10.0, sources)
     return timeout
-
-
-def _timeout(route: Layer, sources: dict[str, str]) -> float | None:
-    timeout: float | None = _value("timeout", route, None, sources)
-    return timeout or None  # 0s switches it off
-
-
-def _retry(found: Layer, profile: Profile, sources: dict[str, str]) -> Retry:
-    """Return the retry policy; a block without attempts switches retries off (spec §3.3; retry.go)."""
-    codes = (503,) if profile.retry_503 else ()
-    default = Retry(status_codes=codes)
-    sources.update({f"retry.{part.name}": DEFAULT for part in fields(Retry)})
-    if "retry" not in found:
-        return default
-    block = found["retry"]
-    attempts = found.get("retry.attempts", Setting("retry.attempts", 0, block.source))
-    on = found.get("retry.on")
-    conditions, codes = on.value if on and any(on.value) else (default.conditions, codes)
-    base = _value("retry.base_interval", found, default.base_interval, sources)
-    sources["retry.attempts"] = attempts.source
-    sources["retry.conditions"] = sources["retry.status_codes"] = on.source if on else DEFAULT
-    sources["retry.max_interval"] = sources["retry.base_interval"]
-    return replace(
-        default,
-        attempts=attempts.value,
-        conditions=conditions,
-        status_codes=codes,
-        per_try_timeout=_value("retry.per_try_timeout", found, None, sources),
-        base_interval=base,
-        max_interval=10 * base,  # Envoy: the longest back-off is ten times the base
-        avoid_previous_hosts=_value("retry.avoid_previous_hosts", found, True, sources),
-    )

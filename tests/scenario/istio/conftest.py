@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from meshsim.scenario.istio import read_resources
+from meshsim.scenario.istio.clients import Client, Request
 
 SERVICES = (("cart", "shop"), ("web", "shop"), ("ledger", "bank"))
 
@@ -31,7 +32,7 @@ def line_of(node, path):
 class Read:
     """What reading some YAML gave."""
 
-    def __init__(self, text="", mesh="", services=SERVICES, version="1.31"):
+    def __init__(self, text="", mesh="", services=SERVICES, version="1.31", **more):
         text, mesh = textwrap.dedent(text).strip(), textwrap.dedent(mesh).strip()
         nodes = [node for node in yaml.compose_all(text) if not isinstance(node, yaml.ScalarNode)]
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
@@ -43,6 +44,7 @@ class Read:
             lambda path: ("scenario.yaml", line_of(mesh_node, path)),
             services,
             version=version,
+            **more,
         )
         self.messages = [str(problem) for problem in self.problems]
         self.warnings = self.resources.warnings
@@ -51,6 +53,11 @@ class Read:
     def policy(self, service="cart", namespace="shop", version=None):
         assert self.messages == []
         return self.resources.policy(service, namespace, version or self.version)
+
+    def route(self, service="cart", namespace="shop", *, client=None, version=None, **request):
+        assert self.messages == []
+        asked = Request(service, namespace, **request)
+        return self.resources.route(client or Client("shop", {"app": "web"}), asked, version or self.version)
 
 
 @pytest.fixture

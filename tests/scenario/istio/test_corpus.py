@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from meshsim.scenario.istio import hosts, read_resources
+from meshsim.scenario.istio import Client, Request, hosts, read_resources
 from meshsim.scenario.istio.kinds import KINDS, is_istio
-from meshsim.scenario.istio.resources import Reading
+from meshsim.scenario.istio.matching import Match
+from meshsim.scenario.istio.reading import Reading
 
 CORPUS = Path(__file__).parents[4] / "shared" / "data" / "istio-yaml"
 FILES = sorted(CORPUS.glob("dev/**/*.y*ml"))
@@ -119,3 +120,36 @@ def test_each_setting_of_the_corpus_reaches_a_policy():
     names = {name for name, *_ in seen}
     assert {"load_balancer", "outlier_detection.consecutive_5xx", "circuit_breaker.max_requests"} <= names
     assert {"ROUND_ROBIN", "RANDOM"} <= {balancer for _, balancer, _ in seen}
+
+
+def test_each_rule_of_the_corpus_can_be_met():
+    """A request made to fit a rule's first match goes where the rule says, unless a rule above takes it."""
+    met = 0
+    for file in FILES:
+        for document in documents(file):
+            if document.get("kind") == "VirtualService" and (document["spec"].get("hosts") or [""])[0] != "":
+                services = services_of(document)
+                resources, _ = read_resources([document], lambda i, path: ("f", 1), {}, lambda path: ("", 0), services)
+                for one in resources.virtual_services:
+                    for rule in one.http:
+                        met += fits(resources, one, rule)
+    assert met >= 100
+
+
+def fits(resources, one, rule):
+    match = (rule.matches or (Match(),))[0]
+    host = one.hosts[0].replace("*", "www.example.com")
+    gateway = match.gateways[0] if match.gateways else one.gateways[0]
+    client = Client(match.source_namespace or one.namespace, dict(match.source_labels), gateway)
+    request = Request(
+        "x",
+        port=match.port or 80,
+        method=match.method.value if match.method else "GET",
+        path=match.uri.value if match.uri else "/",
+        headers={name: text.value for name, text in match.headers},
+        authority=host,
+    )
+    assert match.concerns(client, request.port)
+    route = resources.route(client, request, "1.31")
+    assert not route.no_route
+    return route.name == f"{rule.source} {rule.number}"

@@ -25,17 +25,30 @@ def settings_of(kind):
     return {kind.sets} - {""} | {name for inner in below for name in settings_of(inner)}
 
 
-def test_only_traffic_policy_and_mesh_config_change_a_simulation_so_far():
-    modelled = [name for name, kind in KINDS.items() if kind.spec.modelled]
-    assert modelled == ["DestinationRule", "VirtualService", "IstioOperator"]
+def test_kinds_that_change_a_simulation():
+    modelled = {name for name, kind in KINDS.items() if kind.spec.modelled}
+    assert modelled == {
+        "DestinationRule",
+        "Gateway",
+        "IstioOperator",
+        "PeerAuthentication",
+        "ProxyConfig",
+        "Sidecar",
+        "VirtualService",
+    }
 
 
 def test_the_tables_set_nothing_that_no_policy_reads(read, rule):
     """A field that is called modelled and sets something else would be dropped without a word."""
     names = set().union(*(settings_of(kind.spec) for kind in KINDS.values()), settings_of(MESH_CONFIG))
-    sources = read(rule("outlierDetection: {}")).policy().sources
+    zones = "loadBalancer: {zoneAwareLbSetting: {enabled: true}}"
+    found = read(rule(f"outlierDetection: {{}}\nretryBudget: {{}}\n{zones}"))
+    sources = {**found.policy().sources, **found.route().sources}
     # Blocks that are there or not; retryOn, which sets two fields; and what decides between DestinationRules.
-    others = {"connection_pool", "locality", "retry", "retry.on", "root_namespace"}
+    others = {"connection_pool", "locality", "outbound", "retry", "retry.on", "root_namespace"}
+    # What becomes another field, or is asked for on its own.
+    others |= {"auto_mtls", "concurrency", "h2_upgrade", "self_discovery", "service_settings", "warmup_duration"}
+    others |= {"tls.mode", "zone_aware.enabled"}
     assert names - set(sources) == others
 
 

@@ -6,7 +6,9 @@ from dataclasses import fields
 
 import pytest
 
-from meshsim.scenario.istio import CircuitBreaker, Locality, OutlierDetection, Policy, Retry
+from meshsim.scenario.istio import CircuitBreaker, Locality, OutlierDetection, Policy
+from meshsim.scenario.istio.balancing import SAME_NODE, SAME_ZONE
+from meshsim.scenario.istio.policy import ConnectionPool, HashPolicy, RetryBudget, Warmup, ZoneAware
 from meshsim.scenario.istio.resolve import DEFAULT
 
 UNLIMITED = 2**32 - 1
@@ -27,7 +29,90 @@ RULES = [
     ("§2.4", "loadBalancer: {simple: LEAST_REQUEST}", "load_balancer", "LEAST_REQUEST"),
     ("§2.4", "loadBalancer: {simple: LEAST_CONN}", "load_balancer", "LEAST_REQUEST"),
     ("§2.4", "loadBalancer: {simple: UNSPECIFIED}", "load_balancer", "LEAST_REQUEST"),
+    ("§2.5", "loadBalancer: {simple: PASSTHROUGH}", "load_balancer", "PASSTHROUGH"),
+    ("§2.5", "loadBalancer: {consistentHash: {httpHeaderName: x}}", "load_balancer", "RING_HASH"),
+    ("§2.5", "loadBalancer: {consistentHash: {httpHeaderName: x}}", "hash", HashPolicy("header", "x")),
+    (
+        "§2.5",
+        "loadBalancer: {consistentHash: {httpCookie: {name: c, ttl: 0s}}}",
+        "hash",
+        HashPolicy("cookie", "c", ttl=0.0),
+    ),
+    ("§2.5", "loadBalancer: {consistentHash: {useSourceIp: true}}", "hash", HashPolicy("source_ip")),
+    ("§2.5", "loadBalancer: {consistentHash: {httpQueryParameterName: q}}", "hash", HashPolicy("query", "q")),
+    ("§2.5: no key", "loadBalancer: {consistentHash: {useSourceIp: false}}", "hash", HashPolicy("none")),
+    (
+        "§2.5",
+        "loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 64}}}",
+        "hash.minimum_ring_size",
+        64,
+    ),
+    (
+        "§2.5: old field",
+        "loadBalancer: {consistentHash: {useSourceIp: true, minimumRingSize: 64}}",
+        "hash.minimum_ring_size",
+        64,
+    ),
+    (
+        "§2.5: 0 is unset",
+        "loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 0}}}",
+        "hash.minimum_ring_size",
+        1024,
+    ),
+    ("§2.5", "loadBalancer: {consistentHash: {useSourceIp: true, maglev: {}}}", "load_balancer", "MAGLEV"),
+    ("§2.5", "loadBalancer: {consistentHash: {useSourceIp: true, maglev: {}}}", "hash.table_size", 65537),
+    (
+        "§2.5",
+        "loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 251}}}",
+        "hash.table_size",
+        251,
+    ),
+    ("§2.5", "loadBalancer: {warmup: {duration: 1m}}", "warmup", Warmup(60.0, 10.0, 1.0)),
+    (
+        "§2.5",
+        "loadBalancer: {warmup: {duration: 1m, minimumPercent: 5, aggression: 2.5}}",
+        "warmup",
+        Warmup(60.0, 5.0, 2.5),
+    ),
+    ("§8: old field", "loadBalancer: {warmupDurationSecs: 30s}", "warmup", Warmup(30.0)),
+    ("§2.5", "loadBalancer: {simple: RANDOM, warmup: {duration: 1m}}", "warmup", None),
+    # spec §2.8
+    ("§2.8", "loadBalancer: {zoneAwareLbSetting: {enabled: true}}", "zone_aware", ZoneAware()),
+    (
+        "§2.8",
+        "loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 2}}",
+        "zone_aware.min_cluster_size",
+        2,
+    ),
+    ("§2.8: off by default", "loadBalancer: {zoneAwareLbSetting: {minClusterSize: 2}}", "zone_aware", None),
+    ("§2.8", "loadBalancer: {zoneAwareLbSetting: {enabled: false}}", "zone_aware", None),
+    # spec §3.6
+    ("§3.6", "tls: {mode: DISABLE}", "tls", False),
+    ("§3.6: DISABLE is the mode of a block without one", "tls: {sni: a}", "tls_mode", "DISABLE"),
+    ("§3.6", "tls: {mode: SIMPLE}", "tls_mode", "SIMPLE"),
+    ("§3.6", "tls: {mode: ISTIO_MUTUAL}", "tls", True),
     # spec §3.1
+    (
+        "§3.1",
+        "connectionPool: {http: {maxRequestsPerConnection: 10}}",
+        "connection_pool.max_requests_per_connection",
+        10,
+    ),
+    ("§3.1", "connectionPool: {http: {maxConcurrentStreams: 10}}", "connection_pool.max_concurrent_streams", 10),
+    (
+        "§3.1: 0 is unset",
+        "connectionPool: {http: {maxConcurrentStreams: 0}}",
+        "connection_pool.max_concurrent_streams",
+        2**31 - 1,
+    ),
+    ("§3.1", "connectionPool: {http: {idleTimeout: 1m}}", "connection_pool.idle_timeout", 60.0),
+    ("§3.1", "connectionPool: {tcp: {idleTimeout: 1m}}", "connection_pool.tcp_idle_timeout", 60.0),
+    ("§3.1", "connectionPool: {tcp: {maxConnectionDuration: 1h}}", "connection_pool.max_connection_duration", 3600.0),
+    ("§3.1", "connectionPool: {http: {h2UpgradePolicy: UPGRADE}}", "connection_pool.h2_upgrade", True),
+    ("§3.1", "connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}", "connection_pool.h2_upgrade", False),
+    ("§3.1", "connectionPool: {http: {useClientProtocol: true}}", "connection_pool.use_client_protocol", True),
+    ("§3.1", "retryBudget: {}", "retry_budget", RetryBudget(20.0, 3, 0.0)),
+    ("§3.1", "retryBudget: {percent: 12.5, minRetryConcurrency: 7}", "retry_budget", RetryBudget(12.5, 7)),
     ("§3.1", "connectionPool: {tcp: {maxConnections: 7}}", "circuit_breaker.max_connections", 7),
     ("§3.1", "connectionPool: {http: {http1MaxPendingRequests: 7}}", "circuit_breaker.max_pending_requests", 7),
     ("§3.1", "connectionPool: {http: {http2MaxRequests: 7}}", "circuit_breaker.max_requests", 7),
@@ -113,76 +198,7 @@ def test_outlier_detection_switches_locality_failover_on_and_panic_off_in_every_
     assert policy.panic_threshold == 0
 
 
-# --- VirtualService -------------------------------------------------------------------------------------------
-
-DEFAULT_CONDITIONS = Retry().conditions
-
-ROUTES = [
-    ("§3.4", "timeout: 3s", "timeout", 3.0),
-    ("§3.4: 0 is off", "timeout: 0s", "timeout", None),
-    ("§3.3", "retries: {attempts: 5}", "retry.attempts", 5),
-    ("§3.3", "retries: {attempts: 0}", "retry.attempts", 0),
-    ("retry.go: no attempts is off", "retries: {}", "retry.attempts", 0),
-    ("§3.3: no retryOn keeps the default", "retries: {attempts: 5}", "retry.conditions", DEFAULT_CONDITIONS),
-    (
-        "§3.3: no retryOn keeps the default",
-        "retries: {attempts: 5, retryOn: ''}",
-        "retry.conditions",
-        DEFAULT_CONDITIONS,
-    ),
-    ("§3.3", "retries: {attempts: 1, retryOn: '5xx, reset'}", "retry.conditions", ("5xx", "reset")),
-    (
-        "§3.3: integers are codes",
-        "retries: {attempts: 1, retryOn: 'reset,503,504'}",
-        "retry.conditions",
-        ("reset", "retriable-status-codes"),
-    ),
-    ("§3.3: integers are codes", "retries: {attempts: 1, retryOn: 'reset,503,504'}", "retry.status_codes", (503, 504)),
-    ("§3.3", "retries: {attempts: 1, perTryTimeout: 2s}", "retry.per_try_timeout", 2.0),
-    ("§3.3", "retries: {attempts: 1, backoff: 100ms}", "retry.base_interval", 0.1),
-    ("§3.3: ten times the base", "retries: {attempts: 1, backoff: 100ms}", "retry.max_interval", 1.0),
-    (
-        "§2.1",
-        "retries: {attempts: 1, retryIgnorePreviousHosts: false}",
-        "retry.avoid_previous_hosts",
-        False,
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("paragraph", "body", "name", "expected"), ROUTES, ids=[f"{p} {y}"[:70] for p, y, *_ in ROUTES]
-)
-def test_virtual_service_fields(paragraph, body, name, expected, read, route):
-    found = value(read(route(body)).policy(), name)
-    assert found == (pytest.approx(expected) if isinstance(expected, float) else expected), paragraph
-
-
-def test_retry_on_without_codes_forgets_the_503_of_old_versions(read, route):
-    # spec §0.1: the default has it up to 1.23, and a retryOn of one's own replaces it
-    assert read(route("retries: {attempts: 1}")).policy(version="1.23").retry.status_codes == (503,)
-    assert read(route("retries: {attempts: 1, retryOn: reset}")).policy(version="1.23").retry.status_codes == ()
-
-
 # --- MeshConfig -----------------------------------------------------------------------------------------------
-
-
-def test_mesh_retries_serve_routes_without_their_own(read, route):
-    # spec §3.3
-    both = read(route("retries: {attempts: 7}"), mesh="defaultHttpRetryPolicy: {attempts: 4, retryOn: 5xx}")
-    assert both.policy("web").retry == Retry(attempts=4, conditions=("5xx",))
-    assert both.policy("cart").retry == Retry(attempts=7)
-
-
-def test_an_empty_mesh_retry_policy_switches_retries_off(read):
-    found = read(mesh="defaultHttpRetryPolicy: {}")
-    assert found.policy().retry.attempts == 0
-    assert found.warnings == (
-        (
-            "scenario.yaml:1: MeshConfig: defaultHttpRetryPolicy: "
-            "switches retries off, in Istio too: attempts is 0 or missing"
-        ),
-    )
 
 
 def test_mesh_connect_timeout_gives_way_to_the_destination_rules(read, rule):
@@ -227,10 +243,92 @@ def test_mesh_wide_outlier_detection_alone_gives_no_locality_failover(read, rule
 def test_the_mesh_wide_traffic_policy_is_new_in_1_31(read):
     # spec §0.1
     found = read(mesh=MESH_POLICY, version="1.30")
-    assert found.policy() == Policy(panic_threshold=50)
+    assert found.policy() == Policy(panic_threshold=50, unready_endpoints=False)
     assert found.warnings == (
         "scenario.yaml:1: MeshConfig: defaultTrafficPolicy: has no effect: Istio 1.30 does not have it",
     )
+
+
+@pytest.mark.parametrize(
+    ("mesh", "rule_says", "upgraded"),
+    [
+        ("UPGRADE", None, True),
+        ("UPGRADE", "DEFAULT", True),
+        ("UPGRADE", "DO_NOT_UPGRADE", False),
+        ("DO_NOT_UPGRADE", "UPGRADE", True),
+    ],
+)
+def test_the_mesh_upgrades_to_http_2_where_the_destination_rule_leaves_it_to_it(mesh, rule_says, upgraded, read, rule):
+    # spec §3.1
+    body = f"connectionPool: {{http: {{h2UpgradePolicy: {rule_says}}}}}" if rule_says else "{}"
+    assert read(rule(body), mesh=f"h2UpgradePolicy: {mesh}").policy().connection_pool.h2_upgrade is upgraded
+
+
+def test_without_automatic_mutual_tls_only_a_destination_rule_asks_for_it(read, rule):
+    found = read(rule("tls: {mode: ISTIO_MUTUAL}"), mesh="enableAutoMtls: false")
+    assert (found.policy("cart").tls, found.policy("web").tls) == (True, False)
+    assert found.policy("web").sources["tls"] == "MeshConfig (scenario.yaml:1)"
+
+
+MESH_LOCALITY = """
+zoneAwareLbSetting: {enabled: true}
+localityLbSetting: {failover: [{from: eu, to: us}]}
+"""
+OWN_LOCALITY = "loadBalancer: {localityLbSetting: {failoverPriority: [a]}}\noutlierDetection: {}"
+OWN_ZONES = "loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 9}, localityLbSetting: {}}"
+
+
+@pytest.mark.parametrize(
+    ("policy", "distribution", "zones", "priority", "failover"),
+    [
+        (OWN_ZONES, "PreferClose", ZoneAware(min_cluster_size=9), (), ()),
+        (OWN_LOCALITY, "PreferClose", None, ("a",), ()),
+        ("{}", "PreferClose", None, SAME_ZONE, ()),
+        ("{}", "PreferSameNode", None, SAME_NODE, ()),
+        ("{}", "", ZoneAware(), (), (("eu", "us"),)),
+    ],
+    ids=["zones of the rule", "locality of the rule", "Service", "Service, node", "mesh"],
+)
+def test_spec_2_9d_precedence_of_locality_settings(policy, distribution, zones, priority, failover, read, rule):
+    preferences = {("cart", "shop"): distribution} if distribution else {}
+    found = read(rule(policy), mesh=MESH_LOCALITY, traffic_distributions=preferences).policy()
+    assert found.zone_aware == zones
+    assert (found.locality.failover_priority, found.locality.failover) == (priority, failover)
+
+
+@pytest.mark.parametrize(("version", "sent"), [("1.30", False), ("1.31", True)])
+def test_spec_0_20_pods_that_are_not_ready_are_sent_from_1_31_or_for_traffic_distribution(version, sent, read):
+    found = read(traffic_distributions={("cart", "shop"): "PreferClose"}, version=version)
+    assert (found.policy("web").unready_endpoints, found.policy("cart").unready_endpoints) == (sent, True)
+    assert (found.policy("web").panic_threshold, found.policy("cart").panic_threshold) == (0 if sent else 50, 0)
+
+
+def test_proxies_route_by_zone_only_if_they_know_their_own_service(read, rule):
+    # spec §2.8
+    text = rule("loadBalancer: {zoneAwareLbSetting: {enabled: true}}")
+    metadata = "defaultConfig: {proxyMetadata: {ISTIO_META_ENABLE_SELF_DISCOVERY: 'true'}}"
+    assert not read(text).policy().zone_aware.self_discovery
+    assert read(text, mesh=metadata).policy().zone_aware.self_discovery
+    assert read(text, mesh=metadata).warnings == ()
+    assert read(text).warnings == (
+        (
+            "mesh.yaml:7: DestinationRule/cart: spec.trafficPolicy.loadBalancer.zoneAwareLbSetting: prefers regions "
+            "only, in Istio too: zones need ISTIO_META_ENABLE_SELF_DISCOVERY: 'true' in defaultConfig.proxyMetadata"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("cart.shop.svc.cluster.local", ["cart"]), ("'*.shop.svc.cluster.local'", ["cart", "web"]), ("'*'", None)],
+)
+def test_services_that_the_mesh_keeps_within_a_cluster(host, local, read):
+    # spec §4.2
+    found = read(mesh=f"serviceSettings: [{{settings: {{clusterLocal: true}}, hosts: [{host}]}}]")
+    homes = [("cart", "shop"), ("web", "shop"), ("ledger", "bank")]
+    kept = [name for name, home in homes if found.policy(name, home).cluster_local]
+    assert kept == (local or ["cart", "web", "ledger"])
+    assert found.warnings == ()
 
 
 # --- sources --------------------------------------------------------------------------------------------------
@@ -239,7 +337,7 @@ def test_the_mesh_wide_traffic_policy_is_new_in_1_31(read):
 def leaves(policy):
     for part in fields(policy):
         inner = getattr(policy, part.name)
-        if isinstance(inner, (Retry, Locality, CircuitBreaker, OutlierDetection)):
+        if isinstance(inner, (ConnectionPool, Locality, CircuitBreaker, OutlierDetection, RetryBudget, ZoneAware)):
             yield from (f"{part.name}.{leaf.name}" for leaf in fields(inner))
         elif part.name not in {"sources", "outlier_detection_by_mesh"}:
             yield part.name
@@ -247,11 +345,22 @@ def leaves(policy):
 
 EVERYTHING = """
 loadBalancer:
-  simple: RANDOM
+  consistentHash: {httpHeaderName: x-user, ringHash: {minimumRingSize: 64}}
+  zoneAwareLbSetting: {enabled: true, failover: [{from: eu, to: us}], failoverPriority: [a], minClusterSize: 3}
   localityLbSetting: {enabled: true, failover: [{from: eu, to: us}], failoverPriority: [a]}
+tls: {mode: SIMPLE}
+retryBudget: {percent: 10, minRetryConcurrency: 1, budgetInterval: 1s}
 connectionPool:
-  tcp: {maxConnections: 1, connectTimeout: 1s}
-  http: {http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRetries: 1}
+  tcp: {maxConnections: 1, connectTimeout: 1s, idleTimeout: 1m, maxConnectionDuration: 1h}
+  http:
+    http1MaxPendingRequests: 1
+    http2MaxRequests: 1
+    maxRetries: 1
+    maxRequestsPerConnection: 1
+    maxConcurrentStreams: 1
+    idleTimeout: 1m
+    h2UpgradePolicy: UPGRADE
+    useClientProtocol: true
 outlierDetection:
   consecutive5xxErrors: 1
   consecutiveGatewayErrors: 1
@@ -266,26 +375,25 @@ outlierDetection:
 
 @pytest.mark.parametrize("policy", ["{}", EVERYTHING], ids=["nothing", "everything"])
 def test_every_setting_has_a_source(policy, read, rule, route):
-    found = read(rule(policy) + "---\n" + route("timeout: 1s")).policy()
+    found = read(rule(policy)).policy()
     assert set(leaves(found)) - set(found.sources) == set()
 
 
 def test_sources_name_the_resource_with_file_and_line(read, rule, route):
-    text = rule(EVERYTHING) + "---\n" + route("timeout: 1s\nretries: {attempts: 1, retryOn: reset, backoff: 1s}")
-    sources = read(text, mesh="localityLbSetting: {}\nconnectTimeout: 4s").policy().sources
+    sources = read(rule(EVERYTHING), mesh="localityLbSetting: {}\nconnectTimeout: 4s").policy().sources
     assert sources["load_balancer"] == "DestinationRule shop/cart (mesh.yaml:8)"
-    assert sources["outlier_detection.interval"] == "DestinationRule shop/cart (mesh.yaml:18)"
-    assert sources["panic_threshold"] == "DestinationRule shop/cart (mesh.yaml:21)"
-    assert sources["timeout"] == "VirtualService shop/cart (mesh.yaml:31)"
-    assert sources["retry.conditions"] == "VirtualService shop/cart (mesh.yaml:32)"
-    assert sources["retry.host_attempts"] == DEFAULT
+    assert sources["tls"] == "DestinationRule shop/cart (mesh.yaml:11)"
+    assert sources["connection_pool.h2_upgrade"] == "DestinationRule shop/cart (mesh.yaml:22)"
+    assert sources["panic_threshold"] == "DestinationRule shop/cart (mesh.yaml:32)"
     defaults = {name for name, source in sources.items() if source == DEFAULT}
     assert defaults == {
+        "cluster_local",
         "locality.distribute",
+        "locality.forced",
         "outlier_detection.max_ejection_time",
-        "retry.avoid_previous_hosts",
-        "retry.host_attempts",
-        "retry.per_try_timeout",
+        "unready_endpoints",
+        "warmup",
+        "zone_aware.self_discovery",
     }
 
 

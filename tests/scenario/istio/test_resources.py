@@ -273,10 +273,10 @@ def test_an_error_in_one_document_hides_none_in_the_others(read, rule):
 
 
 def test_a_broken_document_still_gets_its_warnings(read, rule):
-    found = read(rule("tls: {mode: SIMPLE}\noutlierDetection: {interval: 1}"))
+    found = read(rule("tunnel: {targetHost: a, targetPort: 1}\noutlierDetection: {interval: 1}"))
     assert len(found.messages) == 1
     assert found.warnings == (
-        "mesh.yaml:7: DestinationRule/cart: spec.trafficPolicy.tls: has no effect in meshsim yet",
+        "mesh.yaml:7: DestinationRule/cart: spec.trafficPolicy.tunnel: has no effect in meshsim yet",
     )
 
 
@@ -331,13 +331,16 @@ def test_numbers_as_keys_are_read(read):
 
 def test_lists_of_kubectl_are_opened(read, rule, route):
     items = textwrap.indent(
-        "".join(f"- {textwrap.indent(text, '  ').strip()}\n" for text in (rule("tls: {}"), route("timeout: 1s"))), ""
+        "".join(
+            f"- {textwrap.indent(text, '  ').strip()}\n" for text in (rule("proxyProtocol: {}"), route("timeout: 1s"))
+        ),
+        "",
     )
     found = read(f"apiVersion: v1\nkind: List\nitems:\n{items}")
-    assert found.policy().timeout == 1.0
-    assert found.policy().sources["timeout"] == "VirtualService shop/cart (mesh.yaml:19)"
+    assert found.route().timeout == 1.0
+    assert found.route().sources["timeout"] == "VirtualService shop/cart (mesh.yaml:19)"
     assert found.warnings == (
-        "mesh.yaml:10: DestinationRule/cart: spec.trafficPolicy.tls: has no effect in meshsim yet",
+        "mesh.yaml:10: DestinationRule/cart: spec.trafficPolicy.proxyProtocol: has no effect in meshsim yet",
     )
 
 
@@ -388,7 +391,7 @@ def test_mesh_config_fields_are_named_once_each(read):
     found = read(mesh="accessLogFile: /dev/stdout\nenableAutoMtls: true\ndefaultConfig: {concurrency: 2, meshId: a}")
     assert found.warnings == (
         "scenario.yaml:1: MeshConfig: accessLogFile: has no effect in meshsim yet",
-        "scenario.yaml:3: MeshConfig: defaultConfig: has no effect in meshsim yet",
+        "scenario.yaml:3: MeshConfig: defaultConfig.meshId: has no effect in meshsim yet",
     )
 
 
@@ -409,7 +412,7 @@ spec:
 def test_the_mesh_config_of_an_operator_counts(read):
     found = read(OPERATOR)
     policy = found.policy()
-    assert (policy.connect_timeout, policy.retry) == (3.0, Retry(attempts=1))
+    assert (policy.connect_timeout, found.route().retry) == (3.0, Retry(attempts=1))
     assert policy.sources["connect_timeout"] == "IstioOperator istio-system/install (mesh.yaml:8)"
     assert found.warnings == (
         "mesh.yaml:5: IstioOperator/install: spec.profile: has no effect in meshsim yet",
@@ -419,7 +422,7 @@ def test_the_mesh_config_of_an_operator_counts(read):
 
 def test_the_scenarios_mesh_config_comes_before_an_operators(read):
     found = read(OPERATOR, mesh="connectTimeout: 1s")
-    assert (found.policy().connect_timeout, found.policy().retry.attempts) == (1.0, 1)
+    assert (found.policy().connect_timeout, found.route().retry.attempts) == (1.0, 1)
     assert found.warnings[1] == (
         "mesh.yaml:8: IstioOperator/install: spec.meshConfig.connectTimeout: "
         "has no effect: MeshConfig (scenario.yaml:1) sets it before"
@@ -429,7 +432,7 @@ def test_the_scenarios_mesh_config_comes_before_an_operators(read):
 def test_per_try_timeout_is_not_read_from_the_mesh_default(read):
     # spec §3.3
     found = read(mesh="defaultHttpRetryPolicy: {attempts: 1, perTryTimeout: 1s}")
-    assert found.policy().retry == Retry(attempts=1)
+    assert found.route().retry == Retry(attempts=1)
     assert found.warnings == (
         (
             "scenario.yaml:1: MeshConfig: defaultHttpRetryPolicy.perTryTimeout: "
@@ -442,7 +445,7 @@ def test_per_try_timeout_is_not_read_from_the_mesh_default(read):
 
 
 def test_resources_that_mean_the_same_are_equal_wherever_they_stand(read, rule):
-    text = rule("outlierDetection: {}\ntls: {}")
+    text = rule("outlierDetection: {}\nproxyProtocol: {}")
     one, other = read(text).resources, read("# a comment\n\n" + text).resources
     assert one == other
     assert one.warnings != other.warnings

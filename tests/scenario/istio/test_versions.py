@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from meshsim.scenario.istio import IstioResources, profile
+from meshsim.scenario.istio.clients import Client, Request
 
 #: The rows of spec §0.1, at the edges of its columns.
 TABLE = {
@@ -40,8 +41,11 @@ def test_what_is_no_version_is_refused(version):
 
 
 def test_default_retries_include_503_up_to_1_23():
-    assert IstioResources().policy("cart", "shop", "1.23").retry.status_codes == (503,)
-    assert IstioResources().policy("cart", "shop", "1.24").retry.status_codes == ()
+    def codes(version):
+        return IstioResources().route(Client(), Request("cart"), version).retry.status_codes
+
+    assert codes("1.23") == (503,)
+    assert codes("1.24") == ()
 
 
 def test_panic_without_outlier_detection_ends_with_1_31():

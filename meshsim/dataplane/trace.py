@@ -1,0 +1,87 @@
+"""The trace: one line for each step in the life of a sampled request, as in Envoy's access and event logs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meshsim.dataplane.jit import jit
+from meshsim.dataplane.state import NONE
+
+#: Kinds of lines: a call began, an attempt was sent to a host and reached a pod, an attempt ended, a call ended; a host
+#: was ejected, a host is back; a connection was opened, one could not be.
+CALL_BEGAN, SENT, AT_POD, ATTEMPT_ENDED, CALL_ENDED, EJECTED, RETURNED, CONNECTED, NOT_CONNECTED = range(9)
+#: Lines that one event may write; `advance` stops before there is no room for them.
+ROOM = 4096
+_NUMBER, _ZERO = np.uint64(0xFFFFF), np.uint64(0)
+
+
+@jit
+def sampled(w, request):
+    """Return whether a request is traced: one in so many, by its number within its source."""
+    one_in = w.clock[0].one_in
+    return one_in > 0 and (request & _NUMBER) % np.uint64(one_in) == _ZERO
+
+
+@jit
+def note(w, kind, index, host, connection, code, flag, now):
+    """Write a line about a call, if there is room."""
+    clock = w.clock[0]
+    if clock.traced >= len(w.trace):
+        return
+    frame = w.frames[index]
+    line = w.trace[clock.traced]
+    clock.traced += 1
+    line.time = now
+    line.kind = kind
+    line.request = frame.request
+    line.path = frame.path
+    line.began = frame.started
+    line.call = index
+    line.route = frame.route
+    line.attempt = frame.attempts
+    line.proxy = frame.proxy
+    line.operation = frame.operation
+    line.upstream = frame.upstream
+    line.host = host
+    line.connection = connection
+    line.code = code
+    line.flag = flag
+
+
+@jit
+def note_health(w, upstream, slot, ejected, now):
+    """Write a line about a host that was ejected (1) or is back (0)."""
+    clock = w.clock[0]
+    if clock.one_in == 0 or clock.traced >= len(w.trace):
+        return
+    line = w.trace[clock.traced]
+    clock.traced += 1
+    line.time = now
+    line.kind = EJECTED if ejected == 1 else RETURNED
+    line.call = NONE
+    line.proxy = w.upstreams[upstream].proxy
+    line.operation = NONE
+    line.upstream = upstream
+    line.host = w.slots[slot].host
+
+
+@jit
+def note_connection(w, index, kind, now):
+    """Write a line about a connection."""
+    clock = w.clock[0]
+    if clock.one_in == 0 or clock.traced >= len(w.trace):
+        return
+    connection = w.connections[index]
+    line = w.trace[clock.traced]
+    clock.traced += 1
+    line.time = now
+    line.kind = kind
+    line.request = connection.request
+    line.path = connection.path
+    line.call = NONE
+    line.attempt = connection.attempt
+    line.upstream = w.pools[connection.pool].upstream
+    line.proxy = w.upstreams[line.upstream].proxy
+    line.operation = NONE
+    line.host = w.slots[w.pools[connection.pool].slot].host
+    line.connection = index

@@ -1,0 +1,143 @@
+"""What a proxy sees of a destination, read from the data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from meshsim.explain.model import EndpointView, PriorityView, UpstreamView
+from meshsim.scenario.istio.policy import UNLIMITED, Policy
+from meshsim.scenario.istio.routes import Destination
+
+if TYPE_CHECKING:
+    from meshsim.engine.mesh import Proxy
+    from meshsim.engine.simulation import Simulation
+
+_BALANCERS = {
+    "LEAST_REQUEST": ("the less busy of two random hosts", "least request by weight / (active + 1)"),
+    "ROUND_ROBIN": ("round robin", "round robin by weight"),
+}
+
+
+def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> UpstreamView:
+    """Return a destination as a proxy sees it at this instant of a run."""
+    scenario, plane = simulation.scenario, simulation.mesh.plane
+    namespace = simulation.document.services[end.service].namespace
+    policy = scenario.resources.policy(end.service, namespace, simulation.document.istio_version, end.subset)
+    known = plane.plan.destinations
+    row = known.index((end.service, end.subset)) if (end.service, end.subset) in known else -1
+    upstream = int(plane.world.upstream_of[proxy.number, row]) if row >= 0 else -1
+    if upstream < 0:
+        return UpstreamView(end, policy, live=False, exists=_exists(simulation, end, namespace))
+    up = plane.world.upstreams[upstream]
+    breaker = policy.circuit_breaker
+    used = (
+        ("connections", int(up.connections), breaker.max_connections),
+        ("pending requests", int(up.pending), breaker.max_pending_requests),
+        ("requests", int(up.active), breaker.max_requests),
+        ("retries", int(up.retrying), breaker.max_retries),
+    )
+    limits = tuple((name, count, None if limit == UNLIMITED else limit) for name, count, limit in used)
+    levels = tuple(_priorities(simulation, upstream, policy))
+    slots = tuple(_slots(simulation, upstream, end.service, levels))
+    return UpstreamView(end, policy, True, True, levels, slots, limits, int(up.ejected))
+
+
+def _exists(simulation: Simulation, end: Destination, namespace: str) -> bool:
+    try:
+        simulation.scenario.resources.subset_labels(end.service, namespace, end.subset)
+    except KeyError:
+        return not end.subset
+    return True
+
+
+def _priorities(simulation: Simulation, upstream: int, policy: Policy) -> Iterator[PriorityView]:
+    from meshsim.dataplane.load_balancing import BY_LOCALITY, BY_ZONE, WEIGHTED
+
+    world = simulation.mesh.plane.world
+    for number in range(int(world.upstreams[upstream].priorities)):
+        level = world.priorities[upstream, number]
+        plain, weighted = _BALANCERS.get(policy.load_balancer, (policy.load_balancer.lower(),) * 2)
+        balancer = weighted if level.mode == WEIGHTED else plain
+        balancer = {BY_LOCALITY: "a locality by weight, then ", BY_ZONE: "the own zone first, then "}.get(
+            int(level.mode), ""
+        ) + balancer
+        yield PriorityView(number, int(level.total), int(level.healthy), int(level.load), bool(level.panic), balancer)
+
+
+def _slots(
+    simulation: Simulation, upstream: int, service: str, levels: Sequence[PriorityView]
+) -> Iterator[EndpointView]:
+    """Yield the hosts of an upstream by priority, in the order of the control plane's list."""
+    world = simulation.mesh.plane.world
+    up = world.upstreams[upstream]
+    taken = [slot for slot in range(int(up.first_slot), int(up.first_slot + up.capacity)) if world.slots[slot].present]
+    returns = _returns(simulation, upstream)
+    shares = _shares(world, taken, levels)
+    for slot in sorted(taken, key=lambda one: int(world.slots[one].priority)):
+        host = world.slots[slot]
+        pools = world.pools[int(host.pools) : int(host.pools + up.threads)]
+        state = "ejected" if host.ejected else "unready" if host.unhealthy else "failing" if host.failing else "healthy"
+        name, cluster, region, zone, behind = _place(simulation, int(host.host), service)
+        yield EndpointView(
+            name=name, cluster=cluster, region=region, zone=zone, gateway=int(host.host) < -1, behind=behind,
+            priority=int(host.priority), locality=int(host.locality), weight=float(host.weight),
+            locality_weight=float(host.locality_weight), share=shares[slot], status=state,
+            told=bool(host.level == host.priority and (host.shown == 1) == (state == "healthy") and not host.changed),
+            returns=returns.get((int(host.host), int(host.ejections))) if host.ejected else None,
+            errors=int(host.errors), ejections=int(host.ejections), active=int(host.active),
+            connections=int(pools.connections.sum()), waiting=int(pools.waiting.sum()),
+        )  # fmt: skip
+
+
+def _returns(simulation: Simulation, upstream: int) -> dict[tuple[int, int], float]:
+    """Return when ejections end, by host and number of the ejection: they stand in the calendar."""
+    from meshsim.dataplane.calendar import RELEASE
+
+    world = simulation.mesh.plane.world
+    events = world.heap[: int(world.clock[0].scheduled)]
+    own = events[(events.kind == RELEASE) & (events.subject == upstream)]
+    return {(int(event.generation), int(event.extra)): float(event.time) for event in own}
+
+
+def _shares(world: Any, taken: Sequence[int], levels: Sequence[PriorityView]) -> dict[int, float]:
+    """Return the fraction of requests that loads and weights give each slot."""
+    found = dict.fromkeys(taken, 0.0)
+    for level in levels:
+        own = [slot for slot in taken if int(world.slots[slot].level) == level.number]
+        usable = [slot for slot in own if level.panic or world.slots[slot].shown]
+        weights = {slot: float(world.slots[slot].weight) for slot in usable}
+        if level.balancer.startswith("a locality"):
+            weights = _by_locality(world, own, weights)
+        whole = sum(weights.values())
+        for slot, weight in weights.items():
+            found[slot] = level.load / 100 * weight / whole if whole else 0.0
+    return found
+
+
+def _by_locality(world: Any, own: Sequence[int], weights: Mapping[int, float]) -> dict[int, float]:
+    """Return weights of hosts where a locality is drawn first, by weight and health (spec §2.7)."""
+    found: dict[int, float] = {}
+    for number in {int(world.slots[slot].locality) for slot in own}:
+        there = [slot for slot in own if int(world.slots[slot].locality) == number]
+        alive = [slot for slot in there if slot in weights]
+        whole = sum(weights[slot] for slot in alive)
+        locality = float(world.slots[there[0]].locality_weight) * min(1.0, 1.4 * len(alive) / len(there))
+        found |= {slot: locality * weights[slot] / whole for slot in alive if whole}
+    return found
+
+
+def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, str, str, int]:
+    """Return name, cluster, region, zone, and pods behind a host."""
+    mesh = simulation.mesh
+    if host < -1:
+        number = -host - 2
+        cluster = mesh.clusters[int(mesh.plane.world.gateways[number].cluster)]
+        addresses = mesh.gateways[cluster].addresses
+        name = f"gateway@{cluster}" + (f"/{addresses.index(number)}" if len(addresses) > 1 else "")
+        return name, cluster, mesh.document.clusters[cluster].region, "", len(mesh.truth.shard(service, cluster))
+    pod = mesh.plane.pods[host]
+    region, zone = mesh.zones[int(pod.zone)]
+    known = {one.number: one.name for body in simulation.clusters.values() for one in body.pods.values()}
+    cluster = mesh.clusters[int(pod.cluster)]
+    return known.get(host, f"{cluster}/{service} (gone)"), cluster, region, zone, 0

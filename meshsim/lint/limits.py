@@ -1,0 +1,182 @@
+"""Lints about connection pools and circuit breakers: limits that hold elsewhere, or more, than they seem to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.lint.facts import Facts, Upstream, is_set, title
+from meshsim.lint.registry import Found, listed, rule
+from meshsim.scenario.istio.connections import MAX_STREAMS
+from meshsim.scenario.istio.policy import UNLIMITED, Policy
+from meshsim.scenario.istio.resolve import DEFAULT
+
+_LIMITS = {
+    "max_connections": "maxConnections",
+    "max_pending_requests": "http1MaxPendingRequests",
+    "max_requests": "http2MaxRequests",
+    "max_retries": "maxRetries",
+}
+
+
+def _limits(policy: Policy) -> Iterator[tuple[str, str, int, str]]:
+    """Yield the limits that are set: field, Istio's name, value and place."""
+    for name, shown in _LIMITS.items():
+        value: int = getattr(policy.circuit_breaker, name)
+        if value != UNLIMITED and is_set(policy, f"circuit_breaker.{name}"):
+            yield name, shown, value, policy.sources[f"circuit_breaker.{name}"]
+
+
+def _http2(facts: Facts, upstream: Upstream) -> bool:
+    pool = facts.policy(upstream).connection_pool
+    return facts.service(upstream[0]).protocol in {"http2", "grpc"} or pool.h2_upgrade
+
+
+@rule(
+    "MS501",
+    "Limits of a connectionPool hold for each client proxy, not for the service.",
+    spec="3.1",
+    fix="divide what the service can take by the number of client proxies, or limit inbound connections (Sidecar)",
+)
+def limits_are_per_proxy(facts: Facts) -> Iterator[Found]:
+    """Proxies do not know of one another."""
+    for upstream, policy in facts.policies:
+        proxies = facts.proxies(upstream)
+        for _, shown, value, source in _limits(policy) if proxies > 1 else ():
+            yield (
+                source,
+                (
+                    f"{shown} {value} holds for each client proxy: the {proxies} clients of {title(upstream)} may have "
+                    f"{value * proxies:,} together"
+                ),
+            )
+
+
+@rule(
+    "MS502",
+    "maxConnections below hosts x worker threads is exceeded: each thread may always open one connection to a host.",
+    spec="3.1",
+    fix="limit requests with http2MaxRequests, or lower the proxy's concurrency",
+)
+def connections_have_a_floor(facts: Facts) -> Iterator[Found]:
+    """A pool without a connection may open one whatever the limit."""
+    for upstream, policy in facts.policies:
+        limit, source = (
+            policy.circuit_breaker.max_connections,
+            policy.sources.get("circuit_breaker.max_connections", ""),
+        )
+        most = max((len(facts.views(upstream, client)) for client in facts.clients(upstream)), default=0)
+        threads = facts.document.sidecar.concurrency
+        if source not in {"", DEFAULT} and limit < most * threads:
+            yield (
+                source,
+                (
+                    f"maxConnections {limit} does not hold for {title(upstream)}: each of {threads} worker threads "
+                    "may open "
+                    f"one connection to each of {most} hosts, {most * threads} in all"
+                ),
+            )
+
+
+@rule(
+    "MS503",
+    "maxRetries limits how many retries are under way at once, not the tries of a request.",
+    spec="3.1",
+    fix="set attempts in the VirtualService's retries; leave maxRetries away or set it far higher",
+)
+def retries_at_once(facts: Facts) -> Iterator[Found]:
+    """It is a circuit breaker."""
+    for upstream, policy in facts.policies:
+        budget = policy.retry_budget is not None
+        for name, _, value, source in _limits(policy):
+            if name == "max_retries" and budget:
+                yield source, f"maxRetries {value} does nothing for {title(upstream)}: retryBudget takes its place"
+            elif name == "max_retries" and value <= 3:
+                yield (
+                    source,
+                    (
+                        f"maxRetries {value} is for all requests of a proxy to {title(upstream)} at once, not for one "
+                        "request: "
+                        "retries beyond it fail with UO"
+                    ),
+                )
+
+
+@rule(
+    "MS504",
+    "maxConnections does not limit requests over HTTP/2: one connection carries them all.",
+    spec="3.1",
+    fix="limit requests with http2MaxRequests",
+)
+def connections_of_http2(facts: Facts) -> Iterator[Found]:
+    """Streams are not connections."""
+    for upstream, policy in facts.policies:
+        unlimited = policy.connection_pool.max_concurrent_streams == MAX_STREAMS
+        requests = policy.circuit_breaker.max_requests == UNLIMITED
+        for name, shown, value, source in _limits(policy):
+            if name == "max_connections" and _http2(facts, upstream) and unlimited and requests:
+                yield (
+                    source,
+                    f"{shown} {value} limits no requests to {title(upstream)}: one HTTP/2 connection carries them all",
+                )
+
+
+@rule(
+    "MS505",
+    "maxConnections without http1MaxPendingRequests: requests beyond it wait without limit, none is refused.",
+    spec="3.1",
+    fix="set http1MaxPendingRequests",
+)
+def waiting_without_limit(facts: Facts) -> Iterator[Found]:
+    """Istio sets no limit of its own, unlike Envoy."""
+    for upstream, policy in facts.policies:
+        endless = policy.circuit_breaker.max_pending_requests == UNLIMITED
+        if facts.service(upstream[0]).protocol != "http" or not endless or _http2(facts, upstream):
+            continue
+        for name, _, value, source in _limits(policy):
+            if name == "max_connections" and policy.circuit_breaker.max_requests == UNLIMITED:
+                yield (
+                    source,
+                    (
+                        f"maxConnections {value} refuses no request to {title(upstream)}: they wait for a connection, "
+                        "as many "
+                        "as come, since http1MaxPendingRequests has no limit"
+                    ),
+                )
+
+
+@rule(
+    "MS506",
+    "Through a gateway, HTTP/2 sends all requests of a worker thread to one remote pod.",
+    spec="4.4",
+    fix="set connectionPool.http.maxRequestsPerConnection (or tcp.maxConnectionDuration), so that connections are "
+    "renewed",
+)
+def pinned_to_one_pod(facts: Facts) -> Iterator[Found]:
+    """A passthrough gateway balances connections, and HTTP/2 needs one."""
+    pinned: dict[str, list[str]] = {}
+    for upstream, policy in facts.policies:
+        pool = policy.connection_pool
+        renewed = pool.max_requests_per_connection or pool.max_connection_duration or pool.max_concurrent_streams < 1000
+        if not _http2(facts, upstream) or renewed or not _several_behind(facts, upstream):
+            continue
+        set_here = [policy.sources[name] for name in ("load_balancer", "outlier_detection") if is_set(policy, name)]
+        pinned.setdefault(next(iter(set_here), facts.source("services")), []).append(title(upstream))
+    for source, services in pinned.items():
+        yield (
+            source,
+            (
+                f"{listed(services)}: a client in another network opens one HTTP/2 connection a worker thread through "
+                "the "
+                "gateway, which leads to one pod: its requests are not balanced there"
+            ),
+        )
+
+
+def _several_behind(facts: Facts, upstream: Upstream) -> bool:
+    """Tell whether some client reaches more than one pod through the gateways of a cluster."""
+    for client in facts.clients(upstream):
+        if any(view.is_gateway for view in facts.views(upstream, client)):
+            away = [pod.cluster for pod in facts.pods(upstream) if pod.network != client.network]
+            if len(away) > len(set(away)):
+                return True
+    return False

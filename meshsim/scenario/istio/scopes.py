@@ -1,0 +1,227 @@
+"""Resources that select workloads by their labels: PeerAuthentication, Sidecar and ProxyConfig."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar, get_args
+
+from meshsim.scenario.istio import hosts
+from meshsim.scenario.istio.resolve import Setting
+from meshsim.scenario.istio.rules import Resource
+
+Labels = tuple[tuple[str, str], ...]
+MutualTls = Literal["STRICT", "PERMISSIVE", "DISABLE"]
+
+
+class Scoped(Protocol):
+    """A resource for a namespace, or for those of its workloads that have some labels."""
+
+    @property
+    def namespace(self) -> str:
+        """Where it stands."""
+
+    @property
+    def selector(self) -> Labels:
+        """Labels of its workloads."""
+
+
+_T = TypeVar("_T", bound=Scoped)
+
+
+def in_scope(resources: Iterable[_T], namespace: str, labels: Mapping[str, str], root: str) -> list[_T]:
+    """Return the resources for a workload: those that select it, its namespace's, then those of the root namespace.
+
+    Examples
+    --------
+    >>> mesh, own = PeerAuthentication("istio-system"), PeerAuthentication("shop", (("app", "cart"),))
+    >>> in_scope([mesh, own], "shop", {"app": "cart"}, "istio-system") == [own, mesh]
+    True
+    """
+    found: list[tuple[int, _T]] = []
+    for resource in resources:
+        own = resource.namespace == namespace
+        if resource.selector:
+            if own and all(labels.get(key) == value for key, value in resource.selector):
+                found.append((0, resource))
+        elif own or resource.namespace == root:
+            found.append((1 if own else 2, resource))
+    return [resource for _, resource in sorted(found, key=lambda pair: pair[0])]
+
+
+# --- PeerAuthentication -----------------------------------------------------------------------------------------
+
+
+_MODES: Mapping[str, MutualTls] = {mode: mode for mode in get_args(MutualTls)}
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAuthentication:
+    """Which connections the proxies of some workloads accept.
+
+    Parameters
+    ----------
+    namespace, selector
+        The workloads; no selector = all of the namespace, or of the mesh in the root namespace.
+    mode
+        STRICT, PERMISSIVE, DISABLE, or UNSET to leave it to the wider resource.
+    ports
+        (port, mode) of single ports.
+    """
+
+    namespace: str
+    selector: Labels = ()
+    mode: str = "UNSET"
+    ports: tuple[tuple[int, str], ...] = ()
+
+
+def peer_authentication(resource: Resource) -> PeerAuthentication:
+    """Return what a PeerAuthentication says."""
+    spec = resource.spec
+    ports = tuple((int(port), _mode(mtls)) for port, mtls in (spec.get("portLevelMtls") or {}).items())
+    return PeerAuthentication(resource.namespace, _match_labels(spec), _mode(spec.get("mtls")), ports)
+
+
+def mutual_tls(
+    resources: Sequence[PeerAuthentication], namespace: str, labels: Mapping[str, str], root: str, port: int = 0
+) -> MutualTls:
+    """Return what a workload's proxy accepts; PERMISSIVE, both, by default.
+
+    Source: spec §8; Istio pilot/pkg/security/authn/policy_applier.go: the narrowest resource that sets a mode counts,
+    of two in one place the first.
+
+    Parameters
+    ----------
+    resources, root
+        Those of the mesh, and Istio's root namespace.
+    namespace, labels
+        The workload.
+    port
+        Its port; 0 = one without a mode of its own.
+
+    Examples
+    --------
+    >>> mutual_tls([PeerAuthentication("istio-system", mode="STRICT")], "shop", {}, "istio-system")
+    'STRICT'
+    """
+    for resource in in_scope(resources, namespace, labels, root):
+        ports = dict(resource.ports) if resource.selector else {}
+        for candidate in (ports.get(port, "UNSET"), resource.mode):
+            if candidate in _MODES:
+                return _MODES[candidate]
+    return "PERMISSIVE"
+
+
+def _mode(mtls: Mapping[str, str] | None) -> str:
+    return (mtls or {}).get("mode", "UNSET")
+
+
+def _match_labels(spec: Mapping[str, Mapping[str, Mapping[str, str]]], field_name: str = "selector") -> Labels:
+    selector = spec.get(field_name) or {}
+    return tuple((selector.get("matchLabels") or selector.get("labels") or {}).items())
+
+
+# --- Sidecar ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What the proxies of some workloads know, and how much they let in.
+
+    Parameters
+    ----------
+    namespace, selector
+        The workloads.
+    egress
+        (namespace, host) patterns of the services that they know; None = all.
+    inbound
+        Settings of ``inboundConnectionPool``; None where there is none.
+    outbound
+        What becomes of requests for unknown hosts; empty = as the mesh says.
+    title
+        Kind, namespace and name, for messages.
+    """
+
+    namespace: str
+    selector: Labels = ()
+    egress: tuple[tuple[str, str], ...] | None = None
+    inbound: tuple[Setting, ...] | None = None
+    outbound: str = ""
+    title: str = field(default="", compare=False)
+
+
+def sidecar(resource: Resource) -> Sidecar:
+    """Return what a Sidecar says."""
+    spec = resource.spec
+    listeners = spec.get("egress") or []
+    patterns = tuple(_pattern(written, resource.namespace) for listener in listeners for written in listener["hosts"])
+    path = ("spec", "inboundConnectionPool")
+    inbound = resource.below(path) if path[1] in spec else None
+    outbound = str((spec.get("outboundTrafficPolicy") or {}).get("mode", ""))
+    selector = _match_labels(spec, "workloadSelector")
+    egress = patterns if listeners else None
+    return Sidecar(resource.namespace, selector, egress, inbound, outbound, resource.origin.title)
+
+
+def visible(
+    resources: Sequence[Sidecar], service: hosts.Service, namespace: str, labels: Mapping[str, str], root: str
+) -> bool:
+    """Tell whether a client's proxy knows a service (spec §8; Istio pilot/pkg/model/sidecar.go).
+
+    Examples
+    --------
+    >>> only_own = Sidecar("shop", egress=(("shop", "*"),))
+    >>> [visible([only_own], ("cart", home), "shop", {}, "istio-system") for home in ("shop", "bank")]
+    [True, False]
+    """
+    scope = next(iter(in_scope(resources, namespace, labels, root)), None)
+    if scope is None or scope.egress is None:
+        return True
+    name = hosts.full_name(service)
+    return any(home in {"*", service[1]} and hosts.matches(host, name) for home, host in scope.egress)
+
+
+def _pattern(written: str, namespace: str) -> tuple[str, str]:
+    """Return (namespace, host) of an egress host; ``~`` means no namespace at all."""
+    home, _, host = written.rpartition("/")
+    return {"": "*", ".": namespace}.get(home, home), host
+
+
+# --- ProxyConfig ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """Worker threads of some workloads' proxies; 0 = all processors."""
+
+    namespace: str
+    selector: Labels = ()
+    concurrency: int | None = None
+
+
+def proxy_config(resource: Resource) -> ProxyConfig:
+    """Return what a ProxyConfig says."""
+    return ProxyConfig(resource.namespace, _match_labels(resource.spec), resource.spec.get("concurrency"))
+
+
+def concurrency(
+    resources: Sequence[ProxyConfig], namespace: str, labels: Mapping[str, str], root: str, mesh: int | None
+) -> int | None:
+    """Return how many worker threads a workload's proxy has; None where nobody says.
+
+    Parameters
+    ----------
+    resources, root
+        Those of the mesh, and Istio's root namespace.
+    namespace, labels
+        The workload.
+    mesh
+        ``defaultConfig.concurrency`` of MeshConfig.
+
+    Examples
+    --------
+    >>> concurrency([ProxyConfig("shop", concurrency=4)], "shop", {}, "istio-system", 2)
+    4
+    """
+    found = (resource.concurrency for resource in in_scope(resources, namespace, labels, root))
+    return next((threads for threads in found if threads is not None), mesh)

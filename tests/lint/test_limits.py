@@ -1,0 +1,50 @@
+"""Limits that hold elsewhere, or more, than they seem to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.lint.conftest import NETWORKS, Told, rule
+
+
+def pool(**blocks: Any) -> dict[str, Any]:
+    return rule({"connectionPool": blocks})
+
+
+GRPC = {"services": {"cart": {"protocol": "grpc"}}}
+
+
+def test_limits_are_multiplied_by_the_client_proxies(told: Told) -> None:
+    found = told(pool(http={"http2MaxRequests": 100}))["MS501"]
+    assert found == ["http2MaxRequests 100 holds for each client proxy: the 4 clients of cart may have 400 together"]
+    assert "MS501" not in told(pool(http={"http2MaxRequests": 100}), services={"web": {"replicas": {"eu-1": 1}}})
+
+
+def test_connections_have_a_floor_of_one_per_thread_and_host(told: Told) -> None:
+    assert "8 in all" in told(pool(tcp={"maxConnections": 4}))["MS502"][0]
+    assert "MS502" not in told(pool(tcp={"maxConnections": 8}))
+
+
+def test_max_retries_is_about_retries_at_once(told: Told) -> None:
+    assert "at once" in told(pool(http={"maxRetries": 3}))["MS503"][0]
+    assert "MS503" not in told(pool(http={"maxRetries": 50}))
+    budget = rule({"connectionPool": {"http": {"maxRetries": 50}}, "retryBudget": {"percent": 20}})
+    assert "retryBudget takes its place" in told(budget)["MS503"][0]
+
+
+def test_connections_do_not_limit_http2(told: Told) -> None:
+    assert "MS504" in told(pool(tcp={"maxConnections": 100}), **GRPC)
+    assert "MS504" not in told(pool(tcp={"maxConnections": 100}))
+    assert "MS504" not in told(pool(tcp={"maxConnections": 100}, http={"http2MaxRequests": 50}), **GRPC)
+
+
+def test_connections_without_a_limit_of_waiting_requests_refuse_nothing(told: Told) -> None:
+    assert "MS505" in told(pool(tcp={"maxConnections": 100}))
+    assert "MS505" not in told(pool(tcp={"maxConnections": 100}, http={"http1MaxPendingRequests": 10}))
+
+
+def test_http2_through_a_gateway_sticks_to_one_pod(told: Told) -> None:
+    assert told(**NETWORKS, **GRPC)["MS506"][0].startswith("cart: a client in another network opens one HTTP/2")
+    assert "MS506" not in told(**GRPC)
+    assert "MS506" not in told(**NETWORKS)
+    assert "MS506" not in told(pool(http={"maxRequestsPerConnection": 100}), **NETWORKS, **GRPC)
