@@ -294,6 +294,7 @@ def send(w, index, connection_index, leaves):
     serve.state = ON_THE_WAY
     serve.holds_worker = 0
     serve.verdict = 0
+    serve.inside = 0
     serve.pod = connection.pod
     serve.proxy = connection.replica
     here = w.proxies[call.proxy].zone

@@ -28,11 +28,13 @@ def open_needed(w, pool_index, opener, now):
     waits = w.pools[pool_index]
     up = w.upstreams[waits.upstream]
     policy = w.policies[up.policy]
-    while waits.waiting > waits.promised:
+    while waits.waiting > waits.promised and waits.ready == NONE:  # where it takes no time, one is open already
         if not breaker.may_connect(policy, up, waits):
             pool.drop_idle(w, up, now)
             if not breaker.may_connect(policy, up, waits):
                 return
+        if w.clock[0].free_connection == NONE and w.clock[0].connections == len(w.connections):
+            return  # the rest are opened when the next one asks
         start(w, pool_index, policy, opener, now)
 
 

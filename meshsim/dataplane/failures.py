@@ -148,6 +148,7 @@ def kill_pod(w, index, state, now):
     server.head = NONE
     server.tail = NONE
     server.queued = 0
+    server.inside = 0
     for number in range(w.clock[0].used):
         frame = w.frames[number]
         if frame.kind == CALL and frame.proxy == server.proxy:
@@ -162,6 +163,7 @@ def kill_pod(w, index, state, now):
                 continue  # held back at the pod's door when it gets there
             frame.generation += 1
             frame.holds_worker = 0
+            frame.inside = 0
             frame.code = 503
             frame.flag = UC
             if state == GONE:

@@ -20,7 +20,7 @@ from meshsim.dataplane.state import DC, UC, UF, UT
 from meshsim.scenario.istio.policy import OutlierDetection
 
 #: What the draws of a host's ejections are numbered with.
-_JITTER, _RACE, _RATE, _PERCENT = range(4)
+_JITTER, _RATE, _PERCENT = range(3)
 
 
 def lower(row, detection: OutlierDetection | None) -> None:
@@ -152,13 +152,19 @@ def tick_at_or_after(up, policy, time):
 def _healthy_ticks(w, up, policy, host, now):
     """Return how many ticks passed since the host had been back for one interval: each lowers its multiplier.
 
-    It comes back at a tick, so that one interval later is a tick again: whether that one counts is a race in Envoy.
+    It comes back at a tick, so that one interval later is a tick again: whether that one counts is a race in Envoy,
+    with one outcome for all hosts that came back together.
     """
     if host.multiplier == 0:
         return 0
     ticks = math.floor((now - host.returned_at) / policy.interval + 1e-9)
-    if ticks >= 1 and _draw(w, up, host, _RACE) < 0.5:
-        ticks -= 1
+    if ticks >= 1:
+        number = np.uint64(max(0, round((host.returned_at - up.phase) / policy.interval)))
+        u, _, _, _ = uniforms(
+            w.keys, DECISION, w.proxies[up.proxy].seed, np.uint64(up.policy), number, np.uint64(104)
+        )  # fmt: skip
+        if u < 0.5:
+            ticks -= 1
     return ticks
 
 

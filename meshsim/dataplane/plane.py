@@ -221,8 +221,13 @@ class DataPlane:
             self._grow(name, base + capacity)
         failures.move_upstream(self.world, upstream, base, capacity, first_pool)
 
-    def add_pod(self, service: int, workload: int, name: str, *, cluster: int, zone: int, sidecar: Sidecar) -> int:
+    def add_pod(
+        self, service: int, workload: int, name: str, *,
+        cluster: int, zone: int, sidecar: Sidecar, strict: bool = False, inbound_limit: int = 0,
+    ) -> int:  # fmt: skip
         """Add a pod that does not listen yet, with its sidecar; return its number.
+
+        A ``strict`` sidecar refuses plain text; ``inbound_limit`` is how many requests it lets in at a time (0: any).
 
         A pod takes over the sidecar's records of one of the same service that is gone, cleared, so that churn does
         not make the world grow by more than the pods themselves.
@@ -241,6 +246,7 @@ class DataPlane:
         pod.service, pod.workload, pod.cluster, pod.zone, pod.proxy = service, workload, cluster, zone, proxy
         pod.workers, pod.limit, pod.hold = described.workers, described.queue, described.hold_worker
         pod.slow, pod.seed = 1.0, zlib.crc32(name.encode())
+        pod.strict, pod.inbound_limit = int(strict and sidecar.enabled), inbound_limit
         pod.head = pod.tail = NONE
         return index
 
@@ -454,7 +460,7 @@ class DataPlane:
     def trace(self, one_in: int) -> None:
         """Trace one in so many of each source's requests from now on; 0 for none."""
         self.world.clock[0].one_in = one_in
-        self._grow("trace", 2 * ROOM if one_in else 1)
+        self._grow("trace", 2 * request.AT_ONCE * ROOM if one_in else 1)
 
     def take_trace(self) -> Any:
         """Return the lines of the trace since the last time, in the order they were written (`state.TRACE`)."""

@@ -21,8 +21,12 @@ from meshsim.dataplane.users import on_arrival, on_user
 
 #: What `advance` says when it stops: nothing left before the time, budget used up, or an array is nearly full.
 DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL, TRACE_FULL, TABLES_FULL = range(7)
-#: Room that one event may need, besides forks and calls that are not waited for.
-MARGIN = 64
+#: Events between two looks at the room that is left.
+AT_ONCE = 16
+#: Frames, events and connections that one event may need, besides forks and calls that are not waited for.
+EACH = 8
+#: The room that this makes without any.
+MARGIN = AT_ONCE * EACH
 
 
 @jit
@@ -102,31 +106,42 @@ def handle_upstream(w, kind, index, extra, generation, now):
 
 
 @jit
+def out_of_room(w):
+    """Return which array may be too small for the next `AT_ONCE` events, or `DONE`.
+
+    A connection that fails, or breaks, makes an event for each call that waits for it or is on it.
+    """
+    clock = w.clock[0]
+    if clock.used + AT_ONCE * (EACH + 2 * clock.widest) >= len(w.frames):
+        return FRAMES_FULL
+    if clock.scheduled + clock.used + AT_ONCE * (EACH + 4 * clock.widest) >= len(w.heap):
+        return CALENDAR_FULL
+    if clock.connections + AT_ONCE * (EACH + clock.widest) >= len(w.connections):
+        return CONNECTIONS_FULL
+    if clock.one_in > 0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
+        return TRACE_FULL
+    if clock.table_margin > 0 and consistent_hashing.is_full(w):
+        return TABLES_FULL
+    return DONE
+
+
+@jit
 def advance(w, until, budget):
     """Handle every event before a time, at most ``budget`` of them; return why it stopped."""
     clock = w.clock[0]
-    room_frames = len(w.frames) - MARGIN - 2 * clock.widest
-    room_events = len(w.heap) - MARGIN - 4 * clock.widest
-    room_connections = len(w.connections) - MARGIN - clock.widest
-    room_trace = len(w.trace) - trace.ROOM
-    while clock.scheduled > 0 and w.heap[0].time < until:
-        if clock.used >= room_frames:
-            return FRAMES_FULL
-        if clock.scheduled >= room_events:
-            return CALENDAR_FULL
-        if clock.connections >= room_connections:
-            return CONNECTIONS_FULL
-        if clock.one_in > 0 and clock.traced >= room_trace:
-            return TRACE_FULL
-        if clock.table_margin > 0 and consistent_hashing.is_full(w):
-            return TABLES_FULL
-        if budget <= 0:
-            return BUDGET
-        budget -= 1
-        first = w.heap[0]
-        now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
-        drop_first(w)
-        clock.now = now
-        clock.handled += 1
-        handle(w, kind, subject, extra, generation, now)
-    return DONE
+    while True:
+        reason = out_of_room(w)
+        if reason != DONE:
+            return reason
+        for _ in range(AT_ONCE if clock.table_margin == 0 else 1):
+            if clock.scheduled == 0 or w.heap[0].time >= until:
+                return DONE
+            if budget <= 0:
+                return BUDGET
+            budget -= 1
+            first = w.heap[0]
+            now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
+            drop_first(w)
+            clock.now = now
+            clock.handled += 1
+            handle(w, kind, subject, extra, generation, now)

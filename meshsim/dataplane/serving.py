@@ -37,7 +37,7 @@ def on_server(w, index, now):
     if server.state == SILENT:
         hold_back(w, index, HELD, now)
         return
-    if server.state != SERVING:
+    if server.state != SERVING or (server.strict == 1 and is_plain(w, serve)):
         reset(w, index, now)
         return
     serve.state = HERE
@@ -49,12 +49,24 @@ def on_server(w, index, now):
 
 
 @jit
+def is_plain(w, serve):
+    """Return whether a request came in plain text, which a sidecar with STRICT mutual TLS resets."""
+    return is_current(w, serve) and w.policies[w.upstreams[w.frames[serve.parent].upstream].policy].tls == 0
+
+
+@jit
 def on_pod(w, index, now):
     """Take a request into the pod: fail it, queue it, refuse it or start its script."""
     serve = w.frames[index]
     server = w.pods[serve.pod]
     if trace.sampled(w, serve.request) and is_current(w, serve):
         trace.note(w, trace.AT_POD, serve.parent, serve.pod, w.frames[serve.parent].connection, 0, NO_FLAG, now)
+    if server.inbound_limit > 0:
+        if server.inside >= server.inbound_limit:
+            respond(w, index, 503, now)
+            return
+        server.inside += 1
+        serve.inside = 1
     if serve.operation == NONE:
         respond(w, index, 404, now)
         return
@@ -243,6 +255,9 @@ def go_back(w, index, now):
     """Carry a response over the links; over a cut one it waits until the link is mended."""
     serve = w.frames[index]
     call = w.frames[serve.parent]
+    if serve.inside == 1:
+        serve.inside = 0
+        w.pods[serve.pod].inside -= 1
     if call.generation != serve.parent_generation:
         give_back(w, index)
         return

@@ -38,7 +38,7 @@ FRAME = _record(
     left_out="i4",
     holds_retry="i4", connection="i4", opening="i4", source="i4", action_at="i4", action_end="i4", user="i4",
     # a serve or a branch
-    step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", verdict="i4",
+    step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", verdict="i4", inside="i4",
     # what came of it
     code="i4", flag="i4", flow="i4", farthest="i4",
 )  # fmt: skip
@@ -153,11 +153,13 @@ STEP = _record(
     ignore="i4", wait="i4", first="i4", branches="i4", place="i4",
 )  # fmt: skip
 
+#: A pod. ``strict``: its sidecar refuses plain text; ``inbound_limit``: requests at a time that its sidecar lets in
+#: from all clients together (0: any number), of which there are ``inside`` now.
 POD = _record(
     service="i4", workload="i4", cluster="i4", zone="i4", proxy="i4", state="i4", workers="i4", busy="i4", head="i4",
     tail="i4", queued="i8", limit="i8", hold="i4", slow="f8", fail_fraction="f8", fail_code="i4", fails_late="i4",
     reset_fraction="f8", hang_fraction="f8", first_code="i4", codes="i4", check_fails="i4",
-    busy_area="f8", busy_since="f8", served="i8", seed="u8",
+    busy_area="f8", busy_since="f8", served="i8", seed="u8", strict="i4", inbound_limit="i8", inside="i8",
 )  # fmt: skip
 
 #: One direction-free link between two zones: half the round-trip time's median, its spread and what is wrong with it.

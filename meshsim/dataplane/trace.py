@@ -10,8 +10,8 @@ from meshsim.dataplane.state import NONE
 #: Kinds of lines: a call began, an attempt was sent to a host and reached a pod, an attempt ended, a call ended; a host
 #: was ejected, a host is back; a connection was opened, one could not be.
 CALL_BEGAN, SENT, AT_POD, ATTEMPT_ENDED, CALL_ENDED, EJECTED, RETURNED, CONNECTED, NOT_CONNECTED = range(9)
-#: Lines that one event may write; `advance` stops before there is no room for them.
-ROOM = 4096
+#: Lines that one event may write; the clock stops before there is no room for them.
+ROOM = 256
 _NUMBER, _ZERO = np.uint64(0xFFFFF), np.uint64(0)
 
 

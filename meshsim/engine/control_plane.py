@@ -143,12 +143,12 @@ class Istiod:
                 self._push(dirty)
 
     def _push(self, dirty: dict[str, float]) -> None:
-        """Queue every proxy it serves that asked for one of the services."""
+        """Queue every proxy it serves that one of the services matters to."""
         for cluster in self.plane.serves:
             for service, changed_at in dirty.items():
-                for proxy in self.mesh.interested[service]:
+                for proxy, seen in self.mesh.concerned(service):
                     if proxy.client.cluster == cluster:
-                        self._enqueue(proxy, service, changed_at)
+                        self._enqueue(proxy, seen, changed_at)
 
     def _enqueue(self, proxy: Proxy, service: str, changed_at: float) -> None:
         waiting = self._queued.get(proxy)

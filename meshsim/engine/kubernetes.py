@@ -97,13 +97,16 @@ class Cluster:
         pod = Pod(name, placed.service, placed.name, self.name, region, slot.zone)
         plan = mesh.plane.plan
         service = plan.services.index(placed.service)
+        server = mesh.prepared.servers[placed.service, placed.name]
         pod.number = mesh.plane.add_pod(
             service,
             plan.workloads[placed.service].index(placed.name),
             name,
             cluster=mesh.clusters.index(self.name),
             zone=mesh.zone_number(self.name, slot.zone),
-            sidecar=mesh.document.sidecar,
+            sidecar=server.sidecar,
+            strict=server.strict,
+            inbound_limit=server.inbound_limit,
         )
         return pod
 

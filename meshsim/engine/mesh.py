@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from meshsim.dataplane import state
@@ -90,6 +90,7 @@ class Mesh:
         self.recorder = Recorder(self.plane, self.clusters, list(document.load.entries))
         self.proxies: dict[int, Proxy] = {}
         self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
+        self.peers: dict[str, list[Proxy]] = defaultdict(list)
         self.pushes: dict[str, int] = defaultdict(int)
         self.lost: Counter[str] = Counter()  # clusters whose API server is gone, with the rest of them
         self.gateways: dict[str, EastWest] = {}
@@ -163,19 +164,34 @@ class Mesh:
         """Make a proxy known to the control plane."""
         by_service: dict[str, tuple[int, ...]] = {}
         for destination in destinations:
-            service = self.plane.plan.destinations[destination][0]
-            by_service[service] = (*by_service.get(service, ()), destination)
+            called = self.plane.plan.destinations[destination][0]
+            by_service[called] = (*by_service.get(called, ()), destination)
         proxy = Proxy(number, kind, where, self.zone_number(where.cluster, where.zone), service, by_service)
         self.proxies[number] = proxy
-        for service in by_service:
-            self.interested[service].append(proxy)
+        for called in by_service:
+            self.interested[called].append(proxy)
+        if service and self.views.zone_aware:
+            self.peers[service].append(proxy)
         return proxy
+
+    def concerned(self, service: str) -> Iterator[tuple[Proxy, str]]:
+        """Yield the proxies that a service's endpoints matter to, and the service that they see differently.
+
+        A proxy that routes by zone also looks at where the pods of its own service are.
+        """
+        for proxy in self.interested[service]:
+            yield proxy, service
+        for proxy in self.peers[service]:
+            for called in proxy.destinations:
+                yield proxy, called
 
     def forget(self, proxy: Proxy) -> None:
         """Drop a proxy whose pod is gone."""
         del self.proxies[proxy.number]
         for service in proxy.destinations:
             self.interested[service].remove(proxy)
+        if proxy in self.peers[proxy.service]:
+            self.peers[proxy.service].remove(proxy)
         if proxy.behind:
             self.recorder.stale[proxy.client.cluster].add(-1, self.env.now)
 
@@ -221,8 +237,8 @@ class Mesh:
         )
 
     def _truth_changed(self, service: str, cluster: str) -> None:  # noqa: ARG002 (a listener's signature)
-        for proxy in self.interested[service]:
-            self._compare(proxy, service)
+        for proxy, seen in self.concerned(service):
+            self._compare(proxy, seen)
 
     def _compare(self, proxy: Proxy, service: str) -> None:
         """Keep count of the proxies whose endpoints are not what a control plane that knows all would send."""

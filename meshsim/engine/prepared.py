@@ -9,12 +9,32 @@ from meshsim.dataplane.lowering import Blueprint, lower
 from meshsim.mesh.links import Links, round_trip
 from meshsim.mesh.places import Labels
 from meshsim.scenario import Scenario
-from meshsim.scenario.istio.clients import Client, Request
-from meshsim.scenario.istio.policy import Policy
-from meshsim.scenario.istio.routes import Route
+from meshsim.scenario.istio.clients import MESH, Client, Request
+from meshsim.scenario.istio.policy import UNLIMITED, Policy, Retry
+from meshsim.scenario.istio.routes import Destination, Route
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.requests import labels_of
+from meshsim.scenario.schema import Sidecar
 from meshsim.scenario.selectors import workloads_of
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The sidecar of a workload as a server.
+
+    Parameters
+    ----------
+    sidecar
+        Its costs and worker threads.
+    strict
+        Whether it refuses plain text (PeerAuthentication).
+    inbound_limit
+        Requests it lets in at a time, from all clients (connection pool of its Sidecar or DestinationRule); 0 = any.
+    """
+
+    sidecar: Sidecar
+    strict: bool
+    inbound_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,8 @@ class Prepared:
         proxies then see the same.
     plain
         Workloads, (service, workload), that do not take Istio's mutual TLS.
+    servers
+        The sidecars of workloads, (service, workload), as servers.
     links
         Round-trip times.
     """
@@ -45,6 +67,7 @@ class Prepared:
     endpoint_labels: Mapping[tuple[str, str], Labels]
     client_labels: Mapping[tuple[str, str], Labels]
     plain: frozenset[tuple[str, str]]
+    servers: Mapping[tuple[str, str], Server]
     links: Links
 
     @property
@@ -72,7 +95,17 @@ def prepare(scenario: Scenario) -> Prepared:
         return resources.policy(service, namespace(service), version, subset)
 
     def route(client: Client, request: Request) -> Route:
-        return resources.route(client, request, version)
+        found = resources.route(client, request, version)
+        if client.gateway != MESH or resources.visible(
+            request.service, request.namespace, client.namespace, client.labels
+        ):
+            return found
+        if resources.outbound_policy(client.namespace, client.labels) == "REGISTRY_ONLY":
+            return Route(direct_code=502, path=request.path, authority=request.host, name="BlackHoleCluster")
+        # Passed through to the service's address: what Kubernetes balances has no retries and no timeout.
+        destinations = ((Destination(request.service), 100),)
+        off = Retry(attempts=0)
+        return Route(destinations, retry=off, path=request.path, authority=request.host, name="PassthroughCluster")
 
     blueprint = lower(document, policy, route)
     policies = tuple(policy(service, subset) for service, subset in blueprint.destinations)
@@ -100,5 +133,21 @@ def prepare(scenario: Scenario) -> Prepared:
         endpoint_labels=flat if by_label or any(labels) else {},
         client_labels=flat if by_label else {},
         plain=plain,
+        servers={workload: _server(scenario, workload[0], own) for workload, own in known.items()},
         links=round_trip(document),
+    )
+
+
+def _server(scenario: Scenario, service: str, labels: Mapping[str, str]) -> Server:
+    document, resources = scenario.document, scenario.resources
+    namespace = document.services[service].namespace
+    threads = resources.concurrency(namespace, labels)
+    sidecar = document.sidecar
+    if threads:  # 0 is one for each processor of the node, which the scenario does not tell
+        sidecar = sidecar.model_copy(update={"concurrency": threads})
+    limit = resources.inbound_breaker(service, namespace, document.istio_version, labels).max_requests
+    return Server(
+        sidecar,
+        strict=resources.mutual_tls(namespace, labels) == "STRICT",
+        inbound_limit=0 if limit == UNLIMITED or not sidecar.enabled else limit,
     )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Sums of many numbers in another order differ by rounding; relative to their size this much is allowed.
 ROUNDING = 1e-9
+#: Flags of calls that may have ended before the first attempt: aborted or delayed by a fault, or sent nowhere.
+UNTRIED = frozenset({"FI", "DI", "NR", "NC"})
 
 Columns = Mapping[str, Mapping[str, Any]]
 
@@ -65,6 +67,8 @@ class Witness:
             *self._calls(tables),
             *self._work(tables),
             *self._places(),
+            *self._queues(),
+            *self._connections(),
             *self._end(tables),
         ]
 
@@ -129,11 +133,14 @@ class Witness:
         yield Law("latencies of calls", _histogram(tables, "call"), total["calls ended"])
         entered = zip(rows["source"], rows["count"], rows["latency_sum"], strict=True)
         ingress = [(count, latency) for source, count, latency in entered if source == "ingress"]
-        yield Law("requests are the ingress's calls", sum(count for count, _ in ingress), total["requests ended"])
-        spent = sum(tables["requests"]["latency_sum"])
-        yield Law("latencies of both", sum(latency for _, latency in ingress), spent)
-        untried = sum(tried < count for tried, count in zip(rows["attempts"], rows["count"], strict=True))
-        yield Law("calls with less than one attempt", untried, 0)
+        if not any(own.mirrors for own in self.simulation.mesh.plane.plan.routes):  # copies are calls that no user made
+            yield Law("requests are the ingress's calls", sum(count for count, _ in ingress), total["requests ended"])
+            spent = sum(tables["requests"]["latency_sum"])
+            yield Law("latencies of both", sum(latency for _, latency in ingress), spent)
+        if not any(own.direct_code or own.no_route for own in self.simulation.mesh.plane.plan.routes):
+            each = zip(rows["attempts"], rows["count"], rows["response_flag"], strict=True)
+            untried = sum(tried < count for tried, count, flags in each if not UNTRIED & set(flags.split(",")))
+            yield Law("calls with less than one attempt", untried, 0)
 
     def _work(self, tables: Columns) -> Iterator[Law]:
         """Yield that workers are busy for what was demanded of them, less what is unserved or was lost with its pod."""
@@ -147,23 +154,25 @@ class Witness:
 
     def _places(self) -> Iterator[Law]:
         """Compare what pods and proxies think is under way with what is."""
-        from meshsim.dataplane.state import CALL, HERE, NONE, ON_THE_WAY
+        from meshsim.dataplane.state import CALL, HERE, NONE, WAITING
 
-        calls, plane = self._frames(CALL), self.simulation.mesh.plane
+        calls, upstreams = self._frames(CALL), self._world.upstreams
         placed = calls[calls.slot != NONE]
-        waiting = placed.state == ON_THE_WAY
-        upstreams, blocks = self._world.upstreams, "first_slot"
-        starts = zip(upstreams[blocks], upstreams.capacity, strict=True)  # slots outside of these are out of use
+        active, waiting = placed[placed.state == HERE], placed[placed.state == WAITING]
+        starts = zip(upstreams["first_slot"], upstreams.capacity, strict=True)  # slots outside of these are out of use
         used = np.concatenate([np.arange(first, first + size) for first, size in starts])
-        active = placed.state == HERE  # one whose connection gets no answer does not count at its host
-        slots = np.bincount(placed.slot[active], minlength=len(self._world.slots))
+        slots = np.bincount(active.slot, minlength=len(self._world.slots))
         wrong = self._world.slots.active[used] != slots[used]
         yield Law("hosts with another number of active requests", int(wrong.sum()), 0)
         for name, frames in {
-            "active": placed[~waiting], "pending": placed[waiting], "retrying": calls[calls.holds_retry == 1],
+            "active": active, "pending": waiting, "retrying": calls[calls.holds_retry == 1],
         }.items():  # fmt: skip
             counted = np.bincount(frames.upstream, minlength=len(upstreams))
             yield Law(f"upstreams with another number of {name} requests", int((upstreams[name] != counted).sum()), 0)
+
+    def _queues(self) -> Iterator[Law]:
+        """Compare what pods think is at work and in their queues with what is."""
+        plane = self.simulation.mesh.plane
         kept = [not service.hold_worker for service in self.simulation.document.services.values()]
         pods = plane.pods[np.array(kept)[plane.pods.service]] if len(plane.pods) else plane.pods
         computing = np.bincount(self._world.frames.pod[self._computing().subject], minlength=len(plane.pods))
@@ -173,6 +182,66 @@ class Witness:
         yield Law("pods with another length of queue", int((plane.pods.queued != queued).sum()), 0)
         idle = (plane.pods.queued > 0) & (plane.pods.busy < plane.pods.workers)
         yield Law("pods with a queue and an idle worker", int(idle.sum()), 0)
+
+    def _connections(self) -> Iterator[Law]:
+        """Compare what connection pools and proxies count with the connections that there are and what is on them."""
+        from meshsim.dataplane.state import CALL, CONNECTING, HERE, NONE, OPEN, UNUSED, WAITING
+
+        world, calls = self._world, self._frames(CALL)
+        known = world.connections[: int(world.clock["connections"][0])]
+        used, pools, upstreams = known[known.state != UNUSED], world.pools, world.upstreams
+        placed = calls[calls.slot != NONE]
+        under_way, waiting = placed[placed.state == HERE], placed[placed.state == WAITING]
+        lost = known.generation[under_way.connection] != under_way.opening
+        yield Law("requests whose connection is gone", int(lost.sum()), 0)
+        streams = np.bincount(under_way.connection[~lost], minlength=len(known))
+        yield Law(
+            "connections with another number of requests",
+            int((known.streams != streams)[known.state != UNUSED].sum()),
+            0,
+        )
+        opening = used[used.state == CONNECTING]
+        promised = np.zeros(len(pools), dtype=np.int64)
+        np.add.at(promised, opening.pool, opening.limit)
+        legs = used.gateway_upstream[used.gateway_upstream != NONE]
+        queues = world.slots.pools[waiting.slot] + waiting.worker
+        counts = {
+            "pools with another number of connections": (
+                pools.connections, np.bincount(used.pool, minlength=len(pools)),
+            ),
+            "pools that promise something else": (pools.promised, promised),
+            "pools with another number of waiting requests": (pools.waiting, np.bincount(queues, minlength=len(pools))),
+            "upstreams with another number of connections": (
+                upstreams.connections,
+                np.bincount(np.concatenate([pools.upstream[used.pool], legs]), minlength=len(upstreams)),
+            ),
+        }  # fmt: skip
+        for name, (counted, there) in counts.items():
+            yield Law(name, int((counted != there).sum()), 0)
+        free = (used.state == OPEN) & (used.listed == 1)
+        listed = [index for pool in np.unique(used.pool).tolist() for index in self._ready(pool)]
+        yield Law("connections that can be used", len(listed), int(free.sum()))
+        yield Law("connections that are listed and full", int((known.streams[listed] >= known.limit[listed]).sum()), 0)
+        yield Law("counts below zero", self._negative(), 0)
+
+    def _ready(self, pool: int) -> Iterator[int]:
+        index = int(self._world.pools[pool].ready)
+        while index != -1:
+            yield index
+            index = int(self._world.connections[index].next)
+
+    def _negative(self) -> int:
+        """Return how many counts of the world are below zero."""
+        fields = {
+            "upstreams": ("active", "retrying", "pending", "connections", "ejected", "members"),
+            "slots": ("active", "errors", "gateway_errors", "local_errors", "volume", "multiplier"),
+            "pools": ("connections", "promised", "waiting"),
+            "connections": ("streams", "served"),
+            "pods": ("busy", "queued", "served", "inside"),
+        }
+        return sum(
+            int((getattr(self._world, kind)[name] < 0).sum()) for kind, names in fields.items() for name in names
+        )
 
     def _end(self, tables: Columns) -> Iterator[Law]:
         """Yield that nothing happens after the end, and that time buckets cover the run without gaps."""

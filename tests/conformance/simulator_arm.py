@@ -244,7 +244,8 @@ class Run:
             rows.append((-self.address - 2, behind.get("priority", 0), behind.get("weight", 1), 0, 0, 0))
         columns = list(zip(*rows, strict=True)) or [()] * 6
         kinds = (np.int32, np.int32, np.float64, np.int32, np.int32, np.float64)
-        return Hosts(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
+        arrays = [np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
+        return Hosts(*arrays, np.zeros(len(rows), dtype=np.int32), np.full(len(rows), -1.0))
 
     # --- what changes -------------------------------------------------------------------------------------------------
 

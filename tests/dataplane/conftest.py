@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from meshsim.dataplane import state
-from meshsim.dataplane.calendar import ARRIVAL, schedule
 from meshsim.dataplane.lowering import lower
-from meshsim.dataplane.plane import DataPlane
-from meshsim.scenario.istio.policy import Policy
+from meshsim.dataplane.plane import DataPlane, Hosts
+from meshsim.scenario.istio.policy import Policy, Retry
+from meshsim.scenario.istio.routes import Destination, Route
 from meshsim.scenario.schema import Document, Gateway
+from tests.dataplane.invariants import check, come_to_rest
 
 #: A link's half round-trip time between two zones, seconds: within a zone, a region and across regions.
 HALF = (0.001, 0.002, 0.040)
@@ -22,26 +23,43 @@ ZONES = ("eu/a", "eu/b", "us/a")
 
 
 class Bench:
-    """Pods of some services and an ingress gateway; hosts are equal and in one priority unless pushed."""
+    """Pods of some services and an ingress gateway; hosts are equal and in one priority unless pushed.
+
+    ``policies`` are by service or by service/subset; ``routes`` say what differs from the default route of calls to a
+    service, ``retry`` applies to those that do not say. The ingress gateway has one worker thread, so that it keeps
+    one connection where one will do. ``load`` is the entry's.
+    """
 
     def __init__(
         self, services: Mapping[str, Any], *, policies: Mapping[str, Policy] | None = None,
+        routes: Mapping[str, Mapping[str, Any]] | None = None, retry: Retry | None = None,
         zones: Mapping[str, Sequence[str]] | None = None, sidecar: Mapping[str, Any] | None = None,
+        gateway: Mapping[str, Any] | None = None, load: Mapping[str, Any] | None = None,
         timeline: Sequence[Mapping[str, Any]] = (), seed: int = 1, half: Sequence[float] = HALF,
     ) -> None:  # fmt: skip
-        first = next(iter(services))
+        self.entry = next(iter(services))
         self.document = Document.model_validate(
             {
                 "name": "bench",
                 "regions": {"eu": {"zones": ["a", "b"]}, "us": {"zones": ["a"]}},
                 "clusters": {"c-eu": {"region": "eu"}, "c-us": {"region": "us"}},
                 "services": services,
-                "load": {first: {"rate": "1/s"}},
+                "load": {self.entry: {"rate": "1/s", **(load or {})}},
                 "sidecar": {"enabled": False, **(sidecar or {})},
                 "timeline": list(timeline),
             }
         )
-        self.plan = lower(self.document, {name: (policies or {}).get(name, Policy()) for name in services})
+        own = policies or {}
+
+        def policy_of(service: str, subset: str) -> Policy:
+            return own[f"{service}/{subset}"] if subset else own.get(service, Policy())
+
+        def route_of(_client: Any, request: Any) -> Route:
+            common = {"destinations": ((Destination(request.service), 100),), "path": request.path}
+            common |= {} if retry is None else {"retry": retry}
+            return Route(**(common | dict((routes or {}).get(request.service, {}))))
+
+        self.plan = lower(self.document, policy_of, route_of)
         links = state.records("links", (3, 3))
         for a in range(3):
             for b in range(3):
@@ -51,17 +69,20 @@ class Bench:
         self.links = links
         self.plane = DataPlane(self.plan, links, clusters=2, entries=1, seed=seed, replication=0)
         self.world = self.plane.world
-        gateway = Gateway.model_validate({"cpu": "0s", "latency": "0s"})
-        self.ingress = self.plane.add_proxy(state.INGRESS, "in", cluster=0, zone=0, settings=gateway, callees=[0])
+        settings = Gateway.model_validate({"cpu": "0s", "latency": "0s", "handshake": "0s", "concurrency": 1, **(gateway or {})})
+        self.ingress = self.plane.add_proxy(
+            state.INGRESS, "in", cluster=0, zone=0, settings=settings, callees=self.plan.callees[-1]
+        )
         self.pods: dict[str, list[int]] = {}
         for number, name in enumerate(services):
             places = (zones or {}).get(name, ["eu/a"])
             self.pods[name] = [self._pod(number, f"{name}-{i}", zone) for i, zone in enumerate(places)]
-        for name in services:
+        for destination, (name, _) in enumerate(self.plan.destinations):
             for proxy in [self.ingress, *(self.proxy_of(pod) for pods in self.pods.values() for pod in pods)]:
-                if self.world.upstream_of[proxy, self.service(name)] >= 0:
-                    self.push(proxy, name)
-        self._sources = 0
+                if self.world.upstream_of[proxy, destination] >= 0:
+                    self.push(proxy, name, destination=destination)
+        self.sources: list[int] = []
+        self.dead = False
 
     def _pod(self, service: int, name: str, zone: str) -> int:
         number = ZONES.index(zone)
@@ -78,39 +99,37 @@ class Bench:
         return int(self.world.pods[pod].proxy)
 
     def push(
-        self, proxy: int, service: str, *, hosts: Sequence[int] | None = None, priorities: Sequence[int] | None = None,
-        weights: Sequence[int] | None = None, now: float = 0.0,
+        self, proxy: int, service: str, *, hosts: Sequence[int] | None = None, now: float = 0.0,
+        destination: int | None = None, **fields: Any,
     ) -> None:  # fmt: skip
-        given = list(self.pods[service] if hosts is None else hosts)
-        self.plane.push(
-            proxy, self.service(service), np.array(given, np.int32),
-            np.array([0] * len(given) if priorities is None else priorities, np.int32),
-            np.array([1] * len(given) if weights is None else weights, np.int32), now,
-        )  # fmt: skip
+        """Give a proxy a list of endpoints; ``fields`` are those of `Hosts` that are not alike."""
+        given = Hosts.equal(self.pods[service] if hosts is None else hosts)
+        for name, values in fields.items():
+            object.__setattr__(given, name, np.array(values, dtype=getattr(given, name).dtype))
+        self.plane.push(proxy, self.service(service) if destination is None else destination, given, now)
 
-    def send(self, at: float, *requests: str, times: int = 1) -> None:
+    def sends(self, *requests: str, action: int = 0) -> Any:
+        """Return what a user who sends these requests (default: all of an action) does."""
+        _, variant, sent = self.plan.actions[self.entry][action]
+        found = [self.plan.operations[f"{self.entry}/{name}"] for name in requests]
+        return (1.0, variant, [next(one for one in sent if one[0] == operation) for operation in found] or sent)
+
+    def _source(self, rate: float, *actions: Any) -> int:
+        number = self.plane.add_source(
+            f"s{len(self.sources) + 1}", proxy=self.ingress, entry=0, kind=state.STEADY, rate=rate, think=None,
+            actions=list(actions),
+        )  # fmt: skip
+        self.sources.append(number)
+        return number
+
+    def send(self, at: float, *requests: str, times: int = 1, action: int = 0) -> None:
         """Let one user send requests one after the other, ``times`` of them at the same instant."""
-        first = next(iter(self.pods))
-        named = requests or tuple(self.document.services[first].endpoints)
-        operations = [self.plan.operations[f"{first}/{name}"] for name in named]
         for _ in range(times):
-            self._sources += 1
-            source = self.plane.add_source(
-                f"s{self._sources}", proxy=self.ingress, entry=0, kind=state.STEADY, rate=1e-12, think=None,
-                actions=[(1.0, operations)],
-            )  # fmt: skip
-            generation = int(self.world.sources[source].generation)
-            self.plane._grow("heap", self.scheduled() + 300)
-            schedule(self.world, at, ARRIVAL, source, generation, 0)
+            self.plane.inject(self._source(0.0, self.sends(*requests, action=action)), at)
 
-    def paced(self, rate: float) -> int:
-        """Add arrivals at equal distances."""
-        operations = [self.plan.operations[f"{self.plan.services[0]}/{n}"] for n in self.first.endpoints]
-        self._sources += 1
-        return self.plane.add_source(
-            f"s{self._sources}", proxy=self.ingress, entry=0, kind=state.STEADY, rate=rate, think=None,
-            actions=[(1.0, [one]) for one in operations],
-        )  # fmt: skip
+    def paced(self, rate: float, *actions: Any) -> int:
+        """Add arrivals at equal distances; each is one of the entry's requests unless other actions are given."""
+        return self._source(rate, *(actions or [self.sends(name) for name in self.first.endpoints]))
 
     @property
     def first(self) -> Any:
@@ -186,8 +205,19 @@ def fail(bench: Bench, *pods: int, code: int = 503, fraction: float = 1.0) -> No
 
 
 @pytest.fixture(name="Bench")
-def _bench() -> type[Bench]:
-    return Bench
+def _bench() -> Iterator[Any]:
+    """Return a function that builds a bench; at the end of the test each is checked, at once and at rest."""
+    built: list[Bench] = []
+
+    def build(*args: Any, **kwargs: Any) -> Bench:
+        built.append(Bench(*args, **kwargs))
+        return built[-1]
+
+    yield build
+    for bench in built:
+        check(bench.world)
+        if not bench.dead:
+            come_to_rest(bench)
 
 
 @pytest.fixture(name="echo")

@@ -19,7 +19,7 @@ def world():
     from meshsim.scenario.scenario import EXAMPLE
     from meshsim.scenario.schema import Document
 
-    plan = lower(Document.model_validate(EXAMPLE), {"web": Policy()})
+    plan = lower(Document.model_validate(EXAMPLE), lambda *_: Policy())
     return DataPlane(plan, state.records("links", (1, 1)), clusters=1, entries=1, seed=1, replication=0).world
 
 
@@ -89,7 +89,7 @@ def test_a_plane_without_events_has_no_next_event(Bench, echo):
 def test_there_is_room_for_users_who_are_added_group_by_group(Bench, echo):
     bench = Bench({"web": echo()})
     source = bench.plane.add_source(
-        "u", proxy=bench.ingress, entry=0, kind=state.CLOSED, rate=0.0, think=None, actions=[(1.0, [0])]
+        "u", proxy=bench.ingress, entry=0, kind=state.CLOSED, rate=0.0, think=None, actions=[bench.sends()]
     )
     for group in range(4):
         bench.plane.add_users(source, f"group {group}", 200)

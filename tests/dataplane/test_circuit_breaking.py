@@ -10,13 +10,11 @@ def burst(Bench, echo):
     """Return a function that sends six calls at once from one pod to ``hosts`` hosts under limits."""
 
     def sent(hosts=1, protocol="http", retry=None, **limits):
-        policy = Policy(
-            circuit_breaker=CircuitBreaker(**limits), retry=retry or Retry(attempts=0), load_balancer="ROUND_ROBIN"
-        )
+        policy = Policy(circuit_breaker=CircuitBreaker(**limits), load_balancer="ROUND_ROBIN")
         fork = [{"call": "app/GET", "on_error": "ignore"}] * 6
         bench = Bench(
             {"web": echo(script=[fork]), "app": echo(script=[{"compute": "100ms"}], workers=100, protocol=protocol)},
-            policies={"app": policy}, zones={"app": ["eu/a"] * hosts},
+            policies={"app": policy}, retry=retry or Retry(attempts=0), zones={"app": ["eu/a"] * hosts},
         )  # fmt: skip
         bench.send(0.0)
         bench.run(10.0)
@@ -40,21 +38,21 @@ def test_an_overflow_is_never_tried_again(burst):
 def test_one_connection_and_one_pending_request_serve_two_of_six(burst):
     bench = burst(max_connections=1, max_pending_requests=1)
     assert bench.calls("app", "web") == {(200, ""): 2, (503, "UO"): 4}
-    # 2 ms of link and 100 ms each: the second waits for the first one's connection.
-    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(0.102 + 0.204)
+    # A handshake of 2 ms, then 2 ms of link and 100 ms each: the second waits for the first one's connection.
+    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(2 * 0.002 + 0.102 + 0.204)
 
 
 def test_a_connection_limit_still_allows_one_connection_to_each_host(burst):
     bench = burst(hosts=3, max_connections=1)
     assert bench.calls("app", "web") == {(200, ""): 6}
     assert bench.served("app") == [2, 2, 2]
-    # Three at once, then the other three: 102 ms and 204 ms.
-    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(3 * 0.102 + 3 * 0.204)
+    # Three at once, then the other three: 102 ms and 204 ms after the handshakes of 2 ms.
+    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(6 * 0.002 + 3 * 0.102 + 3 * 0.204)
 
 
 def test_http2_requests_share_a_connection(burst):
     bench = burst(max_connections=1, protocol="http2")
-    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(6 * 0.102)
+    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(6 * (0.002 + 0.102))
 
 
 def test_all_counts_are_back_at_zero_afterwards(burst):
@@ -64,11 +62,12 @@ def test_all_counts_are_back_at_zero_afterwards(burst):
 
 
 def test_a_call_that_is_given_up_leaves_the_queue(Bench, echo):
-    policy = Policy(circuit_breaker=CircuitBreaker(max_connections=1), retry=Retry(attempts=0))
+    policy = Policy(circuit_breaker=CircuitBreaker(max_connections=1))
     fork = [[{"call": "app/GET", "timeout": "50ms", "on_error": "ignore"}] for _ in range(3)]
     bench = Bench(
-        {"web": echo(script=[fork]), "app": echo(script=[{"compute": "1s"}], workers=9)}, policies={"app": policy}
-    )
+        {"web": echo(script=[fork]), "app": echo(script=[{"compute": "1s"}], workers=9)}, policies={"app": policy},
+        retry=Retry(attempts=0),
+    )  # fmt: skip
     bench.send(0.0)
     bench.run(0.040)
     up = bench.upstream(bench.proxy_of(bench.pods["web"][0]), "app")
@@ -79,9 +78,10 @@ def test_a_call_that_is_given_up_leaves_the_queue(Bench, echo):
 
 
 def test_more_retries_at_once_than_allowed_overflow(Bench, echo, fail):
-    policy = Policy(circuit_breaker=CircuitBreaker(max_retries=1), retry=Retry(attempts=1, conditions=("5xx",)))
+    policy = Policy(circuit_breaker=CircuitBreaker(max_retries=1))
+    retry = Retry(attempts=1, conditions=("5xx",))
     fork = [{"call": "app/GET", "on_error": "ignore"}] * 6
-    bench = Bench({"web": echo(script=[fork]), "app": echo(workers=9)}, policies={"app": policy})
+    bench = Bench({"web": echo(script=[fork]), "app": echo(workers=9)}, policies={"app": policy}, retry=retry)
     fail(bench, *bench.pods["app"])
     bench.send(0.0)
     bench.run(5.0)

@@ -101,11 +101,11 @@ def test_gamma_is_the_same_for_the_same_identity(draw):
 
 def test_a_retried_request_draws_a_gamma_demand_of_its_own(Bench, echo, fail):
     # The first try lasts so long that it is given up; the second may not need exactly as long as the first.
-    from meshsim.scenario.istio.policy import Policy, Retry
+    from meshsim.scenario.istio.policy import Retry
 
-    policy = Policy(retry=Retry(attempts=1, conditions=("5xx",), per_try_timeout=0.010))
+    retry = Retry(attempts=1, conditions=("5xx",), per_try_timeout=0.010)
     service = echo(script=[{"compute": {"gamma": {"mean": "10ms", "cv": 0.5}}}], workers=1000)
-    bench = Bench({"web": service}, policies={"web": policy})
+    bench = Bench({"web": service}, retry=retry)
     bench.paced(100)
     bench.run(50.0)
     # Tries succeed if demand + 2 ms of link ≤ 10 ms: p ≈ 0.36 each, so about 0.36·0.64 of the calls at the second.

@@ -267,13 +267,13 @@ def proxy(Bench, echo):
     """Return a function that runs a client with ``n`` hosts of the given weights."""
 
     def built(balancer, weights, script=(), rate=None, until=0.0, workers=1000, scripts=None):
-        policy = Policy(load_balancer=balancer, retry=Retry(attempts=0))
+        policy = Policy(load_balancer=balancer)
         bench = Bench(
             {
                 "web": echo(script=[{"call": "app/GET"}], workers=1000),
                 "app": echo(script=list(script), workers=workers),
             },
-            policies={"app": policy}, zones={"app": ["eu/a"] * len(weights)},
+            policies={"app": policy}, retry=Retry(attempts=0), zones={"app": ["eu/a"] * len(weights)},
         )  # fmt: skip
         bench.client = bench.proxy_of(bench.pods["web"][0])
         bench.push(bench.client, "app", weights=weights)

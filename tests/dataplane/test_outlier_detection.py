@@ -363,10 +363,10 @@ def client(Bench, echo):
     from meshsim.scenario.istio.policy import Policy, Retry
 
     def built(count, **fields):
-        policy = Policy(outlier_detection=OutlierDetection(**fields), retry=Retry(attempts=0))
+        policy = Policy(outlier_detection=OutlierDetection(**fields))
         bench = Bench(
             {"web": echo(script=[{"call": "app/GET", "on_error": "ignore"}], workers=100), "app": echo()},
-            policies={"app": policy}, zones={"app": ["eu/a"] * count},
+            policies={"app": policy}, retry=Retry(attempts=0), zones={"app": ["eu/a"] * count},
         )  # fmt: skip
         bench.client = bench.proxy_of(bench.pods["web"][0])
         bench.number = int(bench.world.upstream_of[bench.client, bench.service("app")])

@@ -35,7 +35,7 @@ NO_RESPONSE = {"connect", "reset", "try timeout"}
     ],
 )
 def test_what_is_tried_again_follows_the_conditions(Bench, echo, conditions, codes, grpc, retried):
-    bench = Bench({"web": echo()}, policies={"web": Policy(retry=Retry(conditions=conditions, status_codes=codes))})
+    bench = Bench({"web": echo()}, retry=Retry(conditions=conditions, status_codes=codes))
     assert {name for name, (code, flag) in FAILURES.items() if matches(bench.world, 0, grpc, code, flag)} == retried
 
 
@@ -44,17 +44,16 @@ def test_every_condition_has_a_bit_of_its_own():
 
 
 def test_pauses_double_from_25_to_250_ms(Bench, echo):
-    policy = Bench({"web": echo()}).world.policies[0]
-    most = [backoff(policy, number, 1.0 - 1e-12) for number in range(1, 8)]
+    route = Bench({"web": echo()}).world.routes[0]
+    most = [backoff(route, number, 1.0 - 1e-12) for number in range(1, 8)]
     np.testing.assert_allclose(most, [0.025, 0.050, 0.100, 0.200, 0.250, 0.250, 0.250])
-    assert backoff(policy, 3, 1e-12) < 1e-12
+    assert backoff(route, 3, 1e-12) < 1e-12
 
 
 @pytest.mark.parametrize(("retries", "mean"), [(1, 0.0125), (2, 0.0375), (3, 0.0875), (5, 0.3125)])
 def test_mean_pauses_are_those_measured(Bench, echo, fail, retries, mean):
     # Spec §9.6: 12.5, 37.5, 87.5 and 312.5 ms in theory. Links take 2 ms a try, twice (ingress to web, which fails).
-    policy = Policy(retry=Retry(attempts=retries, conditions=("5xx",)))
-    bench = Bench({"web": echo()}, policies={"web": policy})
+    bench = Bench({"web": echo()}, retry=Retry(attempts=retries, conditions=("5xx",)))
     fail(bench, *bench.pods["web"])
     bench.paced(200)
     bench.run(20.0)
@@ -65,7 +64,7 @@ def test_mean_pauses_are_those_measured(Bench, echo, fail, retries, mean):
 
 
 def test_attempts_are_one_more_than_retries_and_the_last_failure_says_so(Bench, echo, fail):
-    bench = Bench({"web": echo()}, policies={"web": Policy(retry=Retry(attempts=2, conditions=("5xx",)))})
+    bench = Bench({"web": echo()}, retry=Retry(attempts=2, conditions=("5xx",)))
     fail(bench, *bench.pods["web"])
     bench.send(0.0, times=3)
     bench.run(5.0)
@@ -74,7 +73,7 @@ def test_attempts_are_one_more_than_retries_and_the_last_failure_says_so(Bench, 
 
 
 def test_no_retries_make_one_attempt_without_the_flag(Bench, echo, fail):
-    bench = Bench({"web": echo()}, policies={"web": Policy(retry=Retry(attempts=0, conditions=("5xx",)))})
+    bench = Bench({"web": echo()}, retry=Retry(attempts=0, conditions=("5xx",)))
     fail(bench, *bench.pods["web"])
     bench.send(0.0)
     bench.run(5.0)
@@ -84,7 +83,7 @@ def test_no_retries_make_one_attempt_without_the_flag(Bench, echo, fail):
 def test_the_default_policy_masks_one_dead_host_of_two(Bench, echo):
     # Spec §3.3: two hosts, one dead, default policy: 40 of 40; without retries half fail with UF.
     for retry, share in ((Retry(), 0.0), (Retry(attempts=0), 0.5)):
-        bench = Bench({"web": echo()}, zones={"web": ["eu/a"] * 2}, policies={"web": Policy(retry=retry)})
+        bench = Bench({"web": echo()}, zones={"web": ["eu/a"] * 2}, retry=retry)
         bench.plane.kill(bench.pods["web"][0], 0.0, silent=False, for_good=False)
         bench.paced(100)
         bench.run(20.0)
@@ -96,8 +95,8 @@ def test_the_default_policy_masks_one_dead_host_of_two(Bench, echo):
 
 def test_a_retry_avoids_hosts_already_tried_but_not_for_ever(Bench, echo, fail):
     # RANDOM over two hosts, both tried after two attempts: the third takes the last of its six picks.
-    policy = Policy(retry=Retry(attempts=2, conditions=("5xx",)), load_balancer="RANDOM")
-    bench = Bench({"web": echo()}, zones={"web": ["eu/a"] * 2}, policies={"web": policy})
+    retry, policy = Retry(attempts=2, conditions=("5xx",)), Policy(load_balancer="RANDOM")
+    bench = Bench({"web": echo()}, zones={"web": ["eu/a"] * 2}, policies={"web": policy}, retry=retry)
     fail(bench, bench.pods["web"][0])
     bench.paced(1000)
     bench.run(10.0)
@@ -108,8 +107,8 @@ def test_a_retry_avoids_hosts_already_tried_but_not_for_ever(Bench, echo, fail):
 
 def test_without_the_predicate_a_retry_may_meet_the_same_host(Bench, echo, fail):
     retry = Retry(attempts=1, conditions=("5xx",), avoid_previous_hosts=False)
-    policy = Policy(retry=retry, load_balancer="RANDOM")
-    bench = Bench({"web": echo()}, zones={"web": ["eu/a"] * 2}, policies={"web": policy})
+    policy = Policy(load_balancer="RANDOM")
+    bench = Bench({"web": echo()}, zones={"web": ["eu/a"] * 2}, policies={"web": policy}, retry=retry)
     fail(bench, bench.pods["web"][0])
     bench.paced(1000)
     bench.run(10.0)
@@ -118,13 +117,9 @@ def test_without_the_predicate_a_retry_may_meet_the_same_host(Bench, echo, fail)
 
 def test_a_retried_request_meets_its_callees_anew(Bench, echo, fail):
     # web → app → db; db fails half of its requests, app is tried three times: ⅛ of requests fail, not ½.
-    policies = {
-        "web": Policy(retry=Retry(attempts=0)), "db": Policy(retry=Retry(attempts=0)),
-        "app": Policy(retry=Retry(attempts=2, conditions=("5xx",))),
-    }  # fmt: skip
     bench = Bench(
         {"web": echo(script=[{"call": "app/GET"}]), "app": echo(script=[{"call": "db/GET"}]), "db": echo()},
-        policies=policies,
+        retry=Retry(attempts=0), routes={"app": {"retry": Retry(attempts=2, conditions=("5xx",))}},
     )
     fail(bench, *bench.pods["db"], fraction=0.5)
     bench.paced(400)

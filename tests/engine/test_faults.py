@@ -67,13 +67,19 @@ def test_overlapping_events_of_one_kind_end_one_by_one(run, event, kind, fields)
         assert middle[0] != state(never)
 
 
-def test_pods_of_a_lost_zone_leave_the_endpoints_after_the_grace_period(run, event):
-    simulation = run(timeline=[event("zone_outage", "10s", "100s", target={"zone": "eu/a"})], duration="200s")
-    before = simulation.at(49.9, lambda: len(simulation.mesh.truth.shard("app", "c1")))
-    after = simulation.at(50.1, lambda: len(simulation.mesh.truth.shard("app", "c1")))
+@pytest.mark.parametrize(("version", "left"), [("1.30", [True, True]), ("1.31", [False, False, True, True])])
+def test_pods_of_a_lost_zone_are_no_healthy_endpoints_after_the_grace_period(run, event, version, left):
+    """Up to Istio 1.30 they leave the endpoints; from 1.31 they stay as unhealthy ones."""
+    outage = event("zone_outage", "10s", "100s", target={"zone": "eu/a"})
+    simulation = run(timeline=[outage], duration="200s", istio_version=version)
+
+    def ready():
+        return sorted(endpoint.ready for endpoint in simulation.mesh.truth.shard("app", "c1"))
+
+    before, after = simulation.at(49.9, ready), simulation.at(50.1, ready)
     simulation.run()
-    assert (before, after) == ([4], [2])
-    assert len(simulation.mesh.truth.shard("app", "c1")) == 4
+    assert (before, after) == ([[True] * 4], [left])
+    assert ready() == [True] * 4
 
 
 def test_nobody_learns_of_a_lost_cluster(run, event):

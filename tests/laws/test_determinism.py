@@ -144,6 +144,7 @@ def two_entries() -> dict:
         "clusters": {"one": {"region": "r"}, "two": {"region": "r"}},
         "services": {"front": caller, "back": service},
         "load": {"front": {"rate": "80/s"}},
+        "ingress": {name: {"cpu": "0s", "handshake": "0s"} for name in ("one", "two")},  # entries share its threads
         "deployments": ["multi-primary"],
         "duration": "20s",
         "warm_up": "1s",
@@ -152,7 +153,7 @@ def two_entries() -> dict:
 
 @pytest.mark.parametrize("first", [False, True], ids=["after", "before"])
 def test_another_entry_and_service_move_no_arrival_and_no_demand(first):
-    """Pods have workers to spare, so a request's latency is made of its own draws alone."""
+    """Pods have workers to spare and gateways cost no time, so a request's latency is made of its own draws alone."""
     plain = two_entries()
     more = two_entries()
     added = {"services": ("other", plain["services"]["back"]), "load": ("other", {"rate": "50/s"})}
