@@ -332,7 +332,7 @@ def _compile(*, quiet: bool) -> None:
     from meshsim.experiment import compile_request_path
 
     if not is_compiled() and not quiet:
-        _say("Compiling the request path, once for this version: about half a minute …")
+        _say("Compiling the request path, once for this version: about a minute …")
     compile_request_path()
 
 

@@ -3,115 +3,33 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from meshsim.dataplane import (
     circuit_breaking,
-    distributions,
     load_balancing,
     outlier_detection,
-    retry,
     state,
 )
+from meshsim.dataplane.blueprint import Blueprint, PolicyOf, RouteOf
+from meshsim.dataplane.lowering_routes import Routing
 from meshsim.scenario.istio.clients import Client, Request
 from meshsim.scenario.istio.policy import Policy
-from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Destination, Route
 from meshsim.scenario.requests import (
     Variant,
-    entry_variant,
-    ingress,
-    operation_at,
-    request_of,
-    sidecar,
     variants,
 )
-from meshsim.scenario.schema import CallStep, ComputeStep, Document, Endpoint, EntryLoad
+from meshsim.scenario.schema import CallStep, ComputeStep, Document, Endpoint
 from meshsim.scenario.selectors import workloads_of
 
 #: HTTP codes a response without a flag can have; failing services, faults and routes may add others.
 BASE_CODES = (0, 200, 404, 500, 503, 504)
 UNLIMITED = 1 << 62
-
-#: Gives the policy of a destination, (service, subset); raises KeyError where there is no such subset.
-PolicyOf = Callable[[str, str], Policy]
-#: Gives the route of a request.
-RouteOf = Callable[[Client, Request], Route]
-#: What users do: weight, variant, and the operation and route of each request.
-Actions = list[tuple[float, int, list[tuple[int, int]]]]
-
-
-@dataclass
-class Blueprint:
-    """Lowered constants of a scenario, with the names behind the numbers.
-
-    ``destinations`` are (service, subset); the first ones are the services themselves, in their order.
-    """
-
-    services: list[str]
-    workloads: dict[str, list[str]]
-    operations: dict[str, int]
-    destinations: list[tuple[str, str]]
-    ports: Mapping[str, int]
-    namespaces: Mapping[str, str]
-    routes: list[Route] = field(default_factory=list)
-    actions: dict[str, Actions] = field(default_factory=dict)
-    codes: list[int] = field(default_factory=list)
-    edges: list[tuple[int, int]] = field(default_factory=list)
-    callees: dict[int, list[int]] = field(default_factory=dict)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    distribution_rows: list[tuple[int, float, float, int, int]] = field(default_factory=list)
-    samples: list[float] = field(default_factory=list)
-
-    @property
-    def delays(self) -> bool:
-        """Whether any route delays requests: outcomes are then counted with and without the flag DI."""
-        return any(route.fault.delay > 0.0 for route in self.routes)
-
-    @property
-    def operation_names(self) -> list[str]:
-        """Return the names of the operations, ``service/endpoint``, by number."""
-        return list(self.operations)
-
-    def envoy_name(self, destination: int) -> str:
-        """Return Envoy's name of a destination; empty for none."""
-        if destination == state.NONE:
-            return ""
-        service, subset = self.destinations[destination]
-        return f"outbound|{self.ports[service]}|{subset}|{service}.{self.namespaces[service]}.svc.cluster.local"
-
-    def distribution(self, wanted: distributions.AnyDistribution) -> int:
-        """Return the row of a distribution, adding it if it is new."""
-        kind, a, b, values = distributions.lower(wanted)
-        for number, (*known, first, count) in enumerate(self.distribution_rows):
-            if known == [kind, a, b] and self.samples[first : first + count] == values:
-                return number
-        self.distribution_rows.append((kind, a, b, len(self.samples), len(values)))
-        self.samples.extend(values)
-        return len(self.distribution_rows) - 1
-
-    def destination(self, wanted: Destination, policy_of: PolicyOf) -> int:
-        """Return the number of a destination, adding it if it is new; none for a host or subset that nobody has."""
-        if wanted.service not in self.services:
-            return state.NONE
-        key = (wanted.service, wanted.subset)
-        if key not in self.destinations:
-            try:
-                policy_of(*key)
-            except KeyError:
-                return state.NONE
-            self.destinations.append(key)
-        return self.destinations.index(key)
-
-    def route(self, wanted: Route) -> int:
-        """Return the number of a route, adding it if it is new."""
-        if wanted not in self.routes:
-            self.routes.append(wanted)
-        return self.routes.index(wanted)
 
 
 def default_route(client: Client, request: Request) -> Route:  # noqa: ARG001 (the signature of `RouteOf`)
@@ -155,7 +73,7 @@ def lower(document: Document, policy_of: PolicyOf, route_of: RouteOf = default_r
         namespaces={name: service.namespace for name, service in document.services.items()},
     )
     known = variants(document)
-    routing = _Routing(document, plan, known, route_of, policy_of)
+    routing = Routing(document, plan, known, route_of, policy_of)
     _lower_scripts(document, plan, routing)
     for name, load in document.load.entries.items():
         plan.actions[name] = routing.actions(name, load)
@@ -165,136 +83,6 @@ def lower(document: Document, policy_of: PolicyOf, route_of: RouteOf = default_r
     _lower_policies(document, plan, policy_of, known)
     _lower_edges(plan, routing)
     return plan
-
-
-class _Routing:
-    """Resolves the route of every call and of every request of a user."""
-
-    def __init__(
-        self, document: Document, plan: Blueprint, known: Sequence[Variant], route_of: RouteOf, policy_of: PolicyOf
-    ) -> None:
-        self._policy_of = policy_of
-        self._document = document
-        self._plan = plan
-        self._known = known
-        self._route_of = route_of
-        self._resolved: list[tuple[int, int]] = []
-        self._asked: dict[int, tuple[str, Request]] = {}
-        self._found: dict[tuple[Any, ...], int] = {}
-        #: Services that each caller (-1: users) reaches, and the destinations they are reached as.
-        self.reached: dict[int, dict[int, None]] = {}
-        self.callees: dict[int, dict[int, None]] = {}
-
-    def actions(self, entry: str, load: EntryLoad) -> Actions:
-        """Return what the users of an entry do; one without actions requests every endpoint in turn."""
-        service = load.service or entry
-        endpoints = list(self._document.services[service].endpoints)
-        given: list[tuple[float, list[str], str | None]] = [
-            (action.weight, action.requests, name) for name, action in load.actions.items()
-        ]
-        found: Actions = []
-        for weight, requests, action in given or [(1.0, endpoints, None)]:
-            carried = entry_variant(load, action)
-            sent = [self._user(f"{service}/{one}", carried) for one in requests]
-            found.append((weight, self._known.index(carried), sent))
-        return found
-
-    def _user(self, name: str, carried: Variant) -> tuple[int, int]:
-        return self._plan.operations[name], self._find(state.NONE, ingress(), name, carried)
-
-    def call(self, service: int, workload: str, step: CallStep) -> int:
-        """Return where the routes of a calling step stand: for each variant the route and the variant below."""
-        first = len(self._resolved)
-        client = sidecar(self._document, self._plan.services[service], workload)
-        for carried in self._known:
-            below = carried.below(step)
-            route = self._find(service, client, step.call, below)
-            # A variant that never gets here may have one below that exists nowhere.
-            self._resolved.append((route, self._known.index(below) if below in self._known else 0))
-        return first
-
-    def _find(self, caller: int, client: Client, name: str, carried: Variant) -> int:
-        key = (caller, client.namespace, tuple(sorted(client.labels.items())), name, tuple(carried.sent.items()))
-        if key not in self._found:
-            self._found[key] = self._add(caller, client, name, carried)
-        return self._found[key]
-
-    def _add(self, caller: int, client: Client, name: str, carried: Variant) -> int:
-        plan = self._plan
-        request = request_of(self._document, name, carried.sent)
-        route = self._route_of(client, request)
-        number = plan.route(route)
-        # Two requests may share a route and not the operations it leads to.
-        while number in self._asked and self._operations(route, *self._asked[number]) != self._operations(
-            route, name, request
-        ):
-            number += 1
-            if number == len(plan.routes) or plan.routes[number] != route:
-                plan.routes.append(route)
-                number = len(plan.routes) - 1
-        self._asked.setdefault(number, (name, request))
-        asked = plan.services.index(name.split("/", 1)[0])
-        self.reached.setdefault(caller, {})[asked] = None
-        for destination in _destinations(route):
-            target = plan.destination(destination, self._policy_of)
-            if target != state.NONE:
-                self.callees.setdefault(caller, {})[target] = None
-                self.reached[caller][plan.services.index(destination.service)] = None
-        return number
-
-    def _operations(self, route: Route, name: str, request: Request) -> list[int]:
-        return [self._operation(destination, name, request, route) for destination in _destinations(route)]
-
-    def _operation(self, destination: Destination, name: str, request: Request, route: Route) -> int:
-        if destination.service not in self._plan.services:
-            return state.NONE
-        arriving = replace(request, path=route.path.partition("?")[0] or request.path)
-        found = operation_at(self._document, destination.service, arriving, name)
-        return state.NONE if found is None else self._plan.operations[found]
-
-    def lower(self) -> None:
-        """Write the records of all routes and their targets."""
-        plan = self._plan
-        rows = state.records("routes", max(len(plan.routes), 1))
-        codes = np.zeros((len(rows), 600), dtype=np.uint8)
-        targets: list[tuple[int, int, float]] = []
-        for number, route in enumerate(plan.routes):
-            row = rows[number]
-            name, request = self._asked[number]
-            row.first_target, row.targets = len(targets), len(route.destinations)
-            total, cumulated = sum(weight for _, weight in route.destinations), 0
-            for destination, weight in route.destinations:
-                cumulated += weight
-                operation = self._operation(destination, name, request, route)
-                number_of = plan.destination(destination, self._policy_of)
-                targets.append((number_of, operation, cumulated / total))
-            row.first_mirror, row.mirrors = len(targets), len(route.mirrors)
-            for mirror in route.mirrors:
-                operation = self._operation(mirror.destination, name, request, route)
-                number_of = plan.destination(mirror.destination, self._policy_of)
-                targets.append((number_of, operation, mirror.percent / 100.0))
-            _lower_route(row, route)
-            retry.lower(row, codes[number], route.retry)
-        plan.arrays["routes"], plan.arrays["retry_codes"] = rows, codes
-        plan.arrays["targets"] = state.records("targets", max(len(targets), 1))
-        for row, values in zip(plan.arrays["targets"], targets, strict=False):
-            row.destination, row.operation, row.cumulative = values
-        plan.arrays["resolved"] = np.array(self._resolved or [(0, 0)], dtype=np.int32)
-
-
-def _destinations(route: Route) -> list[Destination]:
-    return [one for one, _ in route.destinations] + [mirror.destination for mirror in route.mirrors]
-
-
-def _lower_route(row: Any, route: Route) -> None:
-    fault = route.fault
-    row.timeout = route.timeout or 0.0
-    row.delay, row.delay_fraction = fault.delay, fault.delay_percent / 100.0
-    row.abort_code, row.abort_fraction = fault.abort_code, fault.abort_percent / 100.0
-    row.faults = int(row.delay_fraction > 0.0 or row.abort_fraction > 0.0)
-    row.own_retries = int(route.sources.get("retry.attempts", DEFAULT) != DEFAULT)
-    row.direct = route.direct_code
-    row.direct_flag = state.NR if route.no_route else state.NO_FLAG
 
 
 def _codes(document: Document, plan: Blueprint) -> list[int]:
@@ -370,7 +158,7 @@ def _lower_keys(plan: Blueprint, known: Sequence[Variant], names: Sequence[str])
     plan.arrays["hash_keys"], plan.arrays["variant_keys"] = rows, table
 
 
-def _lower_scripts(document: Document, plan: Blueprint, routing: _Routing) -> None:
+def _lower_scripts(document: Document, plan: Blueprint, routing: Routing) -> None:
     widest = max(len(workloads) for workloads in plan.workloads.values())
     scripts = np.full((len(plan.operations), widest), state.NONE, dtype=np.int32)
     operations = state.records("operations", len(plan.operations))
@@ -410,7 +198,7 @@ class _Caller:
     """Whose script is lowered."""
 
     plan: Blueprint
-    routing: _Routing
+    routing: Routing
     service: int
     workload: str
 
@@ -450,7 +238,7 @@ def _sequence(script: Sequence[Any], steps: list[dict[str, Any]], branches: list
     return start
 
 
-def _lower_edges(plan: Blueprint, routing: _Routing) -> None:
+def _lower_edges(plan: Blueprint, routing: Routing) -> None:
     """Give every pair (caller, callee) a number; the caller -1 is the ingress."""
     count = len(plan.services)
     edge_of = np.full((count + 1, count), state.NONE, dtype=np.int32)

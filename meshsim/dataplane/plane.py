@@ -6,19 +6,19 @@ import hashlib
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import consistent_hashing, failures, request, state
+from meshsim.dataplane import consistent_hashing, failures, flags, request, state
+from meshsim.dataplane.blueprint import Actions, Blueprint
 from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import round_keys, uniforms
+from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
-from meshsim.dataplane.lowering import Actions, Blueprint
 from meshsim.dataplane.recorder import BESIDE, FLAGS
 from meshsim.dataplane.state import NONE, RECORDS
 from meshsim.dataplane.trace import ROOM
@@ -31,48 +31,6 @@ from meshsim.scenario.schema import Gateway, Sidecar
 PRIORITIES = 8
 #: Events handled in one compiled call; between two of them Ctrl-C is heard.
 AT_ONCE = 2_000_000
-FLAG_NAMES = ("", "UH", "UF", "UO", "UT", "UC", "NR", "DC", "FI", "NC", "UR")
-#: What stands beside a flag or a code, in the order of `meshsim.dataplane.recorder.BESIDE`.
-BESIDE_BITS = (0, state.URX, state.RETRY_OVERFLOW, state.FI)
-
-
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """The endpoints of a destination as one proxy sees them; all arrays have the shape ``(n,)``.
-
-    Parameters
-    ----------
-    hosts
-        Pods, or gateway addresses as ``-number - 2``.
-    priorities, weights
-        Of each host.
-    unhealthy
-        1 where the control plane says that it is not healthy.
-    localities, locality_weights
-        Number of the host's locality within its priority, and the locality's weight.
-    local, own_shares
-        1 where a host is in the client's own locality, and the share of the client's own service in the host's
-        locality; -1 where nobody looks at it.
-    own_share
-        The share of the client's own service in the client's locality; -1 where nobody looks at it.
-    """
-
-    hosts: NDArray[np.int32]
-    priorities: NDArray[np.int32]
-    weights: NDArray[np.float64]
-    unhealthy: NDArray[np.int32]
-    localities: NDArray[np.int32]
-    locality_weights: NDArray[np.float64]
-    local: NDArray[np.int32]
-    own_shares: NDArray[np.float64]
-    own_share: float = -1.0
-
-    @classmethod
-    def equal(cls, hosts: Sequence[int]) -> Hosts:
-        """Return hosts that are all alike."""
-        none = np.zeros(len(hosts), dtype=np.int32)
-        ones = np.ones(len(hosts))
-        return cls(np.array(hosts, dtype=np.int32), none, ones, none, none, ones, none, -ones)
 
 
 class DataPlane:
@@ -214,8 +172,10 @@ class DataPlane:
         threads = int(up.threads)
         base = self._take("slots", capacity)
         first_pool = self._take("pools", (capacity - int(up.capacity)) * threads)
-        up.first_locality = self._take("localities", capacity)
-        up.first_turn = self._take("balancers", capacity * threads)
+        policy = self.world.policies[up.policy]
+        if policy.locality_weighted == 1 or policy.zone_aware == 1:
+            up.first_locality = self._take("localities", capacity)
+            up.first_turn = self._take("balancers", capacity * threads)
         up.first_queue = self._take("queue", capacity * threads)
         for name in ("members", "available"):
             self._grow(name, base + capacity)
@@ -471,25 +431,7 @@ class DataPlane:
 
     def outcome(self, number: int) -> tuple[int, str]:
         """Return the code and response flags of an outcome number."""
-        half = BESIDE * (FLAGS + len(self.plan.codes))
-        row, beside = divmod(number % half, BESIDE)
-        flag = BESIDE_BITS[beside] if row >= FLAGS else row | BESIDE_BITS[beside] & ~state.FLAG
-        flag |= state.DI if number >= half else 0
-        if row >= FLAGS:
-            return self.plan.codes[row - FLAGS], flag_names(flag)
-        return {state.UT: 504, state.NR: 404, state.DC: 0}.get(row, 503), flag_names(flag)
-
-
-def flag_names(flag: int) -> str:
-    """Return response flags as Envoy's access log has them, in the order in which they are set.
-
-    Examples
-    --------
-    >>> flag_names(state.UF | state.URX), flag_names(state.NO_FLAG | state.RETRY_OVERFLOW), flag_names(state.NO_FLAG)
-    ('URX,UF', 'UO', '')
-    """
-    names = [name for bit, name in ((state.DI, "DI"), (state.URX, "URX"), (state.RETRY_OVERFLOW, "UO")) if flag & bit]
-    return ",".join([*names, *([FLAG_NAMES[flag & state.FLAG]] if flag & state.FLAG else [])])
+        return flags.outcome(number, self.plan.codes)
 
 
 def _identity(name: str, room: int) -> int:

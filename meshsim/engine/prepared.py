@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshsim.dataplane.lowering import Blueprint, lower
+from meshsim.dataplane.blueprint import Blueprint
+from meshsim.dataplane.lowering import lower
 from meshsim.mesh.links import Links, round_trip
 from meshsim.mesh.places import Labels
 from meshsim.scenario import Scenario

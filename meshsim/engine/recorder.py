@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane.plane import DataPlane, flag_names
+from meshsim.dataplane import flags
+from meshsim.dataplane.plane import DataPlane
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import CALL_ENDED
 from meshsim.results.histogram import bin_of
@@ -189,7 +190,7 @@ class Recorder:
                     "" if pod is None else self._clusters[pod.cluster],
                     int(line.attempt),
                     int(line.code),
-                    flag_names(int(line.flag)),
+                    flags.names(int(line.flag)),
                 )
             )
 

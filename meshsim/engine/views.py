@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from meshsim.dataplane.plane import Hosts
+from meshsim.dataplane.hosts import Hosts
 from meshsim.engine.prepared import Prepared
 from meshsim.engine.truth import Endpoints
 from meshsim.mesh.endpoints import Client, Gateways, host_views

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from meshsim.errors import MeshsimError
-from meshsim.lint.registry import placed
+from meshsim.lint.sources import placed
 from meshsim.mesh import calls
 from meshsim.mesh.deployment import control_planes, east_west_gateways
 from meshsim.mesh.endpoints import Client, Endpoint, GatewayAddress, Gateways, HostView, host_views

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from meshsim.lint.facts import Facts
+from meshsim.lint.facts import Facts
+from meshsim.lint.sources import placed
 
 #: Where something stands (as `Policy.sources` writes it, or a path of the scenario), and what it does not do.
 Found = tuple[str, str]
-Check = Callable[["Facts"], Iterator[Found]]
+Check = Callable[[Facts], Iterator[Found]]
 
 #: Messages of one code about one place.
 MOST = 3
-
-_PLACE = re.compile(r"(?P<what>.*) \((?P<file>.+?)(?::(?P<line>\d+))?\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,27 +139,6 @@ def rule(code: str, title: str, *, spec: str, fix: str, replaces: str = "") -> C
         return check
 
     return register
-
-
-def placed(source: str, file: str = "") -> tuple[str, str, int]:
-    """Return resource, file and line of a source as `Policy.sources` writes it.
-
-    Parameters
-    ----------
-    source
-        Such as ``DestinationRule shop/cart (mesh.yaml:3)``.
-    file
-        The scenario's file, for a source without one.
-
-    Examples
-    --------
-    >>> placed("DestinationRule shop/cart (mesh.yaml:3)"), placed("services.cart", "mesh.yaml")
-    (('DestinationRule shop/cart', 'mesh.yaml', 3), ('services.cart', 'mesh.yaml', 0))
-    """
-    found = _PLACE.fullmatch(source)
-    if found is None:
-        return source, file, 0
-    return found["what"], found["file"], int(found["line"] or 0)
 
 
 def listed(names: Iterable[str], limit: int = 4) -> str:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from meshsim.dataplane import distributions, state
-from meshsim.dataplane.lowering import Blueprint, lower
-from meshsim.dataplane.plane import DataPlane, Hosts
+from meshsim.dataplane.blueprint import Blueprint
+from meshsim.dataplane.hosts import Hosts
+from meshsim.dataplane.lowering import lower
+from meshsim.dataplane.plane import DataPlane
 from meshsim.scenario import load as load_scenario
 from meshsim.scenario.istio.clients import Client
 from meshsim.scenario.istio.clients import Request as Asked

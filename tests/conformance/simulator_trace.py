@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshsim.dataplane import state, trace
-from meshsim.dataplane.plane import FLAG_NAMES
+from meshsim.dataplane.flags import NAMES
 from tests.conformance.records import FAILED, GAVE_UP, Attempt, Ejection, Recording, Request
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _requests(lines: Any, clients: set[int], run: Run, patience: float) -> list[
 def flags(number: int) -> tuple[str, ...]:
     """Return the names of response flags."""
     named = [name for bit, name in ((state.DI, "DI"), (state.URX, "URX"), (state.RETRY_OVERFLOW, "UO")) if number & bit]
-    base = FLAG_NAMES[number & state.FLAG]
+    base = NAMES[number & state.FLAG]
     return (*named, base) if base else tuple(named)
 
 
