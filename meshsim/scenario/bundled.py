@@ -9,17 +9,18 @@ from meshsim.scenario.reader import read_mapping
 
 
 def bundled() -> dict[str, Path]:
-    """Return the files of the bundled scenarios by name, in alphabetical order.
+    """Return the files of the bundled scenarios by name, in alphabetical order; those of questions come last.
 
     Examples
     --------
-    >>> all(path.suffix == ".yaml" and path.stem == name for name, path in bundled().items())
+    >>> all(path.suffix == ".yaml" and path.stem == name.rpartition("/")[2] for name, path in bundled().items())
     True
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_scenarios", package.parent / "scenarios"):
         if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+            paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("questions/*.yaml"))]
+            return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     return {}
 
 

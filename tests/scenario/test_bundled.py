@@ -30,5 +30,14 @@ def test_a_wheel_has_them_inside_the_package(installed):
     assert describe() == [("a", ""), ("b", "First line.")]
 
 
+def test_scenarios_of_questions_are_named_by_their_folder_and_come_last(installed):
+    folder = installed / "_scenarios" / "questions"
+    (folder / "base").mkdir(parents=True)
+    (folder / "base" / "mesh.yaml").write_text("")
+    (folder / "a.yaml").write_text("")
+    (folder.parent / "z.yaml").write_text("")
+    assert list(bundled()) == ["z", "questions/a"]
+
+
 def test_without_any_there_are_none(installed):
     assert bundled() == {}
