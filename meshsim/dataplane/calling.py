@@ -8,7 +8,7 @@ from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, outlier_detection, pool, routing, trace
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.draws import DECISION, NETWORK, child, normal, uniforms
-from meshsim.dataplane.frames import take
+from meshsim.dataplane.frames import give_back, take
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import pass_station, transit
@@ -67,6 +67,7 @@ def new_call(w, parent, operation, route, variant, proxy, request, path, now):
     frame.tried_levels = 0
     frame.left_out = 0
     frame.holds_retry = 0
+    frame.mirrored = 0
     frame.connection = NONE
     frame.source = NONE
     frame.user = NONE
@@ -133,7 +134,7 @@ def worker_of(w, frame, u):
 
 @jit
 def mirror(w, index, target, now):
-    """Send a copy of a call, the answer to which nobody waits for."""
+    """Send a copy of a call, the answer to which nobody waits for; it is not retried."""
     frame = w.frames[index]
     if not routing.is_mirrored(w, frame, target):
         return
@@ -144,6 +145,10 @@ def mirror(w, index, target, now):
     path = child(frame.path, target, MIRRORED)
     copy = new_call(w, NONE, operation, frame.route, frame.variant, frame.proxy, frame.request, path, now)
     w.frames[copy].upstream = upstream
+    w.frames[copy].mirrored = 1
+    limit = w.routes[frame.route].timeout
+    if limit > 0.0:
+        schedule(w, now + limit, on.ROUTE_TIMEOUT, copy, w.frames[copy].generation, 0)
     attempt(w, copy, now)
 
 
@@ -324,6 +329,7 @@ def hold_back(w, index, state, now):
     serve = w.frames[index]
     serve.state = state
     if not is_current(w, serve):
+        give_back(w, index)
         return
     connection_index = w.frames[serve.parent].connection
     connection = w.connections[connection_index]

@@ -42,8 +42,7 @@ def open_needed(w, pool_index, opener, now):
 def start(w, pool_index, policy, opener, now):
     """Send the first packet of a new connection; its latencies are drawn for the call that asked for it."""
     waits = w.pools[pool_index]
-    limit = np.int64(1) if policy.http1 == 1 else min(policy.max_streams, w.services[policy.service].max_streams)
-    index = pool.take(w, pool_index, limit)
+    index = pool.take(w, pool_index, _requests_at_once(w, policy))
     connection = w.connections[index]
     frame = w.frames[opener]
     connection.request, connection.path, connection.attempt = frame.request, frame.path, frame.attempt
@@ -78,6 +77,15 @@ def start(w, pool_index, policy, opener, now):
 
 
 @jit
+def _requests_at_once(w, policy):
+    """Return how many requests a fresh connection takes at a time (ActiveClient::effectiveConcurrentStreamLimit)."""
+    if policy.http1 == 1:
+        return np.int64(1)
+    limit = min(policy.max_streams, w.services[policy.service].max_streams)
+    return limit if policy.requests_per_connection == 0 else min(limit, policy.requests_per_connection)
+
+
+@jit
 def _no_gateway(w, index, here, now):
     """Refuse a connection to an address without a live replica, or leave it without an answer."""
     connection = w.connections[index]
@@ -101,6 +109,12 @@ def _one_way(w, connection, here, there, stage):
 def _meet(w, connection, u):
     """Choose the worker thread of the server's sidecar that accepts a connection."""
     connection.server_worker = int(u * w.proxies[w.pods[connection.pod].proxy].threads)
+
+
+@jit
+def back_to_client(w, connection, zone):
+    """Return how long a reset takes to the client of a connection, seconds; negative where the link is cut."""
+    return _one_way(w, connection, zone, _client_zone(w, connection), 1)
 
 
 @jit
@@ -226,7 +240,11 @@ def _choose_pod(w, index, now):
             np.uint64(connection.attempt), np.uint64(101 + connection.tries),
         )  # fmt: skip
         slot = choose(w, upstream, connection.replica_worker, 0, np.uint64(0), u0, u1, u2, 0)
-    if slot == NONE or w.upstreams[upstream].connections >= w.policies[w.upstreams[upstream].policy].max_connections:
+    # A connection counts from its first try on.
+    if slot == NONE or (
+        connection.gateway_upstream == NONE
+        and w.upstreams[upstream].connections >= w.policies[w.upstreams[upstream].policy].max_connections
+    ):
         connection.tries = policy.connect_attempts
         connection.leg_slot = NONE
         schedule(w, now, on.LEG_FAILED, index, connection.generation, 0)

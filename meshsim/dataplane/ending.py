@@ -104,7 +104,7 @@ def end_attempt(w, index, code, flag, now):
     if frame.holds_retry == 1 and frame.upstream != NONE and w.policies[w.upstreams[frame.upstream].policy].has_budget:
         frame.holds_retry = 0  # a budget is asked again for every retry
         w.upstreams[frame.upstream].retrying -= 1
-    if (code >= 400 or flag != NO_FLAG) and frame.attempt > 0:
+    if (code >= 400 or flag != NO_FLAG) and frame.attempt > 0 and frame.mirrored == 0:
         up = w.upstreams[frame.upstream]
         policy = w.policies[up.policy]
         route = w.routes[frame.route]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from meshsim.dataplane import calendar as on
-from meshsim.dataplane import health_checking, locality, outlier_detection, pool
+from meshsim.dataplane import connecting, health_checking, locality, outlier_detection, pool
+from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.calling import hold_back, serve_waiting, travel
 from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
@@ -22,6 +23,7 @@ from meshsim.dataplane.state import (
     LOST,
     NONE,
     ON_THE_WAY,
+    OPEN,
     SERVE,
     SERVING,
     SILENT,
@@ -73,6 +75,8 @@ def apply_endpoints(
             pool.drain(w, slot)
         priority = priorities[number]
         locality.place(host, priority, localities[number], weights[number], locality_weights[number], unhealthy[number])
+        if host.own_share != own_shares[number]:
+            host.changed = 1  # zone-aware routing is worked out anew
         host.local = local[number]
         host.own_share = own_shares[number]
         up.priorities = max(up.priorities, priority + 1)
@@ -135,6 +139,10 @@ def move_upstream(w, upstream, base, capacity, first_pool):
         frame = w.frames[index]
         if frame.kind == CALL and frame.upstream == upstream and frame.slot != NONE:
             frame.slot += shift
+    for index in range(w.clock[0].connections):
+        connection = w.connections[index]
+        if connection.gateway_upstream == upstream and connection.leg_slot != NONE:
+            connection.leg_slot += shift
     up.first_slot = base
     up.capacity = capacity
 
@@ -170,6 +178,9 @@ def kill_pod(w, index, state, now):
                 go_back(w, number, now)
             else:
                 hold_back(w, number, LOST, now)
+        elif frame.pod == index and frame.kind == SERVE and frame.state == LOST and state == GONE:
+            frame.code = 503  # an answer that a cut link held back goes down with the pod
+            frame.flag = UC
     forget_client(w, server.proxy)
     if state == GONE:
         reset_connections(w, index, NONE, now)
@@ -177,7 +188,10 @@ def kill_pod(w, index, state, now):
 
 @jit
 def reset_connections(w, pod, replica, now):
-    """Reset the connections that end at a pod, or pass through a gateway's replica."""
+    """Reset the connections that end at a pod, or pass through a gateway's replica.
+
+    Requests on them hear of it half a round trip later: `kill_pod` sees to those at a pod, BROKEN to the others.
+    """
     for index in range(w.clock[0].connections):
         connection = w.connections[index]
         if connection.state != UNUSED and (
@@ -185,6 +199,10 @@ def reset_connections(w, pod, replica, now):
         ):
             pool_index = connection.pool
             pool.broke(w, index)
+            if replica != NONE and connection.state == OPEN:
+                latency = connecting.back_to_client(w, connection, w.proxies[replica].zone)
+                if latency >= 0.0:
+                    schedule(w, now + latency, on.BROKEN, index, connection.generation, 0)
             if w.pools[pool_index].head != NONE:
                 serve_waiting(w, pool_index, now)
 
@@ -206,6 +224,10 @@ def forget_hosts(w, proxy):
 @jit
 def forget_client(w, proxy):
     """Clear what a dead pod's sidecar had under way."""
+    for index in range(w.clock[0].connections):
+        connection = w.connections[index]
+        if connection.state != UNUSED and w.upstreams[w.pools[connection.pool].upstream].proxy == proxy:
+            pool.close(w, index)
     for destination in range(w.upstream_of.shape[1]):
         upstream = w.upstream_of[proxy, destination]
         if upstream == NONE:
@@ -230,14 +252,38 @@ def resend_lost(w, now):
         if call.generation != frame.parent_generation or call.attempt != frame.attempt:
             give_back(w, number)
             continue
-        w.connections[call.connection].breaks = 0.0
-        if frame.state == LOST:
-            if w.pods[frame.pod].state in (SERVING, GONE):
-                go_back(w, number, now)
-        elif frame.gateway == NONE and frame.proxy != NONE:
-            frame.state = ON_THE_WAY
-            travel(w, number, w.proxies[call.proxy].zone, w.proxies[frame.proxy].zone, now, on.AT_GATEWAY)
-        elif frame.pod != NONE:
-            frame.state = ON_THE_WAY
-            here = w.proxies[call.proxy].zone if frame.gateway == NONE else w.proxies[frame.gateway].zone
-            travel(w, number, here, w.pods[frame.pod].zone, now, on.AT_SERVER)
+        connection = w.connections[call.connection]
+        breaks = connection.breaks
+        if _may_go_on(w, frame, connection):
+            connection.breaks = 0.0
+            resend(w, number, call, now)
+            if (frame.state == LOST or frame.state == HELD) and breaks > 0.0:
+                connection.breaks = breaks  # held back again: TCP's patience does not begin anew
+
+
+@jit
+def _may_go_on(w, frame, connection):
+    """Return whether who has or would get a message that was held back is there, if links allow."""
+    if frame.state == LOST:
+        return w.pods[frame.pod].state in (SERVING, GONE)
+    if frame.gateway == NONE and frame.proxy != NONE:
+        return w.proxies[frame.proxy].silent == 0
+    if frame.pod == NONE or w.pods[frame.pod].state == SILENT:
+        return False
+    plain = w.policies[w.upstreams[w.pools[connection.pool].upstream].policy].tls == 0
+    return frame.gateway == NONE or not plain or connection.leg > 0.0  # else the gateway is still connecting
+
+
+@jit
+def resend(w, number, call, now):
+    """Put a message that was held back on its way again."""
+    frame = w.frames[number]
+    if frame.state == LOST:
+        go_back(w, number, now)
+        return
+    frame.state = ON_THE_WAY
+    if frame.gateway == NONE and frame.proxy != NONE:
+        travel(w, number, w.proxies[call.proxy].zone, w.proxies[frame.proxy].zone, now, on.AT_GATEWAY)
+    else:
+        here = w.proxies[call.proxy].zone if frame.gateway == NONE else w.proxies[frame.gateway].zone
+        travel(w, number, here, w.pods[frame.pod].zone, now, on.AT_SERVER)

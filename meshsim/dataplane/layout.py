@@ -18,6 +18,8 @@ from meshsim.dataplane.load_balancing import (
 )
 from meshsim.dataplane.state import NONE
 
+#: How a priority chooses while its hosts have moved, because of those before it, away from their queues.
+_MOVED = -1
 _SEED, _LOW = np.uint64(0x5EED), np.uint64(0xFFFFFFFF)
 
 
@@ -41,7 +43,9 @@ def lay_out(w, upstream):
     up.localities = 0
     for p in range(w.priorities.shape[1]):
         level = w.priorities[upstream, p]
-        level.first = position
+        if level.first != position:
+            level.first = position
+            level.mode = _MOVED
         level.total = 0
         level.healthy = 0
         if p >= up.priorities:
@@ -99,7 +103,7 @@ def start(w, upstream, p, anew, now):
                 _start_localities(w, up, policy, level, now)
                 return
         anew = True
-    if anew:
+    if anew or level.mode == _MOVED:
         row = up.first_balancer + p * up.threads
         level.mode = _start_hosts(w, up, policy, row, level.first, level.count, now)
 

@@ -33,6 +33,7 @@ def on_connected(w, index, now):
     pool.opened(w, index, now)
     trace.note_connection(w, index, trace.CONNECTED, now)
     serve_waiting(w, pool_index, start)
+    pool.close_outdated(w, index)
 
 
 @jit
@@ -74,8 +75,9 @@ def on_broken(w, index, given_up, now):
         frame = w.frames[number]
         if frame.kind == CALL and frame.connection == index and frame.opening == connection.generation:
             schedule(w, now, on.FAILED, number, frame.generation, frame.attempt * 16 + UC)
-        elif frame.kind == SERVE and (frame.state == HELD or frame.state == LOST) and is_on(w, frame, index):
-            give_back(w, number)
+        elif frame.kind == SERVE and (frame.state == HELD or frame.state == LOST):
+            if is_on(w, frame, index) or not is_current(w, frame):
+                give_back(w, number)
     pool_index = connection.pool
     pool.broke(w, index)
     if w.pools[pool_index].head != NONE:
@@ -126,6 +128,9 @@ def on_gateway(w, index, now):
         serve.state = HELD  # the gateway is not connected to the pod yet
     elif connection.leg >= 0.0:
         leave_gateway(w, index, max(leaves, connection.leg))
+    else:
+        serve.pod = NONE
+        hold_back(w, index, HELD, now)  # the gateway found no pod: its reset is on the way to the client
 
 
 @jit

@@ -134,7 +134,8 @@ def opened(w, index, now):
     pool = w.pools[connection.pool]
     pool.promised -= connection.limit
     connection.state = OPEN
-    connection.epoch = pool.epoch
+    # To a host that is gone by now it serves those who wait for it, and no one else.
+    connection.epoch = pool.epoch - int(w.slots[pool.slot].present == 0)
     connection.opened = now
     connection.since = now
     list_ready(w, index)
@@ -156,6 +157,14 @@ def close(w, index):
     connection.generation += 1
     connection.next = w.clock[0].free_connection
     w.clock[0].free_connection = index
+
+
+@jit
+def close_outdated(w, index):
+    """Close an idle connection that is not meant to take any more requests."""
+    connection = w.connections[index]
+    if connection.state == OPEN and connection.streams == 0 and connection.epoch != w.pools[connection.pool].epoch:
+        close(w, index)
 
 
 @jit

@@ -36,7 +36,8 @@ FRAME = _record(
     # a call
     route="i4", upstream="i4", slot="i4", attempt="i4", attempts="i4", sent="i4", tried="u8", tried_levels="i4",
     left_out="i4",
-    holds_retry="i4", connection="i4", opening="i4", source="i4", action_at="i4", action_end="i4", user="i4",
+    holds_retry="i4", mirrored="i4",
+    connection="i4", opening="i4", source="i4", action_at="i4", action_end="i4", user="i4",
     # a serve or a branch
     step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", verdict="i4", inside="i4",
     # what came of it

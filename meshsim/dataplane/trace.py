@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import NONE
+from meshsim.dataplane.state import NO_FLAG, NONE
 
 #: Kinds of lines: a call began, an attempt was sent to a host and reached a pod, an attempt ended, a call ended; a host
 #: was ejected, a host is back; a connection was opened, one could not be.
@@ -23,16 +23,33 @@ def sampled(w, request):
 
 
 @jit
-def note(w, kind, index, host, connection, code, flag, now):
-    """Write a line about a call, if there is room."""
+def _line(w, kind, now):
+    """Return a fresh line that says nothing but its kind and time; the caller has made sure that there is room."""
     clock = w.clock[0]
-    if clock.traced >= len(w.trace):
-        return
-    frame = w.frames[index]
     line = w.trace[clock.traced]
     clock.traced += 1
     line.time = now
     line.kind = kind
+    line.request = _ZERO
+    line.path = _ZERO
+    line.began = now
+    line.call = NONE
+    line.route = NONE
+    line.attempt = 0
+    line.operation = NONE
+    line.connection = NONE
+    line.code = 0
+    line.flag = NO_FLAG
+    return line
+
+
+@jit
+def note(w, kind, index, host, connection, code, flag, now):
+    """Write a line about a call, if there is room."""
+    if w.clock[0].traced >= len(w.trace):
+        return
+    frame = w.frames[index]
+    line = _line(w, kind, now)
     line.request = frame.request
     line.path = frame.path
     line.began = frame.started
@@ -51,37 +68,25 @@ def note(w, kind, index, host, connection, code, flag, now):
 @jit
 def note_health(w, upstream, slot, ejected, now):
     """Write a line about a host that was ejected (1) or is back (0)."""
-    clock = w.clock[0]
-    if clock.one_in == 0 or clock.traced >= len(w.trace):
+    if w.clock[0].one_in == 0 or w.clock[0].traced >= len(w.trace):
         return
-    line = w.trace[clock.traced]
-    clock.traced += 1
-    line.time = now
-    line.kind = EJECTED if ejected == 1 else RETURNED
-    line.call = NONE
+    line = _line(w, EJECTED if ejected == 1 else RETURNED, now)
     line.proxy = w.upstreams[upstream].proxy
-    line.operation = NONE
     line.upstream = upstream
     line.host = w.slots[slot].host
 
 
 @jit
 def note_connection(w, index, kind, now):
-    """Write a line about a connection."""
-    clock = w.clock[0]
-    if clock.one_in == 0 or clock.traced >= len(w.trace):
+    """Write a line about a connection and the attempt that asked for it."""
+    if w.clock[0].one_in == 0 or w.clock[0].traced >= len(w.trace):
         return
     connection = w.connections[index]
-    line = w.trace[clock.traced]
-    clock.traced += 1
-    line.time = now
-    line.kind = kind
+    line = _line(w, kind, now)
     line.request = connection.request
     line.path = connection.path
-    line.call = NONE
     line.attempt = connection.attempt
     line.upstream = w.pools[connection.pool].upstream
     line.proxy = w.upstreams[line.upstream].proxy
-    line.operation = NONE
     line.host = w.slots[w.pools[connection.pool].slot].host
     line.connection = index

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from meshsim.dataplane import state
+from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.lowering import lower
-from meshsim.dataplane.plane import DataPlane, Hosts
+from meshsim.dataplane.plane import DataPlane
 from meshsim.scenario.istio.policy import Policy, Retry
 from meshsim.scenario.istio.routes import Destination, Route
-from meshsim.scenario.schema import Document, Gateway
+from meshsim.scenario.schema import Document, EastWestGateway, Gateway
 from tests.dataplane.invariants import check, come_to_rest
 
 #: A link's half round-trip time between two zones, seconds: within a zone, a region and across regions.
 HALF = (0.001, 0.002, 0.040)
 ZONES = ("eu/a", "eu/b", "us/a")
+#: A proxy that takes no time.
+QUICK = {"cpu": "0s", "latency": "0s", "handshake": "0s"}
 
 
 class Bench:
     """Pods of some services and an ingress gateway; hosts are equal and in one priority unless pushed.
 
     ``policies`` are by service or by service/subset; ``routes`` say what differs from the default route of calls to a
-    service, ``retry`` applies to those that do not say. The ingress gateway has one worker thread, so that it keeps
-    one connection where one will do. ``load`` is the entry's.
+    service (or are a function of client and request), ``retry`` applies to those that do not say. The ingress gateway
+    has one worker thread, so that it keeps one connection where one will do. ``load`` is the entry's.
     """
 
     def __init__(
         self, services: Mapping[str, Any], *, policies: Mapping[str, Policy] | None = None,
-        routes: Mapping[str, Mapping[str, Any]] | None = None, retry: Retry | None = None,
+        routes: Mapping[str, Mapping[str, Any]] | Callable[..., Mapping[str, Any]] | None = None,
+        retry: Retry | None = None,
         zones: Mapping[str, Sequence[str]] | None = None, sidecar: Mapping[str, Any] | None = None,
         gateway: Mapping[str, Any] | None = None, load: Mapping[str, Any] | None = None,
         timeline: Sequence[Mapping[str, Any]] = (), seed: int = 1, half: Sequence[float] = HALF,
@@ -54,10 +58,11 @@ class Bench:
         def policy_of(service: str, subset: str) -> Policy:
             return own[f"{service}/{subset}"] if subset else own.get(service, Policy())
 
-        def route_of(_client: Any, request: Any) -> Route:
+        def route_of(client: Any, request: Any) -> Route:
             common = {"destinations": ((Destination(request.service), 100),), "path": request.path}
             common |= {} if retry is None else {"retry": retry}
-            return Route(**(common | dict((routes or {}).get(request.service, {}))))
+            own = routes(client, request) if callable(routes) else (routes or {}).get(request.service, {})
+            return Route(**(common | dict(own)))
 
         self.plan = lower(self.document, policy_of, route_of)
         links = state.records("links", (3, 3))
@@ -69,7 +74,7 @@ class Bench:
         self.links = links
         self.plane = DataPlane(self.plan, links, clusters=2, entries=1, seed=seed, replication=0)
         self.world = self.plane.world
-        settings = Gateway.model_validate({"cpu": "0s", "latency": "0s", "handshake": "0s", "concurrency": 1, **(gateway or {})})
+        settings = Gateway.model_validate({**QUICK, "concurrency": 1, **(gateway or {})})
         self.ingress = self.plane.add_proxy(
             state.INGRESS, "in", cluster=0, zone=0, settings=settings, callees=self.plan.callees[-1]
         )
@@ -82,7 +87,6 @@ class Bench:
                 if self.world.upstream_of[proxy, destination] >= 0:
                     self.push(proxy, name, destination=destination)
         self.sources: list[int] = []
-        self.dead = False
 
     def _pod(self, service: int, name: str, zone: str) -> int:
         number = ZONES.index(zone)
@@ -107,6 +111,23 @@ class Bench:
         for name, values in fields.items():
             object.__setattr__(given, name, np.array(values, dtype=getattr(given, name).dtype))
         self.plane.push(proxy, self.service(service) if destination is None else destination, given, now)
+
+    def behind_gateway(self, client: int, service: str, *, zone: str, replicas: int = 1) -> tuple[int, list[int]]:
+        """Put a service behind an east-west gateway for one client; return its address and its replicas."""
+        settings = EastWestGateway.model_validate({"cpu": "0s", "latency": "0s", "concurrency": 1})
+        number, place = self.service(service), ZONES.index(zone)
+        proxies = [
+            self.plane.add_proxy(
+                state.EAST_WEST, f"{service}-g{n}", cluster=int(place == 2), zone=place, settings=settings,
+                callees=[number],
+            )
+            for n in range(replicas)
+        ]  # fmt: skip
+        address = self.plane.add_gateway(1, place, proxies)
+        for proxy in proxies:
+            self.push(proxy, service)
+        self.push(client, service, hosts=[-address - 2])
+        return address, proxies
 
     def sends(self, *requests: str, action: int = 0) -> Any:
         """Return what a user who sends these requests (default: all of an action) does."""
@@ -180,6 +201,33 @@ class Bench:
     def upstream(self, proxy: int, service: str) -> Any:
         return self.world.upstreams[self.world.upstream_of[proxy, self.service(service)]]
 
+    @property
+    def opened(self) -> int:
+        """Return how many connections were begun to be opened."""
+        return int(self.world.clock[0].opened)
+
+    def open_now(self, service: str | None = None) -> int:
+        """Return how many connections there are, to the pods of a service or in all."""
+        own = self.world.connections[: self.world.clock[0].connections]
+        return sum(one.state == state.OPEN and (service is None or one.pod in self.pods[service]) for one in own)
+
+    def took(self, *at: float, until: float = 100.0) -> list[float]:
+        """Return how long single requests sent at some times took, seconds; none of them may overtake another."""
+        found = []
+        for number, time in enumerate(at):
+            before = self.total()
+            self.send(time)
+            self.run(at[number + 1] if number + 1 < len(at) else until)
+            found.append(self.total() - before)
+        return found
+
+    def total(self) -> float:
+        return float(self.world.requests["latency"].sum())
+
+    def traced(self, *kinds: int) -> list[Any]:
+        """Return the lines of the trace so far, of some kinds."""
+        return [line for line in self.plane.take_trace() if line.kind in kinds]
+
     def begin(self, up: Any) -> int:
         """Return where an upstream's slots begin."""
         return int(up.first_slot)
@@ -216,8 +264,7 @@ def _bench() -> Iterator[Any]:
     yield build
     for bench in built:
         check(bench.world)
-        if not bench.dead:
-            come_to_rest(bench)
+        come_to_rest(bench)
 
 
 @pytest.fixture(name="echo")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from meshsim.dataplane.state import (
     BRANCH,
     CALL,
@@ -18,6 +20,9 @@ from meshsim.dataplane.state import (
     WAITING,
 )
 
+#: What a pool without connections has: none, nothing promised, nothing ready, nobody who waits.
+EMPTY = [0, 0, NONE, NONE, 0]
+
 
 def check(w: Any) -> None:
     """Assert that what is counted is what is there.
@@ -27,12 +32,10 @@ def check(w: Any) -> None:
     AssertionError
         If a count, a list or a queue is not what the records say.
     """
-    frames = {number: w.frames[number] for number in range(w.clock[0].used) if w.frames[number].kind != FREE}
-    connections = {
-        number: w.connections[number]
-        for number in range(w.clock[0].connections)
-        if w.connections[number].state != UNUSED
-    }
+    used = np.flatnonzero(w.frames["kind"][: w.clock[0].used] != FREE)
+    frames = {int(number): w.frames[number] for number in used}
+    used = np.flatnonzero(w.connections["state"][: w.clock[0].connections] != UNUSED)
+    connections = {int(number): w.connections[number] for number in used}
     assert len(frames) + _length(w.frames, int(w.clock[0].free)) == w.clock[0].used
     assert len(connections) + _length(w.connections, int(w.clock[0].free_connection)) == w.clock[0].connections
     calls = {number: frame for number, frame in frames.items() if frame.kind == CALL}
@@ -48,7 +51,7 @@ def _check_connections(w: Any, connections: dict[int, Any], calls: dict[int, Any
     streams = Counter(
         int(call.connection)
         for call in calls.values()
-        if call.slot != NONE and call.connection != NONE and call.state not in (WAITING, PURGED)
+        if NONE not in (call.slot, call.connection) and call.state not in (WAITING, PURGED)
         and w.connections[call.connection].generation == call.opening
     )  # fmt: skip
     for number, connection in connections.items():
@@ -61,11 +64,16 @@ def _check_connections(w: Any, connections: dict[int, Any], calls: dict[int, Any
 def _check_upstream(w: Any, number: int, connections: dict[int, Any], calls: dict[int, Any]) -> None:
     up = w.upstreams[number]
     slots = range(up.first_slot, up.first_slot + up.capacity)
-    pools = [pool for slot in slots for pool in range(w.slots[slot].pools, w.slots[slot].pools + up.threads)]
-    assert up.pending == sum(_check_pool(w, number, pool, connections, calls) for pool in pools)
-    own = sum(connection.pool in pools for connection in connections.values())
-    behind = sum(connection.gateway_upstream == number for connection in connections.values())
-    assert up.connections == own + behind
+    firsts = w.slots["pools"][slots.start : slots.stop]
+    pools = {int(pool) for first in firsts for pool in range(first, first + up.threads)}
+    own: dict[int, dict[int, Any]] = {}
+    behind = 0
+    for at, connection in connections.items():
+        behind += int(connection.gateway_upstream == number)
+        if int(connection.pool) in pools:
+            own.setdefault(int(connection.pool), {})[at] = connection
+    assert up.connections == sum(map(len, own.values())) + behind
+    assert up.pending == sum(_check_pool(w, number, pool, own.get(pool, {}), calls) for pool in pools)
     mine = [call for call in calls.values() if call.upstream == number]
     active = Counter(int(call.slot) for call in mine if call.slot != NONE and call.state not in (WAITING, PURGED))
     assert {slot: int(w.slots[slot].active) for slot in slots if w.slots[slot].active} == dict(active)
@@ -78,8 +86,11 @@ def _check_upstream(w: Any, number: int, connections: dict[int, Any], calls: dic
 def _check_pool(w: Any, upstream: int, number: int, connections: dict[int, Any], calls: dict[int, Any]) -> int:
     """Check one pool and return how many requests wait in it."""
     pool = w.pools[number]
-    own = [connection for connection in connections.values() if connection.pool == number]
     assert pool.upstream == upstream
+    if not connections:
+        assert [int(pool[name]) for name in ("connections", "promised", "ready", "head", "waiting")] == EMPTY
+        return 0
+    own = connections.values()
     assert pool.connections == len(own)
     assert pool.promised == sum(connection.limit for connection in own if connection.state == CONNECTING)
     assert pool.promised >= 0
@@ -95,10 +106,8 @@ def _check_pool(w: Any, upstream: int, number: int, connections: dict[int, Any],
     for at in waiting:
         call = calls[at]
         assert (call.state, call.slot, call.worker, call.upstream) == (WAITING, pool.slot, pool.worker, upstream)
-    # Nobody waits where something is free or may be opened: each pool may open its first connection.
-    if waiting:
-        assert not ready
-        assert own
+    # Nobody waits where a connection is free or, above, where there is none: each pool may open its first.
+    assert not (waiting and ready)
     return len(waiting)
 
 
@@ -130,6 +139,7 @@ def come_to_rest(bench: Any) -> None:
     for source in bench.sources:
         bench.plane.set_rate(source, 0.0, now)
     bench.run(now + 5000.0)
+    bench.plane.end_silence(now + 5000.0)  # forgets what a silent pod was sent by callers who have given up
     check(w)
     left = Counter(int(frame.kind) for frame in w.frames[: w.clock[0].used] if frame.kind != FREE)
     assert not left, {name: left[kind] for name, kind in (("calls", CALL), ("serves", SERVE), ("branches", BRANCH))}

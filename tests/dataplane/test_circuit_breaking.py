@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.scenario.istio.policy import CircuitBreaker, Policy, Retry
+from meshsim.scenario.istio.policy import CircuitBreaker, Policy, Retry, RetryBudget
 
 
 @pytest.fixture
@@ -36,10 +36,15 @@ def test_an_overflow_is_never_tried_again(burst):
 
 
 def test_one_connection_and_one_pending_request_serve_two_of_six(burst):
+    # Envoy outcomes, recipe 7: who waits for a new connection is pending too, so that a cold burst gets one through.
     bench = burst(max_connections=1, max_pending_requests=1)
-    assert bench.calls("app", "web") == {(200, ""): 2, (503, "UO"): 4}
-    # A handshake of 2 ms, then 2 ms of link and 100 ms each: the second waits for the first one's connection.
-    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(2 * 0.002 + 0.102 + 0.204)
+    assert bench.calls("app", "web") == {(200, ""): 1, (503, "UO"): 5}
+    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(0.002 + 0.102)
+    # Once the connection is there: spec §3.1 measured, two of six; the second waits for the first one's connection.
+    bench.send(20.0)
+    bench.run(30.0)
+    assert bench.calls("app", "web") == {(200, ""): 1 + 2, (503, "UO"): 5 + 4}
+    assert bench.calls("app", "web", "latency")[200, ""] == pytest.approx(0.002 + 0.102 + 0.102 + 0.204)
 
 
 def test_a_connection_limit_still_allows_one_connection_to_each_host(burst):
@@ -87,3 +92,60 @@ def test_more_retries_at_once_than_allowed_overflow(Bench, echo, fail):
     bench.run(5.0)
     assert bench.calls("app", "web") == {(503, "URX"): 1, (503, "UO"): 5}
     assert bench.calls("app", "web", "attempts") == {(503, "URX"): 2, (503, "UO"): 5}
+
+
+# --- retry budgets ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("percent", "least", "retries"),
+    [
+        (20.0, 0, 3),
+        (20.0, 3, 3),
+        (20.0, 5, 5),
+        (100.0, 0, 10),
+        (0.0, 0, 0),
+    ],
+)
+def test_a_retry_budget_is_a_share_of_what_is_active_and_pending(Bench, echo, fail, percent, least, retries):
+    # Spec §3.1: max(minRetryConcurrency, percent · (active + pending)), over HTTP/2. Twenty fail at once, the k-th
+    # while 21 - k are active (itself included) and k - 1 retries wait: tried again if k - 1 < ⌊share · (21 - k)⌋.
+    budget = RetryBudget(percent=percent, min_retry_concurrency=least)
+    policy = Policy(retry_budget=budget, circuit_breaker=CircuitBreaker(max_retries=0))
+    bench = Bench(
+        {"web": echo(workers=100, protocol="http2")}, policies={"web": policy},
+        retry=Retry(attempts=1, conditions=("5xx",)),
+    )  # fmt: skip
+    fail(bench, *bench.pods["web"])
+    bench.send(0.0, times=20)
+    bench.run(5.0)
+    assert bench.requests()[503, "URX"] == retries
+    assert bench.requests()[503, "UO"] == 20 - retries
+    assert bench.upstream(bench.ingress, "web").retrying == 0
+
+
+def test_a_retry_that_fails_asks_the_budget_again(Bench, echo, fail):
+    # A slot of max_retries is kept for all retries of a request; a budget gives intermediate counts (recipe 8).
+    policy = Policy(retry_budget=RetryBudget(percent=0.0, min_retry_concurrency=2))
+    bench = Bench(
+        {"web": echo(workers=100, protocol="http2")}, policies={"web": policy},
+        retry=Retry(attempts=3, conditions=("5xx",)),
+    )  # fmt: skip
+    fail(bench, *bench.pods["web"])
+    bench.send(0.0, times=3)
+    bench.run(5.0)
+    # Two of three are tried again; from then on no more than two ask at a time.
+    assert bench.requests() == {(503, "URX"): 2, (503, "UO"): 1}
+    assert bench.calls("web", what="attempts") == {(503, "URX"): 8, (503, "UO"): 1}
+
+
+def test_a_request_keeps_its_slot_of_max_retries_for_all_its_retries(Bench, echo, fail):
+    # Recipe 8: a request gets all its retries or none.
+    policy = Policy(circuit_breaker=CircuitBreaker(max_retries=2))
+    bench = Bench(
+        {"web": echo(workers=100)}, policies={"web": policy}, retry=Retry(attempts=3, conditions=("5xx",)),
+    )  # fmt: skip
+    fail(bench, *bench.pods["web"])
+    bench.send(0.0, times=10)
+    bench.run(5.0)
+    assert bench.calls("web", what="attempts") == {(503, "URX"): 2 * 4, (503, "UO"): 8}

@@ -15,11 +15,11 @@ IN, OUT = 0.004, 0.004
 def chain(Bench, echo):
     """Return a function that builds web, which calls app as told, and app."""
 
-    def built(call=None, app=None, zones=("eu/a",), policy=Policy(), retry=NEVER, timeout=None, **bench):
+    def built(call=None, app=None, zones=("eu/a",), policy=None, retry=NEVER, timeout=None, **bench):
         script = [{"call": "app/GET", **(call or {})}]
         services = {"web": echo(script=script, workers=1000), "app": echo(**{"workers": 1000, **(app or {})})}
         routes = {"app": {"retry": retry, "timeout": timeout}, "web": {"retry": NEVER}}
-        return Bench(services, policies={"app": policy}, routes=routes, zones={"app": zones}, **bench)
+        return Bench(services, policies={"app": policy or Policy()}, routes=routes, zones={"app": zones}, **bench)
 
     return built
 
@@ -238,20 +238,9 @@ def test_requests_of_an_action_follow_one_another(Bench):
     assert bench.requests("latency")[200, ""] == pytest.approx(IN + 0.010 + 0.022 + 0.012)
 
 
-def gateway(bench, replicas=1, *, zone=2):
+def gateway(bench, replicas=1):
     """Put the app pods of us/a behind an east-west gateway and return (address, its replicas)."""
-    from meshsim.scenario.schema import EastWestGateway
-
-    settings = EastWestGateway.model_validate({"cpu": "0s", "latency": "0s"})
-    proxies = [
-        bench.plane.add_proxy(state.EAST_WEST, f"g{n}", cluster=1, zone=zone, settings=settings, callees=[1])
-        for n in range(replicas)
-    ]
-    address = bench.plane.add_gateway(1, zone, proxies)
-    for proxy in proxies:
-        bench.push(proxy, "app")
-    bench.push(bench.proxy_of(bench.pods["web"][0]), "app", hosts=[-address - 2])
-    return address, proxies
+    return bench.behind_gateway(bench.proxy_of(bench.pods["web"][0]), "app", zone="us/a", replicas=replicas)
 
 
 def test_latency_through_a_gateway_is_the_sum_of_both_links(chain):

@@ -119,10 +119,48 @@ def test_a_retried_request_meets_its_callees_anew(Bench, echo, fail):
     # web → app → db; db fails half of its requests, app is tried three times: ⅛ of requests fail, not ½.
     bench = Bench(
         {"web": echo(script=[{"call": "app/GET"}]), "app": echo(script=[{"call": "db/GET"}]), "db": echo()},
-        retry=Retry(attempts=0), routes={"app": {"retry": Retry(attempts=2, conditions=("5xx",))}},
+        retry=Retry(attempts=0),
+        routes={"app": {"retry": Retry(attempts=2, conditions=("5xx",))}},
     )
     fail(bench, *bench.pods["db"], fraction=0.5)
     bench.paced(400)
     bench.run(10.0)
     requests = bench.requests()
     assert requests[500, ""] / sum(requests.values()) == pytest.approx(0.125, abs=0.022)
+
+
+@pytest.mark.parametrize(("remote", "outcome"), [(True, (200, "")), (False, (503, "URX"))])
+def test_with_retry_remote_localities_every_second_retry_leaves_the_priorities_tried_before(
+    Bench, echo, fail, remote, outcome
+):
+    # previous_priorities, updateFrequency 2: two tries in the first priority, then two elsewhere.
+    retry = Retry(attempts=2, conditions=("5xx",), remote_localities=remote)
+    bench = Bench({"web": echo(workers=100)}, zones={"web": ["eu/a", "us/a"]}, retry=retry)
+    bench.push(bench.ingress, "web", priorities=[0, 1])
+    fail(bench, bench.pods["web"][0])
+    bench.send(0.0, times=5)
+    bench.run(5.0)
+    assert bench.requests() == {outcome: 5}
+    assert bench.served("web") == ([10, 5] if remote else [15, 0])
+
+
+def test_one_retry_stays_in_the_first_priority(Bench, echo, fail):
+    retry = Retry(attempts=1, conditions=("5xx",), remote_localities=True)
+    bench = Bench({"web": echo(workers=100)}, zones={"web": ["eu/a", "us/a"]}, retry=retry)
+    bench.push(bench.ingress, "web", priorities=[0, 1])
+    fail(bench, bench.pods["web"][0])
+    bench.send(0.0, times=5)
+    bench.run(5.0)
+    assert bench.requests() == {(503, "URX"): 5}
+
+
+def test_a_round_robin_retry_advances_the_cycle(Bench, echo):
+    # Envoy measured: 1 of 3 hosts dead: ½ of the requests need a retry, not ⅓.
+    policy = Policy(load_balancer="ROUND_ROBIN")
+    bench = Bench({"web": echo(workers=100)}, zones={"web": ["eu/a"] * 3}, policies={"web": policy}, retry=Retry())
+    bench.plane.kill(bench.pods["web"][0], 0.0, silent=False, for_good=False)
+    bench.paced(10)
+    bench.run(30.0)
+    requests, attempts = bench.calls("web"), bench.calls("web", what="attempts")
+    assert requests.keys() == {(200, "")}
+    assert attempts[200, ""] / requests[200, ""] == pytest.approx(1.5, abs=0.02)
