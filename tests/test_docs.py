@@ -13,13 +13,18 @@ import yaml
 
 import meshsim
 from meshsim.analysis.metrics import METRICS
+from meshsim.dataplane import flags
 from meshsim.results.tables import FLOWS, TABLES
 from meshsim.scenario import fields, schema
+from tests.conformance.cases import cases
+from tests.conformance.limitations import LIMITATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md")) + [page for page in [ROOT / "README.md"] if page.exists()]
 REFERENCE = ROOT / "docs" / "scenario-file.md"
 RESULTS = ROOT / "docs" / "results.md"
+CONFORMANCE = ROOT / "docs" / "conformance.md"
+LIFE = ROOT / "docs" / "life-of-a-request.md"
 #: Pages about one mechanism have these headings, in this order.
 HEADINGS = ["Scope and limitations", "Model", "Parameters", "Validation", "References"]
 MECHANISMS = [
@@ -32,6 +37,7 @@ MECHANISMS = [
     "outlier-detection",
     "pods-and-load",
     "retries-and-timeouts",
+    "service-entry",
     "virtual-service",
 ]
 
@@ -153,6 +159,25 @@ def test_every_metric_is_in_the_page_about_results() -> None:
 
 def test_every_flow_is_explained() -> None:
     assert all(f"`{flow}`" in RESULTS.read_text(encoding="utf-8") for flow in FLOWS)
+
+
+def test_every_conformance_case_and_every_known_difference_is_in_the_page_about_them() -> None:
+    text = CONFORMANCE.read_text(encoding="utf-8")
+    assert [case.name for case in cases() if f"| `{case.name}` | {case.title} | " not in text] == []
+    differences = [f"| `{points}` | `{outcomes}` | " for points, outcomes, _ in LIMITATIONS]
+    assert [row for row in differences if row not in text] == []
+
+
+def test_every_response_flag_is_in_the_life_of_a_request() -> None:
+    text = LIFE.read_text(encoding="utf-8")
+    never = {"UR"}  # only an HTTP/2 server that resets a stream, which no scenario has
+    shown = {*flags.NAMES, "URX", "DI"} - {""} - never
+    assert [flag for flag in sorted(shown) if f"\n| {flag} |" not in text] == []
+
+
+def test_the_life_of_a_request_names_modules_that_exist() -> None:
+    named = re.findall(r"`(\w+\.py)`", LIFE.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / "meshsim" / "dataplane" / name).exists()] == []
 
 
 # --- pages ----------------------------------------------------------------------------------------------------

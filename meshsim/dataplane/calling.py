@@ -173,7 +173,9 @@ def attempt(w, index, now):
         return
     up = w.upstreams[frame.upstream]
     policy = w.policies[up.policy]
-    slot = choose_host(w, index)
+    slot = kept_host(w, frame, up) if policy.keeps_host == 1 else NONE
+    if slot == NONE:
+        slot = choose_host(w, index)
     if slot == NONE:
         fail_later(w, index, UH, leaves)
         return
@@ -181,6 +183,8 @@ def attempt(w, index, now):
     frame.tried |= np.uint64(1) << np.uint64((slot - up.first_slot) & 63)
     frame.tried_levels |= 1 << host.priority
     pool_index = host.pools + frame.worker
+    if policy.keeps_host == 1:
+        w.balancers[up.first_balancer + frame.worker].kept = pool_index + 1
     connection = pool.ready(w, pool_index, policy, now)
     if connection != NONE:
         if up.active >= policy.max_requests:
@@ -231,6 +235,15 @@ def serve_waiting(w, pool_index, now):
             fail_later(w, index, UO, now)
         else:
             send(w, index, connection, now)
+
+
+@jit
+def kept_host(w, frame, up):
+    """Return where a TCP client's connections are: they stay until they break; none if there are none."""
+    kept = w.balancers[up.first_balancer + frame.worker].kept - 1
+    if kept == NONE or w.pools[kept].ready == NONE:
+        return NONE
+    return w.pools[kept].slot
 
 
 @jit

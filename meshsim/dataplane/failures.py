@@ -7,7 +7,7 @@ import numpy as np
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, health_checking, locality, outlier_detection, pool
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.calling import hold_back, serve_waiting, travel
+from meshsim.dataplane.calling import hold_back, is_current, serve_waiting, travel
 from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.pod import occupy
@@ -249,7 +249,7 @@ def resend_lost(w, now):
         if frame.kind != SERVE or (frame.state != LOST and frame.state != HELD):
             continue
         call = w.frames[frame.parent]
-        if call.generation != frame.parent_generation or call.attempt != frame.attempt:
+        if not is_current(w, frame):
             give_back(w, number)
             continue
         connection = w.connections[call.connection]

@@ -111,6 +111,7 @@ def _lower_policies(document: Document, plan: Blueprint, policy_of: PolicyOf, kn
         row.service = plan.services.index(service)
         policy = policy_of(service, subset)
         lower_policy(row, policy)
+        row.keeps_host = int(document.services[service].protocol == "tcp")
         row.http1 = int(document.services[service].protocol == "http" and not policy.connection_pool.h2_upgrade)
         row.tls = int(policy.tls and document.sidecar.enabled)
         if policy.hash is not None and policy.hash.name:

@@ -417,10 +417,10 @@ class DataPlane:
             array.view(np.uint8)[...] = 0
         return taken
 
-    def trace(self, one_in: int) -> None:
-        """Trace one in so many of each source's requests from now on; 0 for none."""
-        self.world.clock[0].one_in = one_in
-        self._grow("trace", 2 * request.AT_ONCE * ROOM if one_in else 1)
+    def trace(self, part: float) -> None:
+        """Trace this part of each source's requests from now on."""
+        self.world.clock[0].part = part
+        self._grow("trace", 2 * request.AT_ONCE * ROOM if part else 1)
 
     def take_trace(self) -> Any:
         """Return the lines of the trace since the last time, in the order they were written (`state.TRACE`)."""

@@ -38,19 +38,24 @@ def record_call(w, call, now):
     """Count a call that ended."""
     frame = w.frames[call]
     proxy = w.proxies[frame.proxy]
-    operation = w.operations[frame.operation]
     latency = now - frame.started
     to = w.pods[frame.pod].cluster if frame.pod != NONE else -1
-    edge = w.edge_of[proxy.service + 1, operation.service]
+    request_size, response_size = 0, 0
+    if frame.operation != NONE:
+        operation = w.operations[frame.operation]
+        service, request_size, response_size = operation.service, operation.request_size, operation.response_size
+    else:  # a route led to a service that has no such operation
+        service = w.upstreams[frame.upstream].service
+    edge = w.edge_of[proxy.service + 1, service]
     row = w.calls[edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag)]
     row.count += 1
     row.attempts += frame.attempts
     row.latency += latency
-    row.request_bytes += frame.sent * operation.request_size
+    row.request_bytes += frame.sent * request_size
     if frame.code > 0 and frame.flag & FLAG == NO_FLAG:
-        row.response_bytes += operation.response_size
+        row.response_bytes += response_size
     failed = 1 if frame.code >= 500 or frame.code <= 0 else 0
-    w.call_latency[operation.service, frame.flow, failed, bin_of(latency)] += 1
+    w.call_latency[service, frame.flow, failed, bin_of(latency)] += 1
     w.clock[0].calls_ended += 1
 
 

@@ -118,7 +118,7 @@ def out_of_room(w):
         return CALENDAR_FULL
     if clock.connections + AT_ONCE * (EACH + clock.widest) >= len(w.connections):
         return CONNECTIONS_FULL
-    if clock.one_in > 0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
+    if clock.part > 0.0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
         return TRACE_FULL
     if clock.table_margin > 0 and consistent_hashing.is_full(w):
         return TABLES_FULL

@@ -16,12 +16,12 @@ def _record(**fields: str) -> np.dtype:
     return np.dtype(list(fields.items()), align=True)
 
 
-#: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``one_in`` is how many
-#: users' requests there are for one that is traced, 0 for none.
+#: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``part`` is the part of
+#: the users' requests that is traced.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
-    sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", one_in="i8", traced="i8",
+    sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", part="f8", traced="i8",
     tables="i8", table_entries="i8", table_margin="i8",
 )  # fmt: skip
 
@@ -102,8 +102,9 @@ PRIORITY = _record(
 )  # fmt: skip
 
 #: The state of one worker thread's load balancer for a priority or a locality: the turn of ROUND_ROBIN, the number of
-#: insertions into its queue; a locality's own ``deadline`` and ``place`` in the queue of its priority.
-BALANCER = _record(next="i8", order="i8", deadline="f8", place="i8")
+#: insertions into its queue; a locality's own ``deadline`` and ``place`` in the queue of its priority. ``kept`` of the
+#: first priority: 1 + the pool that TCP clients' connections are in.
+BALANCER = _record(next="i8", order="i8", deadline="f8", place="i8", kept="i4")
 
 #: An entry of a weighted load balancer's queue, a binary heap by deadline.
 QUEUE = _record(deadline="f8", order="i8", slot="i4")
@@ -118,7 +119,7 @@ TABLE = _record(fingerprint="u8", first="i8", entries="i8", users="i4")
 
 #: The lowered policy of a destination, shared by every upstream of it.
 POLICY = _record(
-    service="i4", balancer="i4", choices="i4", bias="f8", panic_threshold="i4", overprovisioning="i4",
+    service="i4", keeps_host="i4", balancer="i4", choices="i4", bias="f8", panic_threshold="i4", overprovisioning="i4",
     merge_window="f8", fails_on_panic="i4", locality_weighted="i4", zone_aware="i4", min_cluster_size="i4",
     hash_kind="i4", hash_name="i4", ring_minimum="i8", ring_maximum="i8", table_size="i8",
     warmup="f8", warmup_minimum="f8", warmup_aggression="f8",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from meshsim.dataplane.jit import jit
@@ -17,9 +19,12 @@ _NUMBER, _ZERO = np.uint64(0xFFFFF), np.uint64(0)
 
 @jit
 def sampled(w, request):
-    """Return whether a request is traced: one in so many, by its number within its source."""
-    one_in = w.clock[0].one_in
-    return one_in > 0 and (request & _NUMBER) % np.uint64(one_in) == _ZERO
+    """Return whether a request is traced: the given part of them, evenly, by its number within its source."""
+    part = w.clock[0].part
+    if part == 0.0:
+        return False
+    number = float(request & _NUMBER)
+    return math.floor((number + 1.0) * part) > math.floor(number * part)
 
 
 @jit
@@ -68,7 +73,7 @@ def note(w, kind, index, host, connection, code, flag, now):
 @jit
 def note_health(w, upstream, slot, ejected, now):
     """Write a line about a host that was ejected (1) or is back (0)."""
-    if w.clock[0].one_in == 0 or w.clock[0].traced >= len(w.trace):
+    if w.clock[0].part == 0.0 or w.clock[0].traced >= len(w.trace):
         return
     line = _line(w, EJECTED if ejected == 1 else RETURNED, now)
     line.proxy = w.upstreams[upstream].proxy
@@ -79,7 +84,7 @@ def note_health(w, upstream, slot, ejected, now):
 @jit
 def note_connection(w, index, kind, now):
     """Write a line about a connection and the attempt that asked for it."""
-    if w.clock[0].one_in == 0 or w.clock[0].traced >= len(w.trace):
+    if w.clock[0].part == 0.0 or w.clock[0].traced >= len(w.trace):
         return
     connection = w.connections[index]
     line = _line(w, kind, now)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Mesh, Proxy
 from meshsim.mesh.deployment import ControlPlane
-from meshsim.mesh.endpoints import Endpoint
+from meshsim.mesh.places import OUTSIDE, Endpoint
 
 #: Proxies one istiod pushes to at once, and accepts per second: 15 + 5 a core, at most 100 (spec §5.1).
 THROTTLE_BASE, THROTTLE_PER_CPU, THROTTLE_MOST = 15, 5, 100
@@ -78,9 +78,10 @@ class Istiod:
     # --- what it knows --------------------------------------------------------------------------------------
 
     def endpoints(self, service: str) -> Endpoints:
-        """Return the endpoints it knows, cluster by cluster."""
+        """Return the endpoints it knows, cluster by cluster; those that are in none are its own configuration."""
         shards = self._known.get(service, {})
-        return tuple(endpoint for cluster in self.plane.watches for endpoint in shards.get(cluster, ()))
+        known = tuple(endpoint for cluster in self.plane.watches for endpoint in shards.get(cluster, ()))
+        return known + self.mesh.truth.shard(service, OUTSIDE)
 
     def _truth_changed(self, service: str, cluster: str) -> None:
         if cluster not in self.plane.watches:

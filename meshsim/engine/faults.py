@@ -100,7 +100,10 @@ class Timeline:
         return self._lose(select_clusters(self.document, event.target), event.mode)
 
     def _region_outage(self, event: schema.RegionOutage, _number: int) -> Undo:
-        return self._lose(select_clusters(self.document, event.target), event.mode)
+        with ExitStack() as undos:
+            undos.callback(self._lose(select_clusters(self.document, event.target), event.mode))
+            undos.callback(self._lose_outside(event.target, event.mode))
+            return undos.pop_all().close
 
     def _zone_outage(self, event: schema.ZoneOutage, _number: int) -> Undo:
         zones = select_zones(self.document, event.target)
@@ -111,6 +114,7 @@ class Timeline:
             undos.callback(self._lose(whole, event.mode))
             undos.callback(self._lose_gateways(partly, zones, event.mode, ingress=True))
             undos.callback(self._lose_pods(partly, zones, event.mode, seen=True))
+            undos.callback(self._lose_outside(event.target, event.mode))
             return undos.pop_all().close
 
     def _zones(self, cluster: str) -> list[Zone]:
@@ -131,18 +135,16 @@ class Timeline:
 
     def _lose_pods(self, clusters: list[str], zones: list[Zone], mode: str, *, seen: bool) -> Undo:
         """Stop pods; where the cluster's controllers live on, they notice after the node's grace period."""
-        now = self.mesh.env.now
         places = [(self.world.clusters[name], zone) for name in clusters for zone in self._zones(name) if zone in zones]
         for cluster, (_, zone) in places:
             cluster.lost[zone] += 1
-        hit = [pod for cluster, zone in places for pod in cluster.pods.values() if (pod.region, pod.zone) == zone]
-        for pod in hit:
-            causes = self.world.lost.setdefault(pod.number, [])
-            causes.append(mode)
-            if len(causes) == 1:
-                self.mesh.plane.kill(pod.number, now, silent=mode == "blackhole", for_good=False)
-                pod.reachable = False
-                self.mesh.recorder.ready[pod.cluster, pod.service].add(-int(pod.ready), now)
+        hit = [
+            pod
+            for cluster, zone in places
+            for pod in cluster.pods.values()
+            if (pod.region, pod.zone) == zone and pod.outside is None
+        ]
+        self._stop(hit, mode)
         if seen and hit:
             self.mesh.env.process(self._notice(hit))
 
@@ -152,6 +154,25 @@ class Timeline:
             self._bring_back(hit, mode)
 
         return undo
+
+    def _lose_outside(self, target: schema.Target, mode: str) -> Undo:
+        """Stop endpoints that are in no cluster: nobody takes them out of Istio's resources."""
+        zones = select_zones(self.document, target) if target.cluster is None else []
+        pods = [pod for cluster in self.world.clusters.values() for pod in cluster.pods.values()]
+        hit = [pod for pod in pods if pod.outside is not None and (pod.region, pod.zone) in zones]
+        self._stop(hit, mode)
+        return lambda: self._bring_back(hit, mode)
+
+    def _stop(self, pods: list[Pod], mode: str) -> None:
+        """Stop pods, for one more cause."""
+        now = self.mesh.env.now
+        for pod in pods:
+            causes = self.world.lost.setdefault(pod.number, [])
+            causes.append(mode)
+            if len(causes) == 1:
+                self.mesh.plane.kill(pod.number, now, silent=mode == "blackhole", for_good=False)
+                pod.reachable = False
+                self.mesh.recorder.ready[pod.cluster, pod.service].add(-int(pod.ready), now)
 
     def _notice(self, pods: list[Pod]) -> Process:
         yield self.mesh.env.timeout(self.document.kubernetes.node_grace)

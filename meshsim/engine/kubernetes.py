@@ -15,6 +15,8 @@ from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Mesh, Proxy
 from meshsim.engine.truth import Pod
 from meshsim.mesh.placement import PlacedWorkload, first_zone, spread, zones_of
+from meshsim.mesh.places import Client
+from meshsim.scenario.outside import Outside
 
 #: A rejected pod's pause doubles up to this many times the first one.
 MOST_PAUSES = 16
@@ -58,7 +60,7 @@ class Cluster:
     istiod
         The control plane that serves it: no pod is admitted, and no proxy configured, without it.
     placed
-        Its Deployments.
+        Its Deployments, and the endpoints outside all clusters that it stands for.
     """
 
     def __init__(self, mesh: Mesh, name: str, istiod: Istiod, placed: Sequence[PlacedWorkload]) -> None:
@@ -66,7 +68,8 @@ class Cluster:
         self.name = name
         self.istiod = istiod
         self.settings = mesh.document.kubernetes
-        self.replica_sets = [ReplicaSet(body) for body in placed]
+        self.replica_sets = [ReplicaSet(body) for body in placed if body.outside is None]
+        self._outside = [(body, body.outside) for body in placed if body.outside is not None]
         self.pods: dict[int, Pod] = {}
         self.proxies: dict[int, Proxy] = {}
         self.lost: Counter[str] = Counter()
@@ -84,18 +87,38 @@ class Cluster:
                 pod = self._create(replica_set, slot, number)
                 self._enlist(pod, slot)
                 self._ready(pod)
+        for placed, outside in self._outside:
+            self._begin_outside(placed, outside)
+
+    def _begin_outside(self, placed: PlacedWorkload, outside: Outside) -> None:
+        """Have a server ready that no Deployment keeps: nothing admits, replaces or counts it later."""
+        mesh = self.mesh
+        mesh.recorder.desired[self.name, placed.service].add(1, mesh.env.now)
+        pod = self._pod(placed, outside.name, outside.region, outside.zone)
+        pod.outside = outside
+        callees = mesh.plane.plan.callees[mesh.plane.plan.services.index(placed.service)]
+        if callees or mesh.prepared.servers[placed.service, placed.name].sidecar.enabled:
+            where = Client(self.name, outside.network, *outside.locality, labels=outside.labels)
+            record = mesh.plane.pods[pod.number]
+            self.proxies[pod.number] = mesh.register(
+                int(record.proxy), state.SIDECAR, where, callees, placed.service, zone=int(record.zone)
+            )
+        self.pods[pod.number] = pod
+        self._ready(pod)
 
     def _desire(self, replica_set: ReplicaSet, change: int) -> None:
         key = (self.name, replica_set.placed.service)
         self.mesh.recorder.desired[key].add(change, self.mesh.env.now)
 
     def _create(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Pod:
-        placed, mesh = replica_set.placed, self.mesh
         name = f"{replica_set.name}-{number}.{slot.filled}"
         slot.filled += 1
-        region = mesh.document.clusters[self.name].region
-        pod = Pod(name, placed.service, placed.name, self.name, region, slot.zone)
-        plan = mesh.plane.plan
+        return self._pod(replica_set.placed, name, self.mesh.document.clusters[self.name].region, slot.zone)
+
+    def _pod(self, placed: PlacedWorkload, name: str, region: str, zone: str) -> Pod:
+        """Add a pod to the data plane that does not listen yet."""
+        mesh, plan = self.mesh, self.mesh.plane.plan
+        pod = Pod(name, placed.service, placed.name, self.name, region, zone)
         service = plan.services.index(placed.service)
         server = mesh.prepared.servers[placed.service, placed.name]
         pod.number = mesh.plane.add_pod(
@@ -103,7 +126,7 @@ class Cluster:
             plan.workloads[placed.service].index(placed.name),
             name,
             cluster=mesh.clusters.index(self.name),
-            zone=mesh.zone_number(self.name, slot.zone),
+            zone=mesh.zones.index((region, zone)),
             sidecar=server.sidecar,
             strict=server.strict,
             inbound_limit=server.inbound_limit,

@@ -79,7 +79,7 @@ class Mesh:
             seed=document.seed,
             replication=replication,
         )
-        self.plane.trace(round(1.0 / document.access_log) if document.access_log > 0.0 else 0)
+        self.plane.trace(document.access_log)
         self.prepared = prepared
         self.truth = Truth(
             {name: (body.region, body.network) for name, body in document.clusters.items()},
@@ -160,13 +160,23 @@ class Mesh:
         )
         return self.register(number, kind, where, destinations)
 
-    def register(self, number: int, kind: int, where: Client, destinations: Sequence[int], service: str = "") -> Proxy:
-        """Make a proxy known to the control plane."""
+    def register(
+        self,
+        number: int,
+        kind: int,
+        where: Client,
+        destinations: Sequence[int],
+        service: str = "",
+        *,
+        zone: int | None = None,
+    ) -> Proxy:
+        """Make a proxy known to the control plane; its zone is that of ``where`` unless told otherwise."""
         by_service: dict[str, tuple[int, ...]] = {}
         for destination in destinations:
             called = self.plane.plan.destinations[destination][0]
             by_service[called] = (*by_service.get(called, ()), destination)
-        proxy = Proxy(number, kind, where, self.zone_number(where.cluster, where.zone), service, by_service)
+        zone = self.zone_number(where.cluster, where.zone) if zone is None else zone
+        proxy = Proxy(number, kind, where, zone, service, by_service)
         self.proxies[number] = proxy
         for called in by_service:
             self.interested[called].append(proxy)

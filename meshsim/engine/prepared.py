@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.lowering import lower
@@ -13,10 +13,9 @@ from meshsim.scenario import Scenario
 from meshsim.scenario.istio.clients import MESH, Client, Request
 from meshsim.scenario.istio.policy import UNLIMITED, Policy, Retry
 from meshsim.scenario.istio.routes import Destination, Route
-from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.requests import labels_of
-from meshsim.scenario.schema import Sidecar
-from meshsim.scenario.selectors import workloads_of
+from meshsim.scenario.schema import Document, Sidecar
+from meshsim.scenario.selectors import outside_of, workloads_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,6 @@ class Prepared:
     servers: Mapping[tuple[str, str], Server]
     links: Links
 
-    @property
-    def gateway_dedup(self) -> bool:
-        """Return whether Envoy keeps only the first of a gateway's copies (istio#56355)."""
-        return profile(self.scenario.document.istio_version).gateway_dedup
-
 
 def prepare(scenario: Scenario) -> Prepared:
     """Lower a scenario once for all its runs.
@@ -86,6 +80,18 @@ def prepare(scenario: Scenario) -> Prepared:
         If two regions have no latency figure.
     """
     document, resources, version = scenario.document, scenario.resources, scenario.document.istio_version
+    known = {
+        (service, workload): labels_of(document, service, workload)
+        for service in document.services
+        for workload in workloads_of(document, service)
+    }
+    plain = frozenset(
+        (service, workload)
+        for (service, workload), own in known.items()
+        if not _has_sidecar(document, service, workload)
+        or resources.mutual_tls(document.services[service].namespace, own) == "DISABLE"
+    )
+    secure = {service for service, workload in known if (service, workload) not in plain}
 
     def namespace(service: str) -> str:
         return document.services[service].namespace
@@ -93,7 +99,9 @@ def prepare(scenario: Scenario) -> Prepared:
     def policy(service: str, subset: str) -> Policy:
         if subset:
             resources.subset_labels(service, namespace(service), subset)
-        return resources.policy(service, namespace(service), version, subset)
+        found = resources.policy(service, namespace(service), version, subset)
+        # Automatic mutual TLS depends on the endpoint; the data plane knows destinations only.
+        return found if found.tls_mode != "AUTO" or service in secure else replace(found, tls=False)
 
     def route(client: Client, request: Request) -> Route:
         found = resources.route(client, request, version)
@@ -114,18 +122,8 @@ def prepare(scenario: Scenario) -> Prepared:
         resources.subset_labels(service, namespace(service), subset) if subset else {}
         for service, subset in blueprint.destinations
     )
-    known = {
-        (service, workload): labels_of(document, service, workload)
-        for service in document.services
-        for workload in workloads_of(document, service)
-    }
     flat = {workload: tuple(sorted(own.items())) for workload, own in known.items()}
     by_label = any(policy.locality.failover_priority for policy in policies)
-    plain = frozenset(
-        (service, workload)
-        for (service, workload), own in known.items()
-        if not document.sidecar.enabled or resources.mutual_tls(namespace(service), own) == "DISABLE"
-    )
     return Prepared(
         scenario,
         blueprint,
@@ -134,16 +132,24 @@ def prepare(scenario: Scenario) -> Prepared:
         endpoint_labels=flat if by_label or any(labels) else {},
         client_labels=flat if by_label else {},
         plain=plain,
-        servers={workload: _server(scenario, workload[0], own) for workload, own in known.items()},
+        servers={workload: _server(scenario, *workload, own) for workload, own in known.items()},
         links=round_trip(document),
     )
 
 
-def _server(scenario: Scenario, service: str, labels: Mapping[str, str]) -> Server:
+def _has_sidecar(document: Document, service: str, workload: str) -> bool:
+    """Tell whether the pods of a workload have one; endpoints outside all clusters may have none."""
+    outside = outside_of(document, service).get(workload)
+    return document.sidecar.enabled and (outside is None or outside.sidecar)
+
+
+def _server(scenario: Scenario, service: str, workload: str, labels: Mapping[str, str]) -> Server:
     document, resources = scenario.document, scenario.resources
     namespace = document.services[service].namespace
     threads = resources.concurrency(namespace, labels)
     sidecar = document.sidecar
+    if sidecar.enabled and not _has_sidecar(document, service, workload):
+        sidecar = sidecar.model_copy(update={"enabled": False})
     if threads:  # 0 is one for each processor of the node, which the scenario does not tell
         sidecar = sidecar.model_copy(update={"concurrency": threads})
     limit = resources.inbound_breaker(service, namespace, document.istio_version, labels).max_requests

@@ -169,13 +169,14 @@ class Recorder:
     def _access_log(self) -> None:
         """Write a line for each call of a traced request that ended."""
         plane = self._plane
-        lines = plane.take_trace()
+        lines, operations = plane.take_trace(), plane.plan.operation_names
         for line in lines[lines.kind == CALL_ENDED]:
             proxy, destination = plane.proxies[line.proxy], NONE
             if line.upstream != NONE:
                 destination = int(plane.world.upstreams[line.upstream].policy)
             pod = plane.pods[line.host] if line.host != NONE else None
-            operation = plane.plan.operation_names[line.operation] if line.operation != NONE else "/"
+            called = plane.plan.destinations[destination][0]
+            operation = operations[line.operation] if line.operation != NONE else f"{called}/"
             self.tables["access_log"].append(
                 (
                     float(line.began),

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from meshsim.mesh.places import Endpoint, Labels
+from meshsim.mesh.places import OUTSIDE, Endpoint, Labels, outside_endpoint
+from meshsim.scenario.outside import Outside
 
 Endpoints = tuple[Endpoint, ...]
 
 
 @dataclass(slots=True)
 class Pod:
-    """A pod: ``number`` is its record in the data plane, ``-1`` before it has one."""
+    """A pod: ``number`` is its record in the data plane, ``-1`` before it has one.
+
+    An endpoint that no Deployment keeps is one, too, with what Istio's resources say of it: ``outside``.
+    """
 
     name: str
     service: str
@@ -25,6 +29,7 @@ class Pod:
     reachable: bool = True
     draining: bool = False
     gone: bool = False
+    outside: Outside | None = None
 
 
 @dataclass(slots=True)
@@ -50,9 +55,9 @@ class Truth:
     listeners: list[Callable[[str, str], None]] = field(default_factory=list)
 
     def of(self, service: str) -> tuple[Endpoint, ...]:
-        """Return all endpoints of a service, cluster by cluster."""
+        """Return all endpoints of a service, cluster by cluster, then those that are in none."""
         shards = self.endpoints.get(service, {})
-        return tuple(endpoint for cluster in self.clusters for endpoint in shards.get(cluster, ()))
+        return tuple(endpoint for cluster in (*self.clusters, OUTSIDE) for endpoint in shards.get(cluster, ()))
 
     def shard(self, service: str, cluster: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of a service in one cluster."""
@@ -60,17 +65,23 @@ class Truth:
 
     def publish(self, pod: Pod) -> None:
         """Publish a pod with its present readiness."""
-        _, network = self.clusters[pod.cluster]
-        workload = (pod.service, pod.workload)
-        endpoint = Endpoint(
-            pod.number, pod.cluster, network, pod.region, pod.zone, workload=pod.workload,
-            labels=self.labels.get(workload, ()), ready=pod.ready, tls=workload not in self.plain,
-        )  # fmt: skip
-        shard = self.shard(pod.service, pod.cluster)
+        endpoint = self._endpoint(pod)
+        shard = self.shard(pod.service, endpoint.cluster)
         if any(known.pod == pod.number for known in shard):
             self._replace(pod, tuple(endpoint if known.pod == pod.number else known for known in shard))
         else:
             self._replace(pod, (*shard, endpoint))
+
+    def _endpoint(self, pod: Pod) -> Endpoint:
+        workload = (pod.service, pod.workload)
+        tls = workload not in self.plain
+        if pod.outside is not None:
+            return outside_endpoint(pod.number, pod.outside, tls=tls)
+        _, network = self.clusters[pod.cluster]
+        return Endpoint(
+            pod.number, pod.cluster, network, pod.region, pod.zone, workload=pod.workload,
+            labels=self.labels.get(workload, ()), ready=pod.ready, tls=tls,
+        )  # fmt: skip
 
     def remove(self, pod: Pod) -> None:
         """Take back a pod that is terminating."""
@@ -79,6 +90,7 @@ class Truth:
             self._replace(pod, left)
 
     def _replace(self, pod: Pod, endpoints: tuple[Endpoint, ...]) -> None:
-        self.endpoints.setdefault(pod.service, {})[pod.cluster] = endpoints
+        cluster = pod.cluster if pod.outside is None else OUTSIDE
+        self.endpoints.setdefault(pod.service, {})[cluster] = endpoints
         for listener in self.listeners:
-            listener(pod.service, pod.cluster)
+            listener(pod.service, cluster)

@@ -63,7 +63,7 @@ class Views:
         seen = host_views(
             endpoints, self._gateways, client, self._prepared.policies[destination],
             labels=self._prepared.labels[destination], own_network=own_network,
-            gateway_dedup=self._prepared.gateway_dedup,
+            gateway_dedup=self._prepared.scenario.document.one_gateway_copy,
         )  # fmt: skip
         hosts = np.array([-host.host - 2 if host.is_gateway else host.host for host in seen], dtype=np.int32)
         priorities = np.array([host.priority for host in seen], dtype=np.int32)

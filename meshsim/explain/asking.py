@@ -121,7 +121,9 @@ def proxy_of(simulation: Simulation, who: Who) -> tuple[Proxy, str, str]:
     pods = [
         pod
         for pod in simulation.clusters[who.cluster].pods.values()
-        if pod.service == who.service and who.workload in {"", pod.workload}
+        if pod.service == who.service
+        and who.workload in {"", pod.workload}
+        and pod.number in simulation.clusters[who.cluster].proxies
     ]
     by_name = {pod.name.removeprefix(f"{who.cluster}/"): pod for pod in pods}
     if not pods:

@@ -13,6 +13,7 @@ from meshsim.mesh import calls
 from meshsim.mesh.deployment import control_planes, east_west_gateways
 from meshsim.mesh.endpoints import Client, Endpoint, GatewayAddress, Gateways, HostView, host_views
 from meshsim.mesh.placement import PlacedWorkload, place, zones_of
+from meshsim.mesh.places import outside_endpoint
 from meshsim.scenario import Scenario
 from meshsim.scenario import requests as asked
 from meshsim.scenario.istio import clients, destination_rules, hosts
@@ -20,7 +21,6 @@ from meshsim.scenario.istio.destination_rules import DestinationRule, Subset
 from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Destination, Route
-from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.manifests import with_resources
 from meshsim.scenario.reader import read
 from meshsim.scenario.requests import Variant
@@ -145,8 +145,8 @@ class Facts:
         return self.document.services[name]
 
     def identity(self, service: str) -> hosts.Service:
-        """Return name and namespace of a service."""
-        return service, self.service(service).namespace
+        """Return name and namespace of a service, with its host for a name where it has one of its own."""
+        return self.resources.identity(service, self.service(service).namespace)
 
     def policy(self, upstream: Upstream) -> Policy:
         """Return the policy of a destination."""
@@ -158,7 +158,7 @@ class Facts:
 
     def rule(self, service: str) -> DestinationRule | None:
         """Return the DestinationRule of a service."""
-        wanted = (service, self.service(service).namespace)
+        wanted = self.identity(service)
         return destination_rules.chosen(self.resources.destination_rules, wanted, self.resources.root_namespace)
 
     def has_subset(self, upstream: Upstream) -> bool:
@@ -261,6 +261,8 @@ class Facts:
         return [pod for pod in self.endpoints(service) if wanted <= set(pod.labels)]
 
     def _pod(self, number: int, body: PlacedWorkload, zone: str) -> Endpoint:
+        if body.outside is not None:
+            return outside_endpoint(number, body.outside, tls=self.document.sidecar.enabled and body.outside.sidecar)
         where = self.document.clusters[body.cluster]
         labels = asked.labels_of(self.document, body.service, body.name)
         service = self.service(body.service)
@@ -316,7 +318,8 @@ class Facts:
             if caller == ("", ""):
                 found |= dict.fromkeys((name, zone) for name in self.ingress_clusters for zone in self._zones(name))
             else:
-                bodies = [body for body in self.placed if (body.service, body.name) == caller]
+                inside = [body for body in self.placed if body.outside is None]
+                bodies = [body for body in inside if (body.service, body.name) == caller]
                 found |= dict.fromkeys((body.cluster, zone) for body in bodies for zone in body.zones)
         clusters = self.document.clusters
         return tuple(Client(name, clusters[name].network, clusters[name].region, zone) for name, zone in found)
@@ -334,7 +337,7 @@ class Facts:
         dedup
             Whether only the first copy of a gateway counts; None = as the Istio version has it.
         """
-        dedup = profile(self.version).gateway_dedup if dedup is None else dedup
+        dedup = self.document.one_gateway_copy if dedup is None else dedup
         key = (upstream, client, dedup)
         if key not in self._views:
             service, subset = upstream

@@ -109,7 +109,7 @@ def requests_without_rule(facts: Facts) -> Iterator[Found]:
         if flow.route.no_route:
             lost.setdefault(flow.request.service, []).append(flow.name)
     for service, names in lost.items():
-        name = hosts.full_name((service, facts.service(service).namespace))
+        name = hosts.full_name(facts.identity(service))
         sources = [entry.source for one, entry in _rules(facts) if one.precision(name)]
         yield sources[0] if sources else facts.source("services", service), f"no rule takes {listed(names)}: 404 NR"
 
@@ -174,11 +174,7 @@ def http_rules_for_tcp(facts: Facts) -> Iterator[Found]:
     """Without HTTP there is nothing to match."""
     for one, entry in _rules(facts):
         for name, service in facts.document.services.items():
-            if (
-                service.protocol == "tcp"
-                and one.precision(hosts.full_name((name, service.namespace))) > 0
-                and not one.tcp
-            ):
+            if service.protocol == "tcp" and one.precision(hosts.full_name(facts.identity(name))) > 0 and not one.tcp:
                 yield entry.source, f"{entry.number} does nothing for {name}: its protocol is tcp"
 
 

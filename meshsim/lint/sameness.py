@@ -20,7 +20,7 @@ def _homes(facts: Facts, service: str) -> dict[str, dict[str, str]]:
     """Return the workloads with pods and their ``app`` label by cluster."""
     found: dict[str, dict[str, str]] = {}
     for body in facts.placed:
-        if body.service == service and body.replicas:
+        if body.service == service and body.replicas and body.outside is None:
             label = asked.labels_of(facts.document, service, body.name).get("app", "")
             found.setdefault(body.cluster, {})[body.name] = label
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from meshsim.mesh.localities import Group, Host, arranged
-from meshsim.mesh.places import Client, Endpoint
+from meshsim.mesh.places import OUTSIDE, Client, Endpoint
 from meshsim.scenario.istio.policy import Policy
 
 __all__ = ["Client", "Endpoint", "GatewayAddress", "Gateways", "HostView", "host_views"]
@@ -180,7 +180,7 @@ def _sent(
         for endpoint in endpoints
         if (endpoint.ready or policy.unready_endpoints)
         and (not wanted or wanted <= set(endpoint.labels))
-        and not (policy.cluster_local and endpoint.cluster != client.cluster)
+        and not (policy.cluster_local and endpoint.cluster not in {client.cluster, OUTSIDE})
         and not (own_network and (not endpoint.tls or endpoint.network not in visible))
     ]
 

@@ -35,7 +35,7 @@ NODE_KINDS = {
     "network": "network",
     "gateway": "cluster/east-west or cluster/ingress",
     "service": "service",
-    "workload": "cluster/workload",
+    "workload": "cluster/workload, or service/address for an endpoint that is in no cluster",
     "control-plane": "control plane",
 }
 
@@ -167,13 +167,16 @@ def _add_services(graph: Graph, document: Document) -> None:
             f"service:{name}", kind="service", name=name, namespace=service.namespace, protocol=service.protocol
         )
     for workload in place(document):
-        node = f"workload:{workload.cluster}/{workload.name}"
-        name = f"{workload.cluster}/{workload.name}"
+        name, home = f"{workload.cluster}/{workload.name}", f"cluster:{workload.cluster}"
+        if workload.outside is not None:  # in no cluster: another service may have the address, too
+            name = f"{workload.service}/{workload.name}"
+            home = f"zone:{workload.outside.region}/{workload.outside.zone}"
+        node = f"workload:{name}"
         zones = ",".join(workload.zones)
         graph.add_node(
             node, kind="workload", name=name, service=workload.service, replicas=workload.replicas, pod_zones=zones
         )
-        graph.add_edge(f"cluster:{workload.cluster}", node, kind="hosts")
+        graph.add_edge(home, node, kind="hosts")
         graph.add_edge(node, f"service:{workload.service}", kind="backs")
     for call in calls(document):
         graph.add_edge(

@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from meshsim.scenario.outside import Outside
 from meshsim.scenario.schema import Document, Target
-from meshsim.scenario.selectors import replicas_of, select_workloads, zones_of
+from meshsim.scenario.selectors import outside_of, replicas_of, select_workloads, zones_of
 
 __all__ = ["PlacedWorkload", "Zone", "first_zone", "place", "spread", "zones_of"]
 
@@ -27,12 +28,15 @@ class PlacedWorkload:
         Kubernetes cluster.
     zones
         Zone of each replica.
+    outside
+        The endpoint, if it is one that no Deployment keeps; the cluster is then the one that stands for it.
     """
 
     service: str
     name: str
     cluster: str
     zones: tuple[str, ...]
+    outside: Outside | None = None
 
     @property
     def replicas(self) -> int:
@@ -90,6 +94,8 @@ def first_zone(workload: str) -> int:
 def place(document: Document) -> tuple[PlacedWorkload, ...]:
     """Return every workload of every cluster with the zones of its pods, in the order of the file.
 
+    Endpoints that no Deployment keeps are among them, each with the cluster that stands for it.
+
     Parameters
     ----------
     document
@@ -99,10 +105,14 @@ def place(document: Document) -> tuple[PlacedWorkload, ...]:
     --------
     >>> from meshsim.scenario.scenario import EXAMPLE
     >>> place(Document.model_validate(EXAMPLE))
-    (PlacedWorkload(service='web', name='web', cluster='eu-1', zones=('b', 'a')),)
+    (PlacedWorkload(service='web', name='web', cluster='eu-1', zones=('b', 'a'), outside=None),)
     """
     placed = []
     for service, name, cluster in select_workloads(document, Target()):
+        outside = outside_of(document, service).get(name)
+        if outside is not None:
+            placed.append(PlacedWorkload(service, name, cluster, (outside.zone,), outside))
+            continue
         replicas = replicas_of(document, service, name, cluster)
         zones = spread(replicas, zones_of(document, cluster), first_zone(name))
         placed.append(PlacedWorkload(service, name, cluster, tuple(zones)))

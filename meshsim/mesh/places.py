@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from meshsim.scenario.istio.balancing import CLUSTER_LABEL, NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL
+from meshsim.scenario.outside import Outside
 
 Labels = tuple[tuple[str, str], ...]
+
+#: In place of the cluster of an endpoint that is in none.
+OUTSIDE = ""
 
 
 class Endpoint(NamedTuple):
@@ -27,6 +31,20 @@ class Endpoint(NamedTuple):
     subzone: str = ""
     ready: bool = True
     tls: bool = True
+
+
+def outside_endpoint(number: int, outside: Outside, *, tls: bool) -> Endpoint:
+    """Return an endpoint that is in no cluster: it is known to every control plane, and local to every cluster.
+
+    Examples
+    --------
+    >>> outside_endpoint(7, Outside("10.0.0.1", "eu", "a", ("eu", "a", "")), tls=False).region
+    'eu'
+    """
+    region, zone, subzone = outside.locality
+    return Endpoint(
+        number, OUTSIDE, outside.network, region, zone, outside.weight, outside.name, outside.labels, subzone, tls=tls
+    )
 
 
 class Client(NamedTuple):

@@ -69,6 +69,7 @@ class Witness:
             *self._places(),
             *self._queues(),
             *self._connections(),
+            *self._pools(),
             *self._end(tables),
         ]
 
@@ -184,27 +185,36 @@ class Witness:
         yield Law("pods with a queue and an idle worker", int(idle.sum()), 0)
 
     def _connections(self) -> Iterator[Law]:
-        """Compare what connection pools and proxies count with the connections that there are and what is on them."""
-        from meshsim.dataplane.state import CALL, CONNECTING, HERE, NONE, OPEN, UNUSED, WAITING
+        """Compare connections with the calls on them, and the lists of those that can be used with what they are."""
+        from meshsim.dataplane.state import CALL, HERE, NONE, OPEN, UNUSED
 
-        world, calls = self._world, self._frames(CALL)
-        known = world.connections[: int(world.clock["connections"][0])]
-        used, pools, upstreams = known[known.state != UNUSED], world.pools, world.upstreams
-        placed = calls[calls.slot != NONE]
-        under_way, waiting = placed[placed.state == HERE], placed[placed.state == WAITING]
+        known, used = self._known(), self._known()[self._known().state != UNUSED]
+        calls = self._frames(CALL)
+        under_way = calls[(calls.slot != NONE) & (calls.state == HERE)]
         lost = known.generation[under_way.connection] != under_way.opening
         yield Law("requests whose connection is gone", int(lost.sum()), 0)
         streams = np.bincount(under_way.connection[~lost], minlength=len(known))
-        yield Law(
-            "connections with another number of requests",
-            int((known.streams != streams)[known.state != UNUSED].sum()),
-            0,
-        )
+        wrong = (known.streams != streams) & (known.state != UNUSED)
+        yield Law("connections with another number of requests", int(wrong.sum()), 0)
+        free = (used.state == OPEN) & (used.listed == 1)
+        listed = [index for pool in np.unique(used.pool).tolist() for index in self._ready(pool)]
+        yield Law("connections that can be used", len(listed), int(free.sum()))
+        yield Law("connections that are listed and full", int((known.streams[listed] >= known.limit[listed]).sum()), 0)
+        yield Law("counts below zero", self._negative(), 0)
+
+    def _pools(self) -> Iterator[Law]:
+        """Compare what connection pools and upstreams count with the connections that there are and who waits."""
+        from meshsim.dataplane.state import CALL, CONNECTING, NONE, UNUSED, WAITING
+
+        pools, upstreams, calls = self._world.pools, self._world.upstreams, self._frames(CALL)
+        used = self._known()[self._known().state != UNUSED]
         opening = used[used.state == CONNECTING]
         promised = np.zeros(len(pools), dtype=np.int64)
         np.add.at(promised, opening.pool, opening.limit)
-        legs = used.gateway_upstream[used.gateway_upstream != NONE]
-        queues = world.slots.pools[waiting.slot] + waiting.worker
+        waiting = calls[(calls.slot != NONE) & (calls.state == WAITING)]
+        queues = self._world.slots.pools[waiting.slot] + waiting.worker
+        legs = used.gateway_upstream[used.gateway_upstream != NONE]  # from an east-west gateway on
+        owners = np.concatenate([pools.upstream[used.pool], legs])
         counts = {
             "pools with another number of connections": (
                 pools.connections, np.bincount(used.pool, minlength=len(pools)),
@@ -212,17 +222,15 @@ class Witness:
             "pools that promise something else": (pools.promised, promised),
             "pools with another number of waiting requests": (pools.waiting, np.bincount(queues, minlength=len(pools))),
             "upstreams with another number of connections": (
-                upstreams.connections,
-                np.bincount(np.concatenate([pools.upstream[used.pool], legs]), minlength=len(upstreams)),
+                upstreams.connections, np.bincount(owners, minlength=len(upstreams)),
             ),
         }  # fmt: skip
         for name, (counted, there) in counts.items():
             yield Law(name, int((counted != there).sum()), 0)
-        free = (used.state == OPEN) & (used.listed == 1)
-        listed = [index for pool in np.unique(used.pool).tolist() for index in self._ready(pool)]
-        yield Law("connections that can be used", len(listed), int(free.sum()))
-        yield Law("connections that are listed and full", int((known.streams[listed] >= known.limit[listed]).sum()), 0)
-        yield Law("counts below zero", self._negative(), 0)
+
+    def _known(self) -> Any:
+        """Return the records of all connections there have been."""
+        return self._world.connections[: int(self._world.clock["connections"][0])]
 
     def _ready(self, pool: int) -> Iterator[int]:
         index = int(self._world.pools[pool].ready)

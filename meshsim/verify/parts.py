@@ -14,8 +14,8 @@ Tables = Mapping[str, "pd.DataFrame"]
 Reader = Callable[[Tables], "pd.Series[float]"]
 Spec = dict[str, Any]
 
-#: A proxy that costs nothing.
-FREE: Spec = {"cpu": "0s", "latency": "0s"}
+#: A proxy that costs nothing. It has one worker thread, as each has its own turn of ROUND_ROBIN and connections.
+FREE: Spec = {"cpu": "0s", "latency": "0s", "handshake": "0s", "concurrency": 1}
 #: Mean service time of most cases, seconds.
 DEMAND = 0.01
 
@@ -75,8 +75,9 @@ def rule(host: str, **policy: Any) -> Spec:
 
 
 def route(host: str, **http: Any) -> Spec:
-    """Return a VirtualService whose only route has these fields."""
-    spec = {"hosts": [host], "http": [{"route": [{"destination": {"host": host}}], **http}]}
+    """Return a VirtualService, for sidecars and ingress gateways, whose only route has these fields."""
+    routes = [{"route": [{"destination": {"host": host}}], **http}]
+    spec = {"hosts": [host], "gateways": ["mesh", "ingress"], "http": routes}
     return _resource("VirtualService", host, spec)
 
 

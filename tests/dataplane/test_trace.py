@@ -76,7 +76,7 @@ def test_the_last_line_of_a_call_has_the_flags_that_are_counted(chain, fail):
 @pytest.mark.parametrize("one_in", [1, 3, 7])
 def test_one_in_so_many_requests_of_each_source_is_traced_with_all_its_calls(chain, one_in):
     bench = chain()
-    bench.plane.trace(one_in)
+    bench.plane.trace(1.0 / one_in)
     bench.paced(10)
     bench.paced(10)
     bench.run(4.2)

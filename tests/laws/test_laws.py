@@ -7,6 +7,7 @@ import pytest
 from meshsim import load
 from meshsim.scenario.bundled import bundled
 from meshsim.verify.laws import Law, Witness
+from meshsim.verify.parts import rule
 
 #: A tenth of the open load leaves every fault, retry and push of a scenario in place.
 LIGHTER = ("load.scale=0.1",)
@@ -66,6 +67,44 @@ def test_a_world_that_must_grow_its_arrays_loses_nothing(storm):
     _, laws = witness.run()
     assert len(witness.simulation.mesh.plane.world.frames) > 1024
     assert not broken(laws)
+
+
+def test_new_hosts_of_one_priority_leave_the_weighted_queues_of_the_next_alone():
+    """Pods that start join priority 0 as unhealthy hosts, so that a part goes on to two gateways of weights 4 and 2."""
+    step = {"compute": {"exponential": "2ms"}}
+    scenario = {
+        "name": "moved",
+        "regions": {"eu": {}, "us": {}},
+        "clusters": {
+            "c1": {"region": "eu", "network": "n1"},
+            "c2": {"region": "us", "network": "n2"},
+            "c3": {"region": "us", "network": "n3"},
+        },
+        "latency": [{"between": ["eu", "us"], "rtt": "20ms"}],
+        "services": {
+            "web": {"replicas": {"c1": 2, "c2": 0, "c3": 0}, "endpoints": {"x": {"script": [{"call": "db/x"}]}}},
+            "db": {"replicas": {"c1": 2, "c2": 4, "c3": 2}, "workers": 100, "endpoints": {"x": {"script": [step]}}},
+        },
+        "load": {"web": {"rate": "200/s", "enters": {"c1": 1}}},
+        "istio": [rule("db", outlierDetection={"consecutive5xxErrors": 5}, loadBalancer={"simple": "ROUND_ROBIN"})],
+        "timeline": [{"event": "scale", "start": "5s", "target": {"service": "db", "cluster": "c1"}, "replicas": 8}],
+        "kubernetes": {"pod_start": "1000s"},
+        "duration": "30s",
+        "warm_up": "0s",
+    }
+    tables, laws = Witness(load(scenario), "multi-primary").run()
+    assert not broken(laws)
+    assert set(tables["calls"]["response_flag"]) == {""}
+    calls = tables["calls"]
+    found = dict.fromkeys(("c1", "c2", "c3"), 0)
+    for service, cluster, start, count in zip(
+        calls["destination"], calls["destination_cluster"], calls["start"], calls["count"], strict=True
+    ):
+        if service == "db" and start >= 6.0:
+            found[cluster] += int(count)
+    shares = {cluster: count / sum(found.values()) for cluster, count in found.items()}
+    # a quarter of priority 0 is healthy: 1.4 times that stays, the rest is divided 2 to 1
+    assert shares == pytest.approx({"c1": 0.35, "c2": 0.65 * 2 / 3, "c3": 0.65 / 3}, abs=0.03)
 
 
 def test_a_law_that_is_broken_is_noticed():

@@ -33,8 +33,10 @@ def test_kinds_that_change_a_simulation():
         "IstioOperator",
         "PeerAuthentication",
         "ProxyConfig",
+        "ServiceEntry",
         "Sidecar",
         "VirtualService",
+        "WorkloadEntry",
     }
 
 

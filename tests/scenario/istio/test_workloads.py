@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from meshsim.scenario.istio.workloads import ExternalEndpoint, ExternalService, GatewayResource, GatewayServer
 
 CROSS_NETWORK = """
@@ -88,6 +90,73 @@ def test_service_entries_have_their_endpoints_and_the_workloads_they_select(read
     assert plain == ExternalService("plain", "default", ("www.example.com",))
 
 
-def test_what_no_simulation_reads_is_still_named(read):
+def test_entries_that_no_request_reaches_are_named(read):
     names = {warning.split(": ")[1] for warning in read(ENTRIES).warnings}
     assert names == {"ServiceEntry/db", "ServiceEntry/plain", "WorkloadEntry/elsewhere", "WorkloadEntry/vm"}
+
+
+def test_entries_that_a_service_stands_for_are_used_and_the_others_named(read):
+    found = read(ENTRIES, services=(("db", "shop"),), outside={("db", "shop"): "db.example.com"})
+    assert found.warnings == (
+        "mesh.yaml:21: WorkloadEntry/elsewhere: spec.labels: is an endpoint of no service of the scenario: "
+        "it has no effect",
+        "mesh.yaml:26: ServiceEntry/plain: spec.hosts: is the host of no service of the scenario "
+        "(services.NAME.host): requests there are not simulated",
+    )
+
+
+def test_localities_are_those_of_the_scenario(read):
+    places = {"eu": ["a", "b"], "us": ["a"]}
+    services, outside = (("db", "shop"),), {("db", "shop"): "db.example.com"}
+    assert read(ENTRIES, services=services, outside=outside, places=places).messages == []
+    wrong = ENTRIES.replace("eu/a", "ue/a")
+    assert read(wrong, services=services, outside=outside, places=places).messages == [
+        "mesh.yaml:9: ServiceEntry/db: spec.endpoints[0].locality: unknown region 'ue' (one of eu, us)"
+    ]
+    wrong = ENTRIES.replace("eu/a", "us/b")
+    assert read(wrong, services=services, outside=outside, places=places).messages == [
+        "mesh.yaml:9: ServiceEntry/db: spec.endpoints[0].locality: unknown zone 'b' of us (one of a)"
+    ]
+    labels = ENTRIES.replace("labels: {app: db, version: v2}", "labels: {app: db, istio-locality: ue.a}")
+    assert read(labels, services=services, outside=outside, places=places).messages[0].startswith(
+        "mesh.yaml:16: WorkloadEntry/vm: spec.labels.istio-locality: unknown region 'ue'"
+    )
+
+
+def test_rules_name_the_host_of_a_service_entry(read, rule, route):
+    more = rule("connectionPool: {tcp: {connectTimeout: 3s}}", host="db.example.com", name="db")
+    way = route("timeout: 2s", hosts="[db.example.com]", name="db").replace("host: cart", "host: db.example.com")
+    services, outside = (("db", "shop"),), {("db", "shop"): "db.example.com"}
+    found = read("---\n".join([ENTRIES, more, way]), services=services, outside=outside)
+    assert found.policy("db").connect_timeout == 3.0
+    assert found.route("db", authority="db.example.com").timeout == 2.0
+    assert found.route("db", authority="db.example.com").destinations[0][0].service == "db"
+
+
+def test_what_is_outside_the_mesh_gets_no_mutual_tls_unless_a_rule_asks_for_it(read, rule):
+    services, outside = (("www", "default"),), {("www", "default"): "www.example.com"}
+    found = read(ENTRIES, services=services, outside=outside)
+    policy = found.policy("www", "default")
+    assert (policy.tls, policy.tls_mode, policy.load_balancer) == (False, "DISABLE", "PASSTHROUGH")
+    assert policy.sources["tls"] == "ServiceEntry default/plain (mesh.yaml:26)"
+    asked = rule("tls: {mode: SIMPLE}", host="www.example.com", name="www")
+    assert read("---\n".join([ENTRIES, asked]), services=services, outside=outside).policy("www", "default").tls
+    db = read(ENTRIES, services=(("db", "shop"),), outside={("db", "shop"): "db.example.com"}).policy("db")
+    assert (db.tls_mode, db.load_balancer) == ("AUTO", "LEAST_REQUEST")
+
+
+def test_only_namespaces_that_an_entry_is_exported_to_see_it(read):
+    found = read(ENTRIES, services=(("db", "shop"),), outside={("db", "shop"): "db.example.com"})
+    assert [found.resources.visible("db", "shop", namespace) for namespace in ("shop", "bank")] == [True, False]
+
+
+def test_a_sidecar_lists_the_host_of_an_entry(read):
+    scope = """
+    apiVersion: networking.istio.io/v1
+    kind: Sidecar
+    metadata: {name: own, namespace: shop}
+    spec: {egress: [{hosts: ["./*.example.com"]}]}
+    """
+    services, outside = (("db", "shop"), ("cart", "shop")), {("db", "shop"): "db.example.com"}
+    found = read(textwrap.dedent(scope) + "---" + ENTRIES, services=services, outside=outside)
+    assert [found.resources.visible(name, "shop", "shop") for name in ("db", "cart")] == [True, False]
