@@ -120,9 +120,9 @@ def plain_text_across_networks(facts: Facts) -> Iterator[Found]:
     for upstream, policy in facts.policies:
         if policy.mutual_tls:
             continue
-        networks = {pod.network for pod in facts.pods(upstream)}
+        networks = {pod.network for pod in facts.pods(upstream)} & set(facts.gateways.by_network)
         cut = [client.cluster for client in facts.clients(upstream) if networks - {client.network}]
-        if cut and facts.gateways.by_network:
+        if cut:
             place = found.setdefault(policy.sources["tls_mode"], {})
             place[title(upstream)] = (policy.tls_mode, listed(cut))
     for source, services in found.items():
@@ -149,7 +149,8 @@ def plain_text_to_strict(facts: Facts) -> Iterator[Found]:
         strict = [
             pod.workload
             for pod in facts.pods(upstream) if not policy.mutual_tls
-            if facts.resources.mutual_tls(service.namespace, dict(pod.labels), service.port) == "STRICT"
+            if pod.tls
+            and facts.resources.mutual_tls(service.namespace, dict(pod.labels), service.port) == "STRICT"
         ]  # fmt: skip
         if strict and facts.document.sidecar.enabled:
             yield (

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from meshsim.scenario.istio.clients import ANY_GATEWAY, Client, Request
 from meshsim.scenario.schema import CallStep, Document, Endpoint, EntryLoad, Keys, Step
-from meshsim.scenario.selectors import workloads_of
+from meshsim.scenario.selectors import outside_of, pod_labels, workloads_of
 
 _NAMED = re.compile(r"([A-Z]+) (/\S*)")
 
@@ -72,7 +72,7 @@ def request_of(document: Document, operation: str, headers: Mapping[str, str] | 
     method, target = line_of(document, service, endpoint)
     path, _, query = target.partition("?")
     given = {name.lower(): value for name, value in (headers or {}).items()}
-    authority = next((given[name] for name in _HOST if name in given), "")
+    authority = next((given[name] for name in _HOST if name in given), owner.host or "")
     return Request(
         service=service,
         namespace=owner.namespace,
@@ -140,6 +140,8 @@ def _fits(template: str, path: str) -> bool:
 def labels_of(document: Document, service: str, workload: str) -> dict[str, str]:
     """Return the labels of a workload's pods: ``app``, ``version`` where its name tells one, and its own.
 
+    An endpoint that no Deployment keeps has those that its resource gives it.
+
     Examples
     --------
     >>> from meshsim.scenario import load
@@ -148,11 +150,10 @@ def labels_of(document: Document, service: str, workload: str) -> dict[str, str]
     >>> labels_of(document.document, "web", "web-v1")
     {'app': 'web', 'version': 'v1'}
     """
-    labels = {"app": service}
-    version = workload.removeprefix(f"{service}-")
-    if version != workload:
-        labels["version"] = version
-    return labels | workloads_of(document, service)[workload].labels
+    outside = outside_of(document, service).get(workload)
+    if outside is not None:
+        return dict(outside.labels)
+    return pod_labels(service, workload) | workloads_of(document, service)[workload].labels
 
 
 def sidecar(document: Document, service: str, workload: str) -> Client:

@@ -13,6 +13,7 @@ from typing import Any
 from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.scenario.bundled import bundled
 from meshsim.scenario.checks import NAME_CHECKS, Check, check
+from meshsim.scenario.entries import with_entries
 from meshsim.scenario.istio import IstioResources, read_resources
 from meshsim.scenario.manifests import with_resources
 from meshsim.scenario.overrides import apply
@@ -97,22 +98,25 @@ def load(
     verdict = validate(root)
     if verdict.document is None or verdict.problems:
         raise ScenarioError(in_order([*verdict.problems, *_more(verdict)]))
-    problems, warnings = check(verdict.document, root.locate)
-    if not problems:  # the others may count on names that exist
-        problems, _ = check(verdict.document, root.locate, checks)
     resources, wrong = _resources(verdict.document, root)
+    document = with_entries(verdict.document, resources)
+    problems, warnings = check(document, root.locate)
+    if not problems:  # the others may count on names that exist
+        problems, _ = check(document, root.locate, checks)
     if problems or wrong:
         raise ScenarioError(in_order([*problems, *wrong]))
     told = (*skipped, *(str(warning) for warning in in_order(warnings)), *resources.warnings)
-    return Scenario(verdict.document, resources, file, told, _hash(verdict.document))
+    return Scenario(document, resources, file, told, _hash(document))
 
 
 def _more(verdict: Verdict) -> list[Problem]:
     """Return the problems that can be seen besides those of the schema."""
     if verdict.document is None:
         return []
-    found, _ = check(verdict.document, verdict.root.locate, NAME_CHECKS, verdict.changed)
-    return [*found, *_resources(verdict.document, verdict.root)[1]]
+    resources, wrong = _resources(verdict.document, verdict.root)
+    document = with_entries(verdict.document, resources)
+    found, _ = check(document, verdict.root.locate, NAME_CHECKS, verdict.changed)
+    return [*found, *wrong]
 
 
 def _find(source: object) -> str:
@@ -182,4 +186,6 @@ def _resources(document: Document, root: Node) -> tuple[IstioResources, list[Pro
             name: service.traffic_distribution for name, service in services.items() if service.traffic_distribution
         },
         ports={name: service.port for name, service in services.items()},
+        outside={name: service.host for name, service in services.items() if service.host is not None},
+        places={name: region.zones for name, region in document.regions.items()},
     )

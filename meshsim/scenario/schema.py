@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 from typing_extensions import TypeAliasType
 
 from meshsim.scenario.fields import (
@@ -21,6 +21,8 @@ from meshsim.scenario.fields import (
     Version,
     at_least,
 )
+from meshsim.scenario.istio.versions import profile
+from meshsim.scenario.outside import Entry
 from meshsim.scenario.schema_load import (
     Action,
     Diurnal,
@@ -34,6 +36,7 @@ from meshsim.scenario.schema_load import (
     Spike,
     SpikePhase,
 )
+from meshsim.scenario.schema_proxies import EastWestGateway, Gateway, Sidecar
 from meshsim.scenario.schema_timeline import (
     Between,
     ClusterDown,
@@ -123,37 +126,6 @@ class Cluster(Strict):
     region: str
     zones: Annotated[list[str] | None, Field(description="zones its nodes are in; all of the region by default")] = None
     network: Annotated[str, Field(description="clusters of one network reach each other's pods directly")] = "default"
-
-
-class Gateway(Strict):
-    """An Envoy gateway deployment; defaults are those of Istio's gateway chart (2 CPU limit: 2 workers)."""
-
-    replicas: Replicas = 1
-    concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads per replica")] = 2
-    cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.0002
-    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
-        Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
-    )
-    handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
-
-
-class EastWestGateway(Gateway):
-    """An east-west gateway: a TCP passthrough, so it neither parses HTTP nor encrypts."""
-
-    addresses: Annotated[int, Field(ge=1, le=64, description="load-balancer addresses that clients see")] = 1
-    cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.00006
-
-
-class Sidecar(Strict):
-    """Cost of one sidecar hop; defaults from Istio's published figures (see docs/parameters.md)."""
-
-    enabled: bool = True
-    concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads (chart limit 2 CPU: 2)")] = 2
-    cpu: Annotated[Duration, Field(description="worker time per request and proxy")] = 0.0002
-    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
-        Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
-    )
-    handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
 
 
 class LinkOverride(Strict):
@@ -248,9 +220,20 @@ class Workload(Strict):
 
 
 class Service(Strict):
-    """A Kubernetes service of the same name in every cluster, and the workloads behind it."""
+    """A Kubernetes service of the same name in every cluster, or the host of a ServiceEntry, and what is behind it."""
 
     namespace: Name = "default"
+    host: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$",
+            description="the host of the ServiceEntry that it stands for; by default Kubernetes' name",
+        ),
+    ] = None
+    place: Annotated[
+        str | None,
+        Field(description="where endpoints of its ServiceEntry stand that have no locality: region, or region/zone"),
+    ] = None
     protocol: Literal["http", "http2", "grpc", "tcp"] = "http"
     port: Annotated[int, Field(ge=1, le=65_535, description="for the port conditions of Istio resources")] = 80
     replicas: Annotated[
@@ -272,6 +255,18 @@ class Service(Strict):
     ] = None
     endpoints: Annotated[dict[str, Endpoint], Field(min_length=1)]
     workloads: dict[Name, Workload] = {}
+    _entry: Entry | None = PrivateAttr(default=None)
+
+    @property
+    def entry(self) -> Entry | None:
+        """What ServiceEntries and WorkloadEntries put behind it; None for nothing."""
+        return self._entry
+
+    def with_entry(self, entry: Entry) -> Service:
+        """Return the service with what Istio's resources put behind it."""
+        copy = self.model_copy()
+        copy._entry = entry  # noqa: SLF001 (of its own class)
+        return copy
 
 
 # --- control plane --------------------------------------------------------------------------------------------
@@ -368,8 +363,17 @@ class Document(Strict):
     timeline: list[TimelineEvent] = []
     duration: Annotated[PositiveDuration, at_least("1ms"), Field(description="1ms or more")] = 300.0
     warm_up: Duration = 30.0
+    gateway_dedup: Annotated[
+        bool | None,
+        Field(description="Envoy keeps one copy of a gateway's address, as in istio#56355; as the version by default"),
+    ] = None
     access_log: Annotated[
         Fraction, Field(description="part of the users' requests whose calls are logged one by one; none by default")
     ] = 0.0
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     replications: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+    @property
+    def one_gateway_copy(self) -> bool:
+        """Whether Envoy keeps only the first of a gateway's copies (istio#56355), as the file or the version says."""
+        return profile(self.istio_version).gateway_dedup if self.gateway_dedup is None else self.gateway_dedup

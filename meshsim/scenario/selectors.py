@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshsim.scenario.outside import Entry, Outside
 from meshsim.scenario.schema import Document, Service, Target, Workload
 
 
@@ -47,6 +48,9 @@ def zones_of(document: Document, cluster: str) -> list[str]:
 def workloads_of(document: Document, service: str) -> dict[str, Workload]:
     """Return the workloads behind a service by name; by default one, named as the service.
 
+    Of the Deployments of a ServiceEntry's service only those count that it selects. An endpoint that no Deployment
+    keeps is a workload of its own, named by its address.
+
     Examples
     --------
     >>> from meshsim.scenario import load
@@ -54,7 +58,66 @@ def workloads_of(document: Document, service: str) -> dict[str, Workload]:
     >>> list(workloads_of(load(EXAMPLE).document, "web"))
     ['web']
     """
-    return dict(document.services[service].workloads) or {service: Workload()}
+    body = document.services[service]
+    entry = body.entry
+    if entry is None:
+        return dict(body.workloads) or {service: Workload()}
+    own = {name: one for name, one in body.workloads.items() if not entry.whole or _selected(entry, service, name, one)}
+    if not own and not entry.whole:
+        own = {service: Workload()}
+    return own | {one.name: Workload(labels=dict(one.labels)) for one in entry.endpoints}
+
+
+def _selected(entry: Entry, service: str, name: str, workload: Workload) -> bool:
+    own = pod_labels(service, name) | workload.labels
+    return bool(entry.selector) and all(own.get(key) == value for key, value in entry.selector)
+
+
+def pod_labels(service: str, workload: str) -> dict[str, str]:
+    """Return the labels that a workload's pods have anyway: ``app``, and ``version`` where its name tells one.
+
+    Examples
+    --------
+    >>> pod_labels("web", "web-v1")
+    {'app': 'web', 'version': 'v1'}
+    """
+    version = workload.removeprefix(f"{service}-")
+    return {"app": service} | ({"version": version} if version != workload else {})
+
+
+def outside_of(document: Document, service: str) -> dict[str, Outside]:
+    """Return the endpoints of a service that no Deployment keeps, by name.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> outside_of(load(EXAMPLE).document, "web")
+    {}
+    """
+    entry = document.services[service].entry
+    return {} if entry is None else {one.name: one for one in entry.endpoints}
+
+
+def home_of(document: Document, outside: Outside) -> str:
+    """Return the cluster that stands for an endpoint in tables, and whose control plane serves its sidecar.
+
+    It is in none: the nearest is taken, which is the first of its zone, else of its region, else of its network.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> home_of(load(EXAMPLE).document, Outside("10.0.0.1", "eu", "b"))
+    'eu-1'
+    """
+
+    def near(name: str) -> tuple[bool, bool, bool]:
+        cluster = document.clusters[name]
+        region = cluster.region == outside.region
+        return region and outside.zone in zones_of(document, name), region, cluster.network == outside.network
+
+    return max(document.clusters, key=near)
 
 
 def replicas_of(document: Document, service: str, workload: str, cluster: str) -> int:
@@ -67,12 +130,17 @@ def replicas_of(document: Document, service: str, workload: str, cluster: str) -
     >>> replicas_of(load(EXAMPLE).document, "web", "web", "eu-1")
     2
     """
+    outside = outside_of(document, service).get(workload)
+    if outside is not None:
+        return int(cluster == home_of(document, outside))
     return _replicas(document.services[service], workloads_of(document, service)[workload], cluster) or 0
 
 
 def _replicas(service: Service, workload: Workload, cluster: str) -> int | None:
     """Return the pods in a cluster, or None where the file names other clusters only."""
     given = workload.replicas if workload.replicas is not None else service.replicas
+    if workload.replicas is None and service.entry is not None and service.entry.whole:
+        return None  # a ServiceEntry has no Deployment of its own
     return given.get(cluster) if isinstance(given, dict) else given
 
 
@@ -124,7 +192,8 @@ def select_zones(document: Document, target: Target) -> list[tuple[str, str]]:
 def select_workloads(document: Document, target: Target) -> list[tuple[str, str, str]]:
     """Return the Deployments, as (service, workload, cluster), that fit a selector.
 
-    A Deployment is in a cluster if it has pods there, or if the file gives it 0 there.
+    A Deployment is in a cluster if it has pods there, or if the file gives it 0 there. An endpoint that no Deployment
+    keeps is in none, so it fits no selector with a cluster; the cluster returned is that of `home_of`.
 
     Examples
     --------
@@ -134,15 +203,33 @@ def select_workloads(document: Document, target: Target) -> list[tuple[str, str,
     [('web', 'web', 'eu-1')]
     """
     clusters = select_clusters(document, target)
-    return [
-        (name, workload, cluster)
-        for name, service in document.services.items()
-        if matches(target.service, name)
-        for workload, description in workloads_of(document, name).items()
-        if matches(target.workload, workload)
-        for cluster in clusters
-        if _replicas(service, description, cluster) is not None
-    ]
+    found: list[tuple[str, str, str]] = []
+    for name, service in document.services.items():
+        if not matches(target.service, name):
+            continue
+        outside = outside_of(document, name)
+        for workload, description in workloads_of(document, name).items():
+            if not matches(target.workload, workload):
+                continue
+            if workload in outside:
+                if _stands(outside[workload], target):
+                    found.append((name, workload, home_of(document, outside[workload])))
+                continue
+            found += [
+                (name, workload, cluster)
+                for cluster in clusters
+                if _replicas(service, description, cluster) is not None
+            ]
+    return found
+
+
+def _stands(outside: Outside, target: Target) -> bool:
+    """Tell whether an endpoint that is in no cluster fits a selector's places."""
+    return (
+        target.cluster is None
+        and matches(target.region, outside.region)
+        and _zone_fits(target.zone, outside.region, outside.zone)
+    )
 
 
 def select_services(document: Document, target: Target) -> list[str]:

@@ -68,3 +68,22 @@ def test_clients_that_see_no_endpoint_are_told(told: Told) -> None:
     found = told(**here, **local)["MS609"]
     assert found == ["clients in us-1 see no endpoint of cart: their requests get 503 UH"]
     assert "MS609" not in told(**here)
+
+
+def test_endpoints_outside_the_mesh_are_no_pods_without_mutual_tls(told: Told) -> None:
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "cart"},
+        "spec": {
+            "hosts": ["cart.example.com"],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.0.0.1", "locality": "eu/a"}, {"address": "10.0.0.2", "locality": "us/a"}],
+        },
+    }
+    strict = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": {"name": "default"}}
+    cart = {"host": "cart.example.com", "endpoints": {"GET /cart": {"script": [{"compute": "5ms"}]}}}
+    web = {"replicas": 2, "endpoints": {"GET /": {"script": [{"call": "cart/GET /cart"}]}}}
+    strict["spec"] = {"mtls": {"mode": "STRICT"}}  # type: ignore[assignment]
+    found = told(entry, strict, services={"web": web, "cart": cart}, **NETWORKS)
+    assert not {"MS605", "MS606", "MS701"} & set(found)

@@ -83,9 +83,11 @@ def test_endpoints_without_locality_stand_where_the_service_says_and_istiod_is_n
 
 
 def test_dns_sends_endpoints_without_their_network():
-    (outside,) = scenario(resource(resolution="DNS", endpoints=[{**HERE, "network": "vm"}])).document.services[
-        "db"
-    ].entry.endpoints
+    (outside,) = (
+        scenario(resource(resolution="DNS", endpoints=[{**HERE, "network": "vm"}]))
+        .document.services["db"]
+        .entry.endpoints
+    )
     assert outside.network == ""
 
 
@@ -137,8 +139,10 @@ def test_an_entry_without_endpoints_is_reported():
 def test_replicas_and_workloads_that_the_entry_does_not_select_are_named():
     found = scenario(resource(endpoints=[HERE]), replicas=3, workloads={"db-v1": {"replicas": 2}})
     assert found.warnings == (
-        "services.db.replicas: has no effect: the endpoints are those of ServiceEntry default/db; pods that it selects "
-        "are given with their replicas under workloads",
+        (
+            "services.db.replicas: has no effect: the endpoints are those of ServiceEntry default/db; pods that it "
+            "selects are given with their replicas under workloads"
+        ),
         "services.db.workloads.db-v1: has no effect: ServiceEntry default/db has no workloadSelector",
     )
     selecting = resource(workloadSelector={"labels": {"version": "v2"}}, endpoints=[HERE])

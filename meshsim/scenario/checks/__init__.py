@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import Problem
-from meshsim.scenario.checks import failover, gateways, load, places, services, timeline
+from meshsim.scenario.checks import entries, failover, gateways, load, places, services, timeline
 from meshsim.scenario.checks.finding import Finding
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Path, Place, format_path
@@ -22,6 +22,8 @@ NAME_CHECKS: tuple[Check, ...] = (
     places.latency_is_between_known_places,
     places.deployments_control_every_cluster_once,
     services.services_have_pods,
+    entries.hosts_have_entries,
+    entries.entries_have_endpoints,
     services.workloads_override_known_endpoints,
     services.calls_name_known_endpoints,
     load.load_enters_known_services,
@@ -32,6 +34,7 @@ NAME_CHECKS: tuple[Check, ...] = (
 CHECKS: tuple[Check, ...] = (
     *NAME_CHECKS,
     services.calls_come_to_an_end,
+    entries.entries_take_the_place_of_pods,
     load.load_reaches_every_service,
     load.phases_happen_within_the_run,
     load.scale_meets_open_load,

@@ -25,7 +25,7 @@ def services_have_pods(document: Document) -> Iterator[Finding]:
             for workload in workloads_of(document, name)
             for cluster in document.clusters
         )
-        if pods == 0 and not wrong:
+        if pods == 0 and not wrong and (service.entry is None or not service.entry.whole):
             yield Finding((*path, "replicas"), f"the service '{name}' has no pod in any cluster")
 
 
@@ -87,7 +87,7 @@ def _certain_calls(document: Document) -> Mapping[str, list[tuple[str, Path]]]:
             workloads = list(workloads_of(document, name).values())
             others = [workload.endpoints[endpoint] for workload in workloads if endpoint in workload.endpoints]
             # With no workload on the service's own script, only calls that all the others make are certain.
-            scripts: Sequence[Variant] = others if len(others) == len(workloads) else [own, *others]
+            scripts: Sequence[Variant] = others if others and len(others) == len(workloads) else [own, *others]
             made = [{call.call for _, call in _steps(script, ()) if _certain(call)} for script in scripts]
             always = set.intersection(*made)
             edges[f"{name}/{endpoint}"] = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from meshsim.scenario.istio import hosts
+
 #: The gateway name that stands for every sidecar.
 MESH = "mesh"
 #: The gateway name of a client that serves whatever Gateway a resource names, as an ingress gateway does.
@@ -76,7 +78,7 @@ class Request:
     @property
     def host(self) -> str:
         """Return the host it asks for."""
-        return self.authority or f"{self.service}.{self.namespace}.svc.cluster.local"
+        return self.authority or hosts.full_name((self.service, self.namespace))
 
 
 def serves(gateways: Sequence[str], gateway: str) -> bool:

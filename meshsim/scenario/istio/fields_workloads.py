@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from meshsim.scenario.istio.fields import BOOL, COUNT, INTEGER, LABELS, STRING, STRINGS, enum, list_of, map_of, table
 from meshsim.scenario.istio.fields_routes import DESTINATION
-from meshsim.scenario.istio.fields_traffic import (
-    CONNECTION_POOL,
-    EXPORT_TO,
-    WORKLOAD_SELECTOR,
-)
+from meshsim.scenario.istio.fields_traffic import CONNECTION_POOL, EXPORT_TO
 
 _TLS_VERSION = enum("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
@@ -65,31 +61,41 @@ GATEWAY = table(
     }
 )
 
+#: Addresses, ports and names tell where packets go, not how long they take.
 _WORKLOAD = table(
     {
-        "address": STRING,
-        "ports": map_of(COUNT),
-        "labels": LABELS,
-        "network": STRING,
-        "locality": STRING,
-        "weight": COUNT,
-        "serviceAccount": STRING,
+        "address": STRING.inert(),
+        "ports": map_of(COUNT.inert()),
+        "labels": LABELS.inert(),
+        "network": STRING.inert(),
+        "locality": STRING.inert(),
+        "weight": COUNT.inert(),
+        "serviceAccount": STRING.inert(),
     }
 )
 
 WORKLOAD_ENTRY = _WORKLOAD
 
+_ENTRY_PORT = table(
+    {
+        "number!": COUNT.inert(),
+        "protocol": STRING.inert(),
+        "name!": STRING.inert(),
+        "targetPort": COUNT.inert(),
+    }
+)
+
 SERVICE_ENTRY = table(
     {
-        "hosts!": STRINGS,
-        "addresses": STRINGS,
-        "ports": list_of(table({"number!": COUNT, "protocol": STRING, "name!": STRING, "targetPort": COUNT})),
-        "location": enum("MESH_EXTERNAL", "MESH_INTERNAL"),
-        "resolution": enum("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
+        "hosts!": STRINGS.inert(),
+        "addresses": STRINGS.inert(),
+        "ports": list_of(_ENTRY_PORT),
+        "location": enum("MESH_EXTERNAL", "MESH_INTERNAL").inert(),
+        "resolution": enum("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS").inert(),
         "endpoints": list_of(_WORKLOAD),
-        "workloadSelector": WORKLOAD_SELECTOR,
-        "exportTo": EXPORT_TO,
-        "subjectAltNames": STRINGS,
+        "workloadSelector": table({"labels": LABELS.inert()}),
+        "exportTo": EXPORT_TO.inert(),
+        "subjectAltNames": STRINGS.inert(),
     }
 )
 
@@ -118,7 +124,7 @@ READINESS_PROBE = table(
 WORKLOAD_GROUP = table(
     {
         "metadata": table({"labels": LABELS, "annotations": LABELS}),
-        "template!": _WORKLOAD,
+        "template!": _WORKLOAD.unused(),
         "probe": READINESS_PROBE,
     }
 )

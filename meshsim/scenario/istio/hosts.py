@@ -15,12 +15,14 @@ Service = tuple[str, str]
 def full_name(service: Service) -> str:
     """Return the host name of a service, given as (name, namespace).
 
+    Kubernetes' names have no dots, so a name with dots is a host already: that of a ServiceEntry.
+
     Examples
     --------
-    >>> full_name(("cart", "shop"))
-    'cart.shop.svc.cluster.local'
+    >>> full_name(("cart", "shop")), full_name(("api.example.com", "shop"))
+    ('cart.shop.svc.cluster.local', 'api.example.com')
     """
-    return f"{service[0]}.{service[1]}.{DOMAIN}"
+    return service[0] if "." in service[0] else f"{service[0]}.{service[1]}.{DOMAIN}"
 
 
 def resolved(host: str, namespace: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from meshsim.errors import Problem, did_you_mean
-from meshsim.scenario.istio import hosts
+from meshsim.scenario.istio import hosts, workloads
 from meshsim.scenario.istio.balancing import TRAFFIC_DISTRIBUTION
 from meshsim.scenario.istio.destination_rules import DestinationRule, merged
 from meshsim.scenario.istio.fields import Check, described
@@ -30,7 +30,7 @@ from meshsim.scenario.istio.scopes import (
 )
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.istio.virtual_services import delegated, virtual_service, warn_unused_routes
-from meshsim.scenario.istio.workloads import GatewayResource, external_services, gateway
+from meshsim.scenario.istio.workloads import GatewayResource, gateway
 from meshsim.scenario.tree import Path
 
 
@@ -44,6 +44,8 @@ def read_resources(
     version: str = "1.31",
     traffic_distributions: Mapping[hosts.Service, str] | None = None,
     ports: Mapping[hosts.Service, int] | None = None,
+    outside: Mapping[hosts.Service, str] | None = None,
+    places: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[IstioResources, list[Problem]]:
     """Read parsed Kubernetes objects and a MeshConfig.
 
@@ -65,6 +67,10 @@ def read_resources(
         ``trafficDistribution`` by service; it wins over that of a Kubernetes Service among the documents.
     ports
         The port by service; one that is not there has a port that is not known.
+    outside
+        The host of each service that is known by another name than Kubernetes' own.
+    places
+        Zones by region, for the localities of endpoints; None = they are not checked.
 
     Returns
     -------
@@ -80,9 +86,11 @@ def read_resources(
     >>> resources.policy("cart", "default", "1.31").outlier_detection.consecutive_5xx, problems
     (5, [])
     """
-    reading = Reading(services, version)
-    reading.traffic_distributions.update(traffic_distributions or {})
-    reading.ports.update(ports or {})
+    reading = Reading(services, version, outside, places)
+    reading.traffic_distributions.update(
+        {reading.identity(service): value for service, value in (traffic_distributions or {}).items()}
+    )
+    reading.ports.update({reading.identity(service): port for service, port in (ports or {}).items()})
     reading.mesh_config(Origin(-1, "MeshConfig", mesh_locate), mesh_config, ())
     for index, document in enumerate(documents):
         for prefix, inner in _opened(document, ()):
@@ -126,9 +134,18 @@ _ZONES = (
 class Reading:
     """Resources while they are read; an error in one never hides those of another."""
 
-    def __init__(self, services: Collection[tuple[str, str]], version: str) -> None:
-        self.services = sorted(services)
-        self.names = {hosts.full_name(service): service[0] for service in self.services}
+    def __init__(
+        self,
+        services: Collection[tuple[str, str]],
+        version: str,
+        outside: Mapping[hosts.Service, str] | None = None,
+        places: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        self.known = sorted(services)
+        self.outside = outside or {}
+        self.places = places
+        self.services = sorted(self.identity(service) for service in services)
+        self.names = {hosts.full_name(self.identity(service)): service[0] for service in self.known}
         self.version = version
         self.report = Report()
         self.checks: list[tuple[Origin, Check]] = []
@@ -145,6 +162,10 @@ class Reading:
         self.mesh_settings: list[Setting] = []
         self.baseline: list[Setting] = []
         self.count = 0
+
+    def identity(self, service: hosts.Service) -> hosts.Service:
+        """Return what `hosts.full_name` makes the host of a service from."""
+        return self.outside.get(service, service[0]), service[1]
 
     def document(self, index: int, document: object, locate: Locate) -> None:
         """Read one Kubernetes object."""
@@ -274,6 +295,9 @@ class Reading:
         rules = merged(rule for _, rule in self.rules)
         warn_unused_rules(self.rules, rules, self.services, root=root, ports=self.ports, report=self.report)
         self._warn_zones()
+        entries, machines = self._of("ServiceEntry"), self._of("WorkloadEntry")
+        workloads.check(entries, machines, self.services, self.places, self.report)
+        known = tuple(workloads.workload(resource) for resource in machines)
         routes = delegated(self.routes, self.report)
         warn_unused_routes(routes, self.services, self.report)
         return IstioResources(
@@ -285,12 +309,14 @@ class Reading:
             baseline=tuple(self.baseline),
             root_namespace=root,
             warnings=self.report.warnings(),
-            services=tuple(self.services),
+            services=tuple(self.known),
+            outside=tuple(self.outside.items()),
             peer_authentications=tuple(self.peers),
             sidecars=tuple(self.sidecars),
             proxy_configs=tuple(self.proxies),
             gateways=tuple(self.gateways),
-            service_entries=external_services(self._of("ServiceEntry"), self._of("WorkloadEntry")),
+            service_entries=tuple(workloads.external_service(resource, known) for resource in entries),
+            workload_entries=known,
         )
 
     def _warn_zones(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshsim.scenario.istio.balancing import TRAFFIC_DISTRIBUTION
 from meshsim.scenario.istio.policy import (
@@ -21,6 +21,9 @@ from meshsim.scenario.istio.policy import (
     ZoneAware,
 )
 from meshsim.scenario.istio.versions import Profile
+
+if TYPE_CHECKING:
+    from meshsim.scenario.istio.workloads import ExternalService
 
 DEFAULT = "Istio default"
 
@@ -78,6 +81,7 @@ def resolve(
     *,
     traffic_distribution: str = "",
     cluster_local: bool = False,
+    entry: ExternalService | None = None,
 ) -> Policy:
     """Return the policy for a service.
 
@@ -95,6 +99,9 @@ def resolve(
         ``trafficDistribution`` of the Service, or nothing.
     cluster_local
         Whether MeshConfig makes the service cluster-local.
+    entry
+        Its ServiceEntry, if it has one: nothing outside the mesh takes Istio's mutual TLS by itself, and without
+        resolution the client's own choice of address counts (cluster_tls.go, cluster.go).
     """
     sources: dict[str, str] = {}
     if not profile.default_traffic_policy:
@@ -103,8 +110,8 @@ def resolve(
     outliers = rule if "outlier_detection" in rule else baseline
     detection = _outlier_detection(outliers, sources)
     unready = profile.unready_endpoints or bool(traffic_distribution)
-    balancer = _load_balancer(rule, sources)
-    mode = _tls_mode(rule, mesh, sources)
+    balancer = _load_balancer(rule, entry, sources)
+    mode = _tls_mode(rule, mesh, entry, sources)
     sources["unready_endpoints"] = "Service trafficDistribution" if traffic_distribution else DEFAULT
     sources["cluster_local"] = mesh["service_settings"].source if "service_settings" in mesh else DEFAULT
     return Policy(
@@ -143,7 +150,10 @@ def _block(defaults: _T, prefix: str, found: Layer, sources: dict[str, str]) -> 
     return replace(defaults, **values)
 
 
-def _load_balancer(rule: Layer, sources: dict[str, str]) -> LoadBalancer:
+def _load_balancer(rule: Layer, entry: ExternalService | None, sources: dict[str, str]) -> LoadBalancer:
+    if entry is not None and entry.resolution == "NONE":
+        sources["load_balancer"] = entry.source
+        return "PASSTHROUGH"
     if "hash" in rule:
         sources["load_balancer"] = rule["hash"].source
         return "MAGLEV" if "maglev" in rule["hash"].value else "RING_HASH"
@@ -235,11 +245,13 @@ def _retry_budget(rule: Layer, profile: Profile, sources: dict[str, str]) -> Ret
     return budget if profile.default_traffic_policy else replace(budget, interval=0.0)
 
 
-def _tls_mode(rule: Layer, mesh: Layer, sources: dict[str, str]) -> TlsMode:
+def _tls_mode(rule: Layer, mesh: Layer, entry: ExternalService | None, sources: dict[str, str]) -> TlsMode:
     """Return the mode; without a rule automatic mutual TLS decides, and a block without a mode means plain text."""
     auto = mesh.get("auto_mtls")
     source = auto.source if auto else DEFAULT
     mode: TlsMode = "AUTO" if auto is None or auto.value else "DISABLE"
+    if entry is not None and entry.external:
+        source, mode = entry.source, "DISABLE"
     if "tls" in rule:
         asked = rule.get("tls.mode")
         source = (asked or rule["tls"]).source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from meshsim.scenario.istio import destination_rules, hosts, routing, scopes
+from meshsim.scenario.istio import destination_rules, hosts, routing, scopes, workloads
 from meshsim.scenario.istio.clients import Client, Request
 from meshsim.scenario.istio.destination_rules import DestinationRule
 from meshsim.scenario.istio.mesh import cluster_local
@@ -14,7 +14,7 @@ from meshsim.scenario.istio.resolve import Setting, layer, resolve
 from meshsim.scenario.istio.routes import Route, VirtualService
 from meshsim.scenario.istio.scopes import MutualTls, PeerAuthentication, ProxyConfig, Sidecar
 from meshsim.scenario.istio.versions import profile
-from meshsim.scenario.istio.workloads import ExternalService, GatewayResource
+from meshsim.scenario.istio.workloads import ExternalService, GatewayResource, Workload
 
 #: Istio's root namespace unless MeshConfig names another.
 ROOT_NAMESPACE = "istio-system"
@@ -41,8 +41,10 @@ class IstioResources:
         (service, ``trafficDistribution``) of the services that have one.
     ports
         (service, port) of the services whose port is known.
-    peer_authentications, sidecars, proxy_configs, gateways, service_entries
+    peer_authentications, sidecars, proxy_configs, gateways, service_entries, workload_entries
         What the resources of these kinds say; WorkloadEntries are endpoints of the ServiceEntries that select them.
+    outside
+        (service, host) of the services that have another host than Kubernetes' own.
     """
 
     destination_rules: tuple[DestinationRule, ...] = ()
@@ -59,6 +61,28 @@ class IstioResources:
     service_entries: tuple[ExternalService, ...] = ()
     traffic_distributions: tuple[tuple[hosts.Service, str], ...] = ()
     ports: tuple[tuple[hosts.Service, int], ...] = ()
+    workload_entries: tuple[Workload, ...] = ()
+    outside: tuple[tuple[hosts.Service, str], ...] = ()
+
+    def identity(self, service: str, namespace: str) -> hosts.Service:
+        """Return (name, namespace) of a service, with its host for a name where it has one of its own.
+
+        Examples
+        --------
+        >>> IstioResources(outside=((("pay", "shop"), "api.example.com"),)).identity("pay", "shop")
+        ('api.example.com', 'shop')
+        """
+        return dict(self.outside).get((service, namespace), service), namespace
+
+    def entry(self, service: str, namespace: str) -> ExternalService | None:
+        """Return the ServiceEntry that a service stands for, or None for one of Kubernetes.
+
+        Examples
+        --------
+        >>> IstioResources().entry("cart", "shop") is None
+        True
+        """
+        return workloads.serving(self.service_entries, hosts.full_name(self.identity(service, namespace)))
 
     def policy(
         self,
@@ -93,7 +117,7 @@ class IstioResources:
         >>> IstioResources().policy("cart", "default", "1.31").connect_timeout
         10.0
         """
-        wanted = (service, namespace)
+        wanted = self.identity(service, namespace)
         rule = self._rule(wanted, client_namespace, client_labels)
         return resolve(
             layer(rule.settings(subset, dict(self.ports).get(wanted, 0)) if rule else ()),
@@ -102,6 +126,7 @@ class IstioResources:
             profile(version),
             traffic_distribution=dict(self.traffic_distributions).get(wanted, ""),
             cluster_local=self.cluster_local(service, namespace),
+            entry=self.entry(service, namespace),
         )
 
     def subset_labels(
@@ -121,7 +146,7 @@ class IstioResources:
             If the DestinationRule that the client uses has no such subset: Envoy then has no such cluster, and answers
             503 with the flag NC.
         """
-        rule = self._rule((service, namespace), client_namespace, client_labels)
+        rule = self._rule(self.identity(service, namespace), client_namespace, client_labels)
         found = rule.subset(subset) if rule else None
         if found is None:
             raise KeyError(subset)
@@ -140,7 +165,7 @@ class IstioResources:
         >>> IstioResources().cluster_local("cart", "default"), IstioResources().cluster_local("dns", "kube-system")
         (False, True)
         """
-        return cluster_local(layer(self.mesh), hosts.full_name((service, namespace)))
+        return cluster_local(layer(self.mesh), hosts.full_name(self.identity(service, namespace)))
 
     def route(self, client: Client, request: Request, version: str) -> Route:
         """Return what a client proxy does with a request: where it goes, how long it may take, how it is retried.
@@ -162,7 +187,7 @@ class IstioResources:
         >>> IstioResources().route(Client(), Request("cart"), "1.31").retry.attempts
         2
         """
-        names = {hosts.full_name(service): service[0] for service in self.services}
+        names = {hosts.full_name(self.identity(*service)): service[0] for service in self.services}
         outside = [host for entry in self.service_entries for host in entry.hosts]
         closed = self.outbound_policy(client.namespace, client.labels) == "REGISTRY_ONLY" and not any(
             hosts.matches(host, request.host) for host in outside
@@ -184,14 +209,17 @@ class IstioResources:
     def visible(
         self, service: str, namespace: str, client_namespace: str, client_labels: Mapping[str, str] | None = None
     ) -> bool:
-        """Tell whether the Sidecar of a client lets it know a service; without one it knows all (spec §8).
+        """Tell whether the Sidecar of a client, and the service's ``exportTo``, let it know a service (spec §8).
 
         Examples
         --------
         >>> IstioResources().visible("cart", "shop", "bank")
         True
         """
-        wanted = (service, namespace)
+        entry = self.entry(service, namespace)
+        if entry is not None and not entry.seen_from(client_namespace):
+            return False
+        wanted = self.identity(service, namespace)
         return scopes.visible(self.sidecars, wanted, client_namespace, client_labels or {}, self.root_namespace)
 
     def outbound_policy(self, client_namespace: str, client_labels: Mapping[str, str] | None = None) -> str:

@@ -98,10 +98,14 @@ def test_entries_that_no_request_reaches_are_named(read):
 def test_entries_that_a_service_stands_for_are_used_and_the_others_named(read):
     found = read(ENTRIES, services=(("db", "shop"),), outside={("db", "shop"): "db.example.com"})
     assert found.warnings == (
-        "mesh.yaml:21: WorkloadEntry/elsewhere: spec.labels: is an endpoint of no service of the scenario: "
-        "it has no effect",
-        "mesh.yaml:26: ServiceEntry/plain: spec.hosts: is the host of no service of the scenario "
-        "(services.NAME.host): requests there are not simulated",
+        (
+            "mesh.yaml:21: WorkloadEntry/elsewhere: spec.labels: is an endpoint of no service of the scenario: "
+            "it has no effect"
+        ),
+        (
+            "mesh.yaml:26: ServiceEntry/plain: spec.hosts: is the host of no service of the scenario "
+            "(services.NAME.host): requests there are not simulated"
+        ),
     )
 
 
@@ -118,8 +122,10 @@ def test_localities_are_those_of_the_scenario(read):
         "mesh.yaml:9: ServiceEntry/db: spec.endpoints[0].locality: unknown zone 'b' of us (one of a)"
     ]
     labels = ENTRIES.replace("labels: {app: db, version: v2}", "labels: {app: db, istio-locality: ue.a}")
-    assert read(labels, services=services, outside=outside, places=places).messages[0].startswith(
-        "mesh.yaml:16: WorkloadEntry/vm: spec.labels.istio-locality: unknown region 'ue'"
+    assert (
+        read(labels, services=services, outside=outside, places=places)
+        .messages[0]
+        .startswith("mesh.yaml:16: WorkloadEntry/vm: spec.labels.istio-locality: unknown region 'ue'")
     )
 
 
@@ -127,7 +133,7 @@ def test_rules_name_the_host_of_a_service_entry(read, rule, route):
     more = rule("connectionPool: {tcp: {connectTimeout: 3s}}", host="db.example.com", name="db")
     way = route("timeout: 2s", hosts="[db.example.com]", name="db").replace("host: cart", "host: db.example.com")
     services, outside = (("db", "shop"),), {("db", "shop"): "db.example.com"}
-    found = read("---\n".join([ENTRIES, more, way]), services=services, outside=outside)
+    found = read(f"{ENTRIES}---\n{more}---\n{way}", services=services, outside=outside)
     assert found.policy("db").connect_timeout == 3.0
     assert found.route("db", authority="db.example.com").timeout == 2.0
     assert found.route("db", authority="db.example.com").destinations[0][0].service == "db"
@@ -140,7 +146,7 @@ def test_what_is_outside_the_mesh_gets_no_mutual_tls_unless_a_rule_asks_for_it(r
     assert (policy.tls, policy.tls_mode, policy.load_balancer) == (False, "DISABLE", "PASSTHROUGH")
     assert policy.sources["tls"] == "ServiceEntry default/plain (mesh.yaml:26)"
     asked = rule("tls: {mode: SIMPLE}", host="www.example.com", name="www")
-    assert read("---\n".join([ENTRIES, asked]), services=services, outside=outside).policy("www", "default").tls
+    assert read(f"{ENTRIES}---\n{asked}", services=services, outside=outside).policy("www", "default").tls
     db = read(ENTRIES, services=(("db", "shop"),), outside={("db", "shop"): "db.example.com"}).policy("db")
     assert (db.tls_mode, db.load_balancer) == ("AUTO", "LEAST_REQUEST")
 

@@ -1,0 +1,41 @@
+"""Proxies of a scenario: gateways and sidecars, and what a request costs in them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from meshsim.scenario.fields import Distribution, Duration, Lognormal, Percentiles, Strict
+from meshsim.scenario.schema_values import Replicas
+
+
+class Gateway(Strict):
+    """An Envoy gateway deployment; defaults are those of Istio's gateway chart (2 CPU limit: 2 workers)."""
+
+    replicas: Replicas = 1
+    concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads per replica")] = 2
+    cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.0002
+    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
+        Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
+    )
+    handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
+
+
+class EastWestGateway(Gateway):
+    """An east-west gateway: a TCP passthrough, so it neither parses HTTP nor encrypts."""
+
+    addresses: Annotated[int, Field(ge=1, le=64, description="load-balancer addresses that clients see")] = 1
+    cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.00006
+
+
+class Sidecar(Strict):
+    """Cost of one sidecar hop; defaults from Istio's published figures (see docs/parameters.md)."""
+
+    enabled: bool = True
+    concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads (chart limit 2 CPU: 2)")] = 2
+    cpu: Annotated[Duration, Field(description="worker time per request and proxy")] = 0.0002
+    latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (
+        Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
+    )
+    handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
