@@ -32,7 +32,7 @@ class Blueprint:
     operations: dict[str, int]
     destinations: list[tuple[str, str]]
     ports: Mapping[str, int]
-    namespaces: Mapping[str, str]
+    hosts: Mapping[str, str]
     routes: list[Route] = field(default_factory=list)
     actions: dict[str, Actions] = field(default_factory=dict)
     codes: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Blueprint:
         if destination == state.NONE:
             return ""
         service, subset = self.destinations[destination]
-        return f"outbound|{self.ports[service]}|{subset}|{service}.{self.namespaces[service]}.svc.cluster.local"
+        return f"outbound|{self.ports[service]}|{subset}|{self.hosts[service]}"
 
     def distribution(self, wanted: distributions.AnyDistribution) -> int:
         """Return the row of a distribution, adding it if it is new."""

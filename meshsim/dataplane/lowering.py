@@ -17,6 +17,7 @@ from meshsim.dataplane import (
 )
 from meshsim.dataplane.blueprint import Blueprint, PolicyOf, RouteOf
 from meshsim.dataplane.lowering_routes import Routing
+from meshsim.scenario.entries import host_of
 from meshsim.scenario.istio.clients import Client, Request
 from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.routes import Destination, Route
@@ -70,7 +71,7 @@ def lower(document: Document, policy_of: PolicyOf, route_of: RouteOf = default_r
         operations=operations,
         destinations=[(name, "") for name in names],
         ports={name: service.port for name, service in document.services.items()},
-        namespaces={name: service.namespace for name, service in document.services.items()},
+        hosts={name: host_of(name, service) for name, service in document.services.items()},
     )
     known = variants(document)
     routing = Routing(document, plan, known, route_of, policy_of)
