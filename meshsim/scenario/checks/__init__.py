@@ -34,6 +34,7 @@ NAME_CHECKS: tuple[Check, ...] = (
 CHECKS: tuple[Check, ...] = (
     *NAME_CHECKS,
     services.calls_come_to_an_end,
+    places.proxies_cost_what_they_do,
     entries.entries_take_the_place_of_pods,
     load.load_reaches_every_service,
     load.phases_happen_within_the_run,

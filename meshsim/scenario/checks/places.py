@@ -97,3 +97,14 @@ def _control_planes(document: Document, name: str, deployment: Deployment) -> It
     if left:
         message = f"no control plane serves {', '.join(left)}"
         yield Finding(("deployments", name, "control_planes"), message)
+
+
+def proxies_cost_what_they_do(document: Document) -> Iterator[Finding]:
+    """Yield costs of what a proxy never does, and networks that nobody can reach without sidecars."""
+    for name, gateway in document.gateways.items():
+        if "handshake" in gateway.model_fields_set:
+            message = "has no effect: an east-west gateway passes TLS through"
+            yield Finding(("gateways", name, "handshake"), message, warning=True)
+    if not document.sidecar.enabled and len({cluster.network for cluster in document.clusters.values()}) > 1:
+        message = "without sidecars there is no mutual TLS, so no request gets to another network through its gateway"
+        yield Finding(("sidecar", "enabled"), message, warning=True)

@@ -100,7 +100,7 @@ CONNECTION_POOL = table(
                 "maxRetries": COUNT.to("circuit_breaker.max_retries"),
                 "idleTimeout": DURATION_OR_ZERO.to("connection_pool.idle_timeout"),
                 "h2UpgradePolicy": enum("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE").to("connection_pool.h2_upgrade"),
-                "useClientProtocol": BOOL.to("connection_pool.use_client_protocol"),
+                "useClientProtocol": BOOL.kept("connection_pool.use_client_protocol").unless(False),
                 "maxConcurrentStreams": COUNT.to("connection_pool.max_concurrent_streams"),
                 "http2KeepAlive": table({"interval": DURATION, "timeout": DURATION}),
             }
@@ -218,7 +218,7 @@ TRAFFIC_POLICY = table(
             {
                 "percent": PERCENTAGE.to("retry_budget.percent"),
                 "minRetryConcurrency": COUNT.to("retry_budget.min_retry_concurrency"),
-                "budgetInterval": DURATION_OR_ZERO.to("retry_budget.interval"),
+                "budgetInterval": DURATION_OR_ZERO.kept("retry_budget.interval").unless(0.0),
             }
         ).to("retry_budget"),
     }

@@ -95,7 +95,6 @@ def _unknown_to(found: Found, profile: Profile) -> str:
     """Return the warning for a field that the scenario's Istio does not have yet (spec §0.1)."""
     newer = {
         "retry_budget": profile.retry_budget,
-        "retry_budget.interval": profile.default_traffic_policy,
         "zone_aware": profile.default_traffic_policy,
     }
     return "" if newer.get(found.name, True) else f"has no effect: Istio {profile.version} does not have it"

@@ -385,7 +385,6 @@ def test_a_workload_selector_picks_clients_by_their_labels(read, plain):
     [
         ("1.26", "retryBudget: {percent: 50}", "retryBudget"),
         ("1.30", "loadBalancer: {zoneAwareLbSetting: {enabled: true}}", "loadBalancer.zoneAwareLbSetting"),
-        ("1.30", "retryBudget: {budgetInterval: 10s}", "retryBudget.budgetInterval"),
     ],
 )
 def test_fields_that_the_version_does_not_have_are_named(version, policy, field, read, rule):
