@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Mesh, Proxy
+from meshsim.engine.truth import Endpoints
 from meshsim.mesh.deployment import ControlPlane
-from meshsim.mesh.places import OUTSIDE, Endpoint
+from meshsim.mesh.places import OUTSIDE
 
 #: Proxies one istiod pushes to at once, and accepts per second: 15 + 5 a core, at most 100 (spec §5.1).
 THROTTLE_BASE, THROTTLE_PER_CPU, THROTTLE_MOST = 15, 5, 100
@@ -17,8 +18,6 @@ RECONNECT_JITTER = 0.5
 
 #: Version of a list of endpoints that istiod has not heard of.
 NEVER = -1
-
-Endpoints = tuple[Endpoint, ...]
 
 
 class Istiod:

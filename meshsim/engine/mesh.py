@@ -16,8 +16,9 @@ from meshsim.engine.streams import Streams
 from meshsim.engine.truth import Endpoints, Truth
 from meshsim.engine.views import View, Views
 from meshsim.mesh.deployment import ControlPlane, east_west_gateways
-from meshsim.mesh.endpoints import Client, GatewayAddress, Gateways
+from meshsim.mesh.endpoints import GatewayAddress, Gateways
 from meshsim.mesh.placement import Zone, spread, zones_of
+from meshsim.mesh.places import Client
 from meshsim.scenario.schema import Gateway
 
 

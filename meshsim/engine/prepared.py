@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.lowering import lower
 from meshsim.mesh.links import Links, round_trip
-from meshsim.mesh.places import Labels
 from meshsim.scenario import Scenario
-from meshsim.scenario.istio.clients import MESH, Client, Request
-from meshsim.scenario.istio.policy import UNLIMITED, Policy, Retry
-from meshsim.scenario.istio.routes import Destination, Route
+from meshsim.scenario.istio.clients import Client, Request
+from meshsim.scenario.istio.policy import UNLIMITED, Policy
+from meshsim.scenario.istio.routes import Route
+from meshsim.scenario.outside import Labels
 from meshsim.scenario.requests import labels_of
 from meshsim.scenario.schema import Document, Sidecar
 from meshsim.scenario.selectors import outside_of, workloads_of
@@ -104,17 +104,7 @@ def prepare(scenario: Scenario) -> Prepared:
         return found if found.tls_mode != "AUTO" or service in secure else replace(found, tls=False)
 
     def route(client: Client, request: Request) -> Route:
-        found = resources.route(client, request, version)
-        if client.gateway != MESH or resources.visible(
-            request.service, request.namespace, client.namespace, client.labels
-        ):
-            return found
-        if resources.outbound_policy(client.namespace, client.labels) == "REGISTRY_ONLY":
-            return Route(direct_code=502, path=request.path, authority=request.host, name="BlackHoleCluster")
-        # Passed through to the service's address: what Kubernetes balances has no retries and no timeout.
-        destinations = ((Destination(request.service), 100),)
-        off = Retry(attempts=0)
-        return Route(destinations, retry=off, path=request.path, authority=request.host, name="PassthroughCluster")
+        return resources.route(client, request, version)
 
     blueprint = lower(document, policy, route)
     policies = tuple(policy(service, subset) for service, subset in blueprint.destinations)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from meshsim.mesh.places import OUTSIDE, Endpoint, Labels, outside_endpoint
-from meshsim.scenario.outside import Outside
+from meshsim.mesh.places import OUTSIDE, Endpoint, outside_endpoint
+from meshsim.scenario.outside import Labels, Outside
 
 Endpoints = tuple[Endpoint, ...]
 
@@ -51,15 +51,15 @@ class Truth:
     clusters: dict[str, tuple[str, str]]
     labels: Mapping[tuple[str, str], Labels] = field(default_factory=dict)
     plain: frozenset[tuple[str, str]] = frozenset()
-    endpoints: dict[str, dict[str, tuple[Endpoint, ...]]] = field(default_factory=dict)
+    endpoints: dict[str, dict[str, Endpoints]] = field(default_factory=dict)
     listeners: list[Callable[[str, str], None]] = field(default_factory=list)
 
-    def of(self, service: str) -> tuple[Endpoint, ...]:
+    def of(self, service: str) -> Endpoints:
         """Return all endpoints of a service, cluster by cluster, then those that are in none."""
         shards = self.endpoints.get(service, {})
         return tuple(endpoint for cluster in (*self.clusters, OUTSIDE) for endpoint in shards.get(cluster, ()))
 
-    def shard(self, service: str, cluster: str) -> tuple[Endpoint, ...]:
+    def shard(self, service: str, cluster: str) -> Endpoints:
         """Return the endpoints of a service in one cluster."""
         return self.endpoints.get(service, {}).get(cluster, ())
 
@@ -89,7 +89,7 @@ class Truth:
         if len(left) != len(self.shard(pod.service, pod.cluster)):
             self._replace(pod, left)
 
-    def _replace(self, pod: Pod, endpoints: tuple[Endpoint, ...]) -> None:
+    def _replace(self, pod: Pod, endpoints: Endpoints) -> None:
         cluster = pod.cluster if pod.outside is None else OUTSIDE
         self.endpoints.setdefault(pod.service, {})[cluster] = endpoints
         for listener in self.listeners:

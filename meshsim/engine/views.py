@@ -11,7 +11,8 @@ import numpy as np
 from meshsim.dataplane.hosts import Hosts
 from meshsim.engine.prepared import Prepared
 from meshsim.engine.truth import Endpoints
-from meshsim.mesh.endpoints import Client, Gateways, host_views
+from meshsim.mesh.endpoints import Gateways, host_views
+from meshsim.mesh.places import Client
 
 #: Views kept; when there are more, all are forgotten and computed again.
 CACHE = 20_000

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from meshsim.lint.facts import Facts, Upstream, is_set, title
 from meshsim.lint.registry import Found, listed, rule
-from meshsim.mesh.endpoints import Client, HostView
+from meshsim.mesh.endpoints import HostView
+from meshsim.mesh.places import Client
 from meshsim.scenario.istio.policy import OutlierDetection, Policy
 
 _OVERPROVISIONING = 140

@@ -11,9 +11,9 @@ from meshsim.errors import MeshsimError
 from meshsim.lint.sources import placed
 from meshsim.mesh import calls
 from meshsim.mesh.deployment import control_planes, east_west_gateways
-from meshsim.mesh.endpoints import Client, Endpoint, GatewayAddress, Gateways, HostView, host_views
+from meshsim.mesh.endpoints import GatewayAddress, Gateways, HostView, host_views
 from meshsim.mesh.placement import PlacedWorkload, place, zones_of
-from meshsim.mesh.places import outside_endpoint
+from meshsim.mesh.places import Client, Endpoint, outside_endpoint
 from meshsim.scenario import Scenario
 from meshsim.scenario import requests as asked
 from meshsim.scenario.istio import clients, destination_rules, hosts
@@ -265,8 +265,7 @@ class Facts:
             return outside_endpoint(number, body.outside, tls=self.document.sidecar.enabled and body.outside.sidecar)
         where = self.document.clusters[body.cluster]
         labels = asked.labels_of(self.document, body.service, body.name)
-        service = self.service(body.service)
-        accepts = self.resources.mutual_tls(service.namespace, labels, service.port)
+        accepts = self.resources.mutual_tls(self.service(body.service).namespace, labels)
         tls = self.document.sidecar.enabled and accepts != "DISABLE"
         pairs = tuple(labels.items())
         return Endpoint(
@@ -316,16 +315,15 @@ class Facts:
         found: dict[tuple[str, str], None] = {}
         for caller in self.callers(upstream):
             if caller == ("", ""):
-                found |= dict.fromkeys((name, zone) for name in self.ingress_clusters for zone in self._zones(name))
+                found |= dict.fromkeys(
+                    (name, zone) for name in self.ingress_clusters for zone in zones_of(self.document, name)
+                )
             else:
                 inside = [body for body in self.placed if body.outside is None]
                 bodies = [body for body in inside if (body.service, body.name) == caller]
                 found |= dict.fromkeys((body.cluster, zone) for body in bodies for zone in body.zones)
         clusters = self.document.clusters
         return tuple(Client(name, clusters[name].network, clusters[name].region, zone) for name, zone in found)
-
-    def _zones(self, cluster: str) -> list[str]:
-        return zones_of(self.document, cluster)
 
     def views(self, upstream: Upstream, client: Client, *, dedup: bool | None = None) -> tuple[HostView, ...]:
         """Return the hosts of a destination as a client sees them.

@@ -11,8 +11,6 @@ from meshsim.mesh.localities import Group, Host, arranged
 from meshsim.mesh.places import OUTSIDE, Client, Endpoint
 from meshsim.scenario.istio.policy import Policy
 
-__all__ = ["Client", "Endpoint", "GatewayAddress", "Gateways", "HostView", "host_views"]
-
 
 class GatewayAddress(NamedTuple):
     """One address of an east-west gateway: what a client sees as one host, whatever the replicas behind it."""

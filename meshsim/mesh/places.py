@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from meshsim.scenario.istio.balancing import CLUSTER_LABEL, NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL
-from meshsim.scenario.outside import Outside
-
-Labels = tuple[tuple[str, str], ...]
+from meshsim.scenario.outside import Labels, Outside
 
 #: In place of the cluster of an endpoint that is in none.
 OUTSIDE = ""

@@ -7,12 +7,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.scenario.bundled import bundled
 from meshsim.scenario.checks import NAME_CHECKS, Check, check
+from meshsim.scenario.checks.routed import routed_calls_come_to_an_end
 from meshsim.scenario.entries import with_entries
 from meshsim.scenario.istio import IstioResources, read_resources
 from meshsim.scenario.manifests import with_resources
@@ -102,7 +104,8 @@ def load(
     document = with_entries(verdict.document, resources)
     problems, warnings = check(document, root.locate)
     if not problems:  # the others may count on names that exist
-        problems, _ = check(document, root.locate, checks)
+        routed = partial(routed_calls_come_to_an_end, resources=resources)
+        problems, _ = check(document, root.locate, [*checks, *([] if wrong else [routed])])
     if problems or wrong:
         raise ScenarioError(in_order([*problems, *wrong]))
     told = (*skipped, *(str(warning) for warning in in_order(warnings)), *resources.warnings)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from meshsim.mesh.endpoints import Client, Endpoint, GatewayAddress, Gateways, HostView, host_views
+from meshsim.mesh.endpoints import GatewayAddress, Gateways, HostView, host_views
+from meshsim.mesh.places import Client, Endpoint
 from meshsim.scenario.istio.policy import Locality, OutlierDetection, Policy, ZoneAware
 
 FORMATS = Path(__file__).parents[3] / "shared" / "data" / "formats"

@@ -60,7 +60,11 @@ def _example(document: Document) -> str:
 
 def calls_come_to_an_end(document: Document) -> Iterator[Finding]:
     """Yield rings of calls that are always made, so that a request would never end."""
-    edges = _certain_calls(document)
+    yield from rings(certain_calls(document))
+
+
+def rings(edges: Mapping[str, Sequence[tuple[str, Path]]]) -> Iterator[Finding]:
+    """Yield the rings among certain calls, given by 'service/endpoint' as (called, path of the step)."""
     done: set[str] = set()
     for start in edges:
         trail: dict[str, Iterator[tuple[str, Path]]] = {start: iter(edges[start])} if start not in done else {}
@@ -78,7 +82,7 @@ def calls_come_to_an_end(document: Document) -> Iterator[Finding]:
                 trail[callee] = iter(edges[callee])
 
 
-def _certain_calls(document: Document) -> Mapping[str, list[tuple[str, Path]]]:
+def certain_calls(document: Document) -> Mapping[str, list[tuple[str, Path]]]:
     """Return, by 'service/endpoint', the calls that every request makes whichever workload answers it."""
     edges: dict[str, list[tuple[str, Path]]] = {}
     for name, service in document.services.items():

@@ -187,11 +187,15 @@ class IstioResources:
         >>> IstioResources().route(Client(), Request("cart"), "1.31").retry.attempts
         2
         """
+        closed = self.outbound_policy(client.namespace, client.labels) == "REGISTRY_ONLY"
+        seen = client.gateway != MESH or self.visible(
+            request.service, request.namespace, client.namespace, client.labels
+        )
+        if not seen:
+            return routing.hidden(request, closed=closed)
         names = {hosts.full_name(self.identity(*service)): service[0] for service in self.services}
         outside = [host for entry in self.service_entries for host in entry.hosts]
-        closed = self.outbound_policy(client.namespace, client.labels) == "REGISTRY_ONLY" and not any(
-            hosts.matches(host, request.host) for host in outside
-        )
+        closed = closed and not any(hosts.matches(host, request.host) for host in outside)
         return routing.find(self.virtual_services, names, self.mesh, client, request, profile(version), closed=closed)
 
     def mutual_tls(self, namespace: str, labels: Mapping[str, str], port: int = 0) -> MutualTls:

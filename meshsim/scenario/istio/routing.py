@@ -63,6 +63,28 @@ def find(  # noqa: PLR0917
     return _no_route(request)
 
 
+def hidden(request: Request, *, closed: bool) -> Route:
+    """Return the route to a service that a client's Sidecar, or the service's ``exportTo``, hides from it (spec §8).
+
+    It is refused under REGISTRY_ONLY (``closed``). Otherwise it is passed through to the address that the application
+    looked up, which Kubernetes balances: no retries and no timeout.
+
+    Examples
+    --------
+    >>> hidden(Request("cart"), closed=True).direct_code, hidden(Request("cart"), closed=False).retry.attempts
+    (502, 0)
+    """
+    if closed:
+        return _refused(request)
+    to: Weighted = ((Destination(request.service), 100),)
+    off = Retry(attempts=0)
+    return Route(to, retry=off, path=request.path, authority=request.host, name="PassthroughCluster")
+
+
+def _refused(request: Request) -> Route:
+    return Route(direct_code=502, path=request.path, authority=request.host, name="BlackHoleCluster")
+
+
 def _no_route(request: Request) -> Route:
     return Route(direct_code=404, no_route=True, path=request.path, authority=request.host, name="no route")
 
@@ -110,7 +132,7 @@ def _default(
     if not service and client.gateway != MESH:
         return _no_route(request)
     if not service and closed:
-        return Route(direct_code=502, path=request.path, authority=request.host, name="BlackHoleCluster")
+        return _refused(request)
     sources = {"timeout": DEFAULT, "destinations": DEFAULT}
     retry = _retry(settings, profile, sources)
     name = DEFAULT if service else "PassthroughCluster"

@@ -1,0 +1,50 @@
+"""Checks of where VirtualServices send the calls of scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.scenario.checks.finding import Finding
+from meshsim.scenario.checks.services import certain_calls, rings
+from meshsim.scenario.istio import IstioResources
+from meshsim.scenario.requests import operation_at, request_of, sidecar
+from meshsim.scenario.schema import Document
+from meshsim.scenario.selectors import workloads_of
+from meshsim.scenario.tree import Path
+
+
+def routed_calls_come_to_an_end(document: Document, resources: IstioResources) -> Iterator[Finding]:
+    """Yield rings of calls that come about because VirtualServices send calls to other services than they name.
+
+    Calls without headers of users are looked at, and routes that lead to one place for every workload of the caller.
+    """
+    if not resources.virtual_services:
+        return
+    declared = certain_calls(document)
+    known = {(caller, called) for caller, calls in declared.items() for called, _ in calls}
+    edges: dict[str, list[tuple[str, Path]]] = {}
+    for caller, calls in declared.items():
+        edges[caller] = []
+        for called, path in calls:
+            found = {
+                _target(document, resources, caller, workload, called) for workload in _workloads(document, caller)
+            }
+            if len(found) == 1 and (target := found.pop()) is not None:
+                edges[caller].append((target, path))
+    if all((caller, called) in known for caller, calls in edges.items() for called, _ in calls):
+        return  # they go where they say, and that has been looked at
+    yield from rings(edges)
+
+
+def _target(document: Document, resources: IstioResources, caller: str, workload: str, called: str) -> str | None:
+    """Return the operation that a call certainly ends up at, or None."""
+    client = sidecar(document, caller.partition("/")[0], workload)
+    request = request_of(document, called)
+    route = resources.route(client, request, document.istio_version)
+    services = {destination.service for destination, _ in route.destinations}
+    if len(services) != 1 or route.fault.abort_percent >= 100.0:
+        return None
+    (service,) = services
+    if service not in document.services:
+        return None
+    return operation_at(document, service, request, called)
