@@ -231,3 +231,12 @@ def test_the_command_reports_mistakes_without_simulating(monkeypatch: pytest.Mon
         done = CliRunner().invoke(app, ["explain", HELLO, *(word for pair in given.items() for word in pair)])
         assert isinstance(done.exception, ScenarioError), words
         assert str(done.exception).startswith(f"{words[0]}: "), words
+
+
+def test_a_service_that_the_sidecar_hides_is_refused_as_in_the_run() -> None:
+    hiding = resource("Sidecar", "default", {"egress": [{"hosts": ["istio-system/*"]}]})
+    for mode, expected in (("REGISTRY_ONLY", ("BlackHoleCluster", 502)), ("ALLOW_ANY", ("PassthroughCluster", 0))):
+        spec = hiding["spec"] | {"outboundTrafficPolicy": {"mode": mode}}
+        scenario = load({**SHOP, "istio": [hiding | {"spec": spec}]})
+        routes = {(one.route.name, one.route.direct_code) for one in explain(scenario, "eu-1/web", "cart").requests}
+        assert routes == {expected}

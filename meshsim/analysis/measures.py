@@ -123,8 +123,10 @@ def _proxies(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure
 
 
 def _good(table: pd.DataFrame) -> Rows:
+    """Answers of the application: below 500, and not the proxy's own 404 for want of a route (NR)."""
     code = table["code"].to_numpy()
-    return np.asarray((code > 0) & (code < 500))
+    routed = ~table["response_flag"].str.contains("NR", regex=False).to_numpy(dtype=bool)
+    return np.asarray((code > 0) & (code < 500) & routed)
 
 
 def _is(table: pd.DataFrame, column: str, word: str) -> Rows:

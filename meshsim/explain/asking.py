@@ -82,7 +82,13 @@ class Who:
 
 
 def parsed(scenario: Scenario, source: str) -> Who:
-    """Return what ``--from`` names."""
+    """Return what ``--from`` names.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such cluster or service.
+    """
     clusters, document = scenario.document.clusters, scenario.document
     kind, at, cluster = source.partition("@")
     if at:
@@ -110,7 +116,13 @@ def parsed(scenario: Scenario, source: str) -> Who:
 
 
 def proxy_of(simulation: Simulation, who: Who) -> tuple[Proxy, str, str]:
-    """Return the proxy, its name and its workload."""
+    """Return the proxy, its name and its workload.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such proxy at this instant of the run.
+    """
     mesh = simulation.mesh
     names = mesh.plane.proxy_names
     if not who.service:

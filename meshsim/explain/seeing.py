@@ -23,9 +23,11 @@ def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> Upstr
     """Return a destination as a proxy sees it at this instant of a run."""
     scenario, plane = simulation.scenario, simulation.mesh.plane
     namespace = simulation.document.services[end.service].namespace
-    policy = scenario.resources.policy(end.service, namespace, simulation.document.istio_version, end.subset)
-    known = plane.plan.destinations
-    row = known.index((end.service, end.subset)) if (end.service, end.subset) in known else -1
+    row = plane.plan.numbers.get((end.service, end.subset), -1)
+    if row >= 0:
+        policy = simulation.mesh.prepared.policies[row]
+    else:
+        policy = scenario.resources.policy(end.service, namespace, simulation.document.istio_version, end.subset)
     upstream = int(plane.world.upstream_of[proxy.number, row]) if row >= 0 else -1
     if upstream < 0:
         return UpstreamView(end, policy, live=False, exists=_exists(simulation, end, namespace))
@@ -39,7 +41,7 @@ def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> Upstr
     )
     limits = tuple((name, count, None if limit == UNLIMITED else limit) for name, count, limit in used)
     levels = tuple(_priorities(simulation, upstream, policy))
-    slots = tuple(_slots(simulation, upstream, end.service, levels))
+    slots = tuple(_slots(simulation, upstream, end.service))
     return UpstreamView(end, policy, True, True, levels, slots, limits, int(up.ejected))
 
 
@@ -65,15 +67,13 @@ def _priorities(simulation: Simulation, upstream: int, policy: Policy) -> Iterat
         yield PriorityView(number, int(level.total), int(level.healthy), int(level.load), bool(level.panic), balancer)
 
 
-def _slots(
-    simulation: Simulation, upstream: int, service: str, levels: Sequence[PriorityView]
-) -> Iterator[EndpointView]:
+def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[EndpointView]:
     """Yield the hosts of an upstream by priority, in the order of the control plane's list."""
     world = simulation.mesh.plane.world
     up = world.upstreams[upstream]
     taken = [slot for slot in range(int(up.first_slot), int(up.first_slot + up.capacity)) if world.slots[slot].present]
     returns = _returns(simulation, upstream)
-    shares = _shares(world, taken, levels)
+    shares = _shares(world, upstream, taken)
     for slot in sorted(taken, key=lambda one: int(world.slots[one].priority)):
         host = world.slots[slot]
         pools = world.pools[int(host.pools) : int(host.pools + up.threads)]
@@ -100,29 +100,37 @@ def _returns(simulation: Simulation, upstream: int) -> dict[tuple[int, int], flo
     return {(int(event.generation), int(event.extra)): float(event.time) for event in own}
 
 
-def _shares(world: Any, taken: Sequence[int], levels: Sequence[PriorityView]) -> dict[int, float]:
+def _shares(world: Any, upstream: int, taken: Sequence[int]) -> dict[int, float]:
     """Return the fraction of requests that loads and weights give each slot."""
+    from meshsim.dataplane.load_balancing import BY_LOCALITY
+
+    up = world.upstreams[upstream]
+    factor = float(world.policies[up.policy].overprovisioning) / 100
     found = dict.fromkeys(taken, 0.0)
-    for level in levels:
-        own = [slot for slot in taken if int(world.slots[slot].level) == level.number]
+    for number in range(int(up.priorities)):
+        level = world.priorities[upstream, number]
+        own = [slot for slot in taken if int(world.slots[slot].level) == number]
         usable = [slot for slot in own if level.panic or world.slots[slot].shown]
         weights = {slot: float(world.slots[slot].weight) for slot in usable}
-        if level.balancer.startswith("a locality"):
-            weights = _by_locality(world, own, weights)
+        if level.mode == BY_LOCALITY:
+            weights = _by_locality(world, own, weights, factor)
         whole = sum(weights.values())
         for slot, weight in weights.items():
-            found[slot] = level.load / 100 * weight / whole if whole else 0.0
+            found[slot] = int(level.load) / 100 * weight / whole if whole else 0.0
     return found
 
 
-def _by_locality(world: Any, own: Sequence[int], weights: Mapping[int, float]) -> dict[int, float]:
-    """Return weights of hosts where a locality is drawn first, by weight and health (spec §2.7)."""
+def _by_locality(world: Any, own: Sequence[int], weights: Mapping[int, float], factor: float) -> dict[int, float]:
+    """Return weights of hosts where a locality is drawn first, by weight and health (spec §2.7).
+
+    ``factor`` is the overprovisioning factor.
+    """
     found: dict[int, float] = {}
     for number in {int(world.slots[slot].locality) for slot in own}:
         there = [slot for slot in own if int(world.slots[slot].locality) == number]
         alive = [slot for slot in there if slot in weights]
         whole = sum(weights[slot] for slot in alive)
-        locality = float(world.slots[there[0]].locality_weight) * min(1.0, 1.4 * len(alive) / len(there))
+        locality = float(world.slots[there[0]].locality_weight) * min(1.0, factor * len(alive) / len(there))
         found |= {slot: locality * weights[slot] / whole for slot in alive if whole}
     return found
 

@@ -149,8 +149,7 @@ def plain_text_to_strict(facts: Facts) -> Iterator[Found]:
         strict = [
             pod.workload
             for pod in facts.pods(upstream) if not policy.mutual_tls
-            if pod.tls
-            and facts.resources.mutual_tls(service.namespace, dict(pod.labels)) == "STRICT"
+            if pod.tls and facts.resources.mutual_tls(service.namespace, dict(pod.labels)) == "STRICT"
         ]  # fmt: skip
         if strict and facts.document.sidecar.enabled:
             yield (

@@ -70,7 +70,7 @@ def shown(name: str) -> Shown:
     known = metric(name) if base in METRICS else Metric("", "count", None)
     unit = known.unit if known.unit in _WRITTEN else "count"
     if colon:
-        words = "without a flag" if flag == "-" else f"with flag {flag}"
+        words = "in the service, no flag" if flag == "-" else f"with flag {flag}"
         return Shown(
             f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, hide_zero=True
         )

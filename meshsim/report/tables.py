@@ -179,8 +179,8 @@ def best(group: pd.DataFrame, name: str) -> str | None:
     """
     better = shown(name).better
     known = group[group["mean"].notna()]
-    if better is None or len(known) < 2:
-        return None
+    if better is None or len(known) < 2 or len(known) < len(group):
+        return None  # one that has no value may be better, or have nothing to show for it
     sign = 1.0 if better == "higher" else -1.0
     winner = str((sign * known["mean"]).idxmax())
     difference = known["difference"].fillna(0.0)

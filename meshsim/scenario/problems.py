@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from meshsim.errors import Problem, did_you_mean
 from meshsim.scenario.repair import repaired
 from meshsim.scenario.schema import Document
+from meshsim.scenario.schema_values import RULES
 from meshsim.scenario.shape import Spot, choices, event_names, field_names, follow
 from meshsim.scenario.tree import Node, Path, format_path
 
@@ -217,6 +218,8 @@ def _size(spot: Spot, context: Mapping[str, Any]) -> str:
 
 def _name(spot: Spot, context: Mapping[str, Any]) -> str:
     text = str(spot.path[-1]) if spot.is_key else spot.node.value if spot.node is not None else ""
+    if context.get("pattern") in RULES:
+        return f"{_short(repr(text))} {RULES[context['pattern']]}"
     if not text:
         return "an empty name"
     if context.get("max_length"):

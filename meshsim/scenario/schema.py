@@ -56,7 +56,7 @@ from meshsim.scenario.schema_timeline import (
     TrafficSurge,
     ZoneOutage,
 )
-from meshsim.scenario.schema_values import Headers, Replicas, ReplicasOrZero
+from meshsim.scenario.schema_values import HOST, METHOD, PATH, Headers, Replicas, ReplicasOrZero
 
 __all__ = [
     "Action",
@@ -202,11 +202,11 @@ class Endpoint(Variant):
     """One operation of a service."""
 
     method: Annotated[
-        str | None, Field(pattern=r"^[A-Z]{1,32}$", description="HTTP method; by default from the name, else GET")
+        str | None, Field(pattern=METHOD, description="HTTP method; by default from the name, else GET")
     ] = None
-    path: Annotated[
-        str | None, Field(pattern=r"^/\S{0,2047}$", description="path, and query if any; by default from the name")
-    ] = None
+    path: Annotated[str | None, Field(pattern=PATH, description="path, and query if any; by default from the name")] = (
+        None
+    )
     request_size: Size | None = None
     response_size: Size | None = None
 
@@ -226,7 +226,7 @@ class Service(Strict):
     host: Annotated[
         str | None,
         Field(
-            pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$",
+            pattern=HOST,
             description="the host of the ServiceEntry that it stands for; by default Kubernetes' name",
         ),
     ] = None

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 OWN = HERE / "cases"
 #: What a real Envoy did with them.
 OUTCOMES = HERE / "outcomes"
-#: The page of measurements that came with the project's brief, where it lies beside the project.
+#: A second set of measurements, where it lies beside the project.
 SHARED = HERE.parents[2] / "shared" / "data" / "envoy"
 
 Windows = tuple[tuple[float, float], ...]

@@ -61,7 +61,7 @@ def own() -> Iterator[tuple[Point, Record]]:
 
 
 def shared() -> Iterator[tuple[Point, Record]]:
-    """Return the points of the page beside the project, none where it is absent."""
+    """Return the points of the second set of measurements, none where it is absent."""
     return recorded(SHARED / "cases", SHARED / "results")
 
 

@@ -25,10 +25,9 @@ def routed_calls_come_to_an_end(document: Document, resources: IstioResources) -
     edges: dict[str, list[tuple[str, Path]]] = {}
     for caller, calls in declared.items():
         edges[caller] = []
+        workloads = workloads_of(document, caller.partition("/")[0])
         for called, path in calls:
-            found = {
-                _target(document, resources, caller, workload, called) for workload in _workloads(document, caller)
-            }
+            found = {_target(document, resources, caller, workload, called) for workload in workloads}
             if len(found) == 1 and (target := found.pop()) is not None:
                 edges[caller].append((target, path))
     if all((caller, called) in known for caller, calls in edges.items() for called, _ in calls):

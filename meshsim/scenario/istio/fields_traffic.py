@@ -6,6 +6,7 @@ still hold the old names of renamed fields.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from meshsim.scenario.istio.fields import (
     STRING,
     STRINGS,
     FieldType,
+    Scalar,
+    described,
     enum,
     list_of,
     map_of,
@@ -160,7 +163,38 @@ def _one_of(*names: str) -> Callable[[Mapping[str, Any]], str]:
 
 def _hash_parts(setting: Mapping[str, Any]) -> str:
     keys = _one_of("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName")
-    return keys(setting) or _one_of("ringHash", "maglev")(setting)
+    return keys(setting) or _one_of("minimumRingSize", "ringHash", "maglev")(setting)
+
+
+#: Most entries of a ring that Envoy takes (ring_hash.proto).
+_LARGEST_RING = 8_388_608
+
+
+def _ring_size(value: object) -> int:
+    size: int = COUNT.convert(value)
+    if size > _LARGEST_RING:
+        raise ValueError(f"{size} is above {_LARGEST_RING:,}, the largest ring that Envoy takes")
+    return size
+
+
+def _table_size(value: object) -> int:
+    """Refuse what istiod refuses: the permutations of a table that is no prime do not reach all of its entries."""
+    size: int = COUNT.convert(value)
+    if not 1 < size < 5_000_011 or any(size % factor == 0 for factor in range(2, math.isqrt(size) + 1)):
+        raise ValueError(f"{size} is not a prime below 5,000,011, which Istio demands")
+    return size
+
+
+def _aggression(value: object) -> float:
+    number: float = NUMBER.convert(value)
+    if number < 1.0:
+        raise ValueError(f"{described(value)} is below 1, the least that Istio takes")
+    return number
+
+
+_RING_SIZE = Scalar("a whole number from 0", _ring_size)
+_TABLE_SIZE = Scalar("a prime below 5,000,011", _table_size)
+_AGGRESSION = Scalar("a number from 1", _aggression)
 
 
 _CONSISTENT_HASH = (
@@ -177,9 +211,9 @@ _CONSISTENT_HASH = (
             ),
             "useSourceIp": BOOL.inert(),
             "httpQueryParameterName": STRING.inert(),
-            "ringHash": table({"minimumRingSize": COUNT.inert()}),
-            "maglev": table({"tableSize": COUNT.inert()}),
-            "minimumRingSize": COUNT.inert(),
+            "ringHash": table({"minimumRingSize": _RING_SIZE.inert()}),
+            "maglev": table({"tableSize": _TABLE_SIZE.inert()}),
+            "minimumRingSize": _RING_SIZE.inert(),
         }
     )
     .to("hash")
@@ -196,7 +230,7 @@ LOAD_BALANCER = table(
         "zoneAwareLbSetting": ZONE_AWARE,
         "warmupDurationSecs": DURATION.to("warmup_duration"),
         "warmup": table(
-            {"duration!": DURATION.inert(), "minimumPercent": PERCENTAGE.inert(), "aggression": NUMBER.inert()}
+            {"duration!": DURATION.inert(), "minimumPercent": PERCENTAGE.inert(), "aggression": _AGGRESSION.inert()}
         ).to("warmup"),
     }
 ).checked(_one_of("simple", "consistentHash"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from meshsim.scenario.istio import destination_rules, hosts, routing, scopes, workloads
-from meshsim.scenario.istio.clients import Client, Request
+from meshsim.scenario.istio.clients import MESH, Client, Request
 from meshsim.scenario.istio.destination_rules import DestinationRule
 from meshsim.scenario.istio.mesh import cluster_local
 from meshsim.scenario.istio.policy import CircuitBreaker, Policy
