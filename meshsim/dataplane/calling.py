@@ -7,7 +7,7 @@ import numpy as np
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, outlier_detection, pool, routing, trace
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.draws import DECISION, NETWORK, child, normal, uniforms
+from meshsim.dataplane.draws import DECISION, NETWORK, THREAD, child, normal, uniforms
 from meshsim.dataplane.frames import give_back, take
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
@@ -15,6 +15,7 @@ from meshsim.dataplane.network import pass_station, transit
 from meshsim.dataplane.state import (
     CALL,
     FI,
+    FLAG,
     HELD,
     HERE,
     LOCAL,
@@ -128,7 +129,7 @@ def worker_of(w, frame, u):
         return 0
     up = w.upstreams[frame.upstream]
     if proxy.kind == SIDECAR and w.policies[up.policy].http1 == 0:
-        u, _, _, _ = uniforms(w.keys, DECISION, proxy.seed, np.uint64(up.policy), np.uint64(0), np.uint64(103))
+        u, _, _, _ = uniforms(w.keys, DECISION, proxy.seed, np.uint64(up.policy), np.uint64(0), np.uint64(THREAD))
     return int(u * proxy.threads)
 
 
@@ -373,4 +374,11 @@ def fail_later(w, index, flag, when):
     frame = w.frames[index]
     frame.flow = LOCAL
     frame.pod = NONE
-    schedule(w, when, on.FAILED, index, frame.generation, frame.attempt * 16 + flag)
+    attempt_fails(w, index, flag, when)
+
+
+@jit
+def attempt_fails(w, index, flag, when):
+    """Let a call's present attempt end without a response (`meshsim.dataplane.ending.on_failed`)."""
+    frame = w.frames[index]
+    schedule(w, when, on.FAILED, index, frame.generation, frame.attempt * (FLAG + 1) + flag)

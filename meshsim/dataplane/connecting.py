@@ -12,7 +12,7 @@ from meshsim.dataplane import calendar as on
 from meshsim.dataplane import circuit_breaking as breaker
 from meshsim.dataplane import gateway, outlier_detection, pool, trace
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.draws import DECISION, NETWORK, uniforms
+from meshsim.dataplane.draws import CONNECTION, DECISION, GATEWAY_PICK, NETWORK, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import occupy_worker, pass_station, transit
@@ -48,7 +48,7 @@ def start(w, pool_index, policy, opener, now):
     connection.request, connection.path, connection.attempt = frame.request, frame.path, frame.attempt
     connection.jitter = frame.jitter
     u_server, u_replica, u_worker, _ = uniforms(
-        w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(100)
+        w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(CONNECTION)
     )
     here = w.proxies[w.upstreams[waits.upstream].proxy].zone
     host = w.slots[waits.slot].host
@@ -61,7 +61,7 @@ def start(w, pool_index, policy, opener, now):
             trace.note_connection(w, index, trace.CONNECTED, now)
             return
     else:
-        connection.address = -host - 2
+        connection.address = gateway.address_of(host)
         connection.replica = gateway.live_replica(w, connection.address, u_replica)
         if connection.replica == NONE:
             _no_gateway(w, index, here, now)
@@ -237,7 +237,7 @@ def _choose_pod(w, index, now):
     if upstream != NONE:
         u0, u1, u2, _ = uniforms(
             w.keys, DECISION, connection.request, connection.path,
-            np.uint64(connection.attempt), np.uint64(101 + connection.tries),
+            np.uint64(connection.attempt), np.uint64(GATEWAY_PICK + connection.tries),
         )  # fmt: skip
         slot = choose(w, upstream, connection.replica_worker, 0, np.uint64(0), u0, u1, u2, 0)
     # A connection counts from its first try on.

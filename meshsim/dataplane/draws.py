@@ -19,6 +19,10 @@ from meshsim.dataplane.jit import jit
 ARRIVAL, NETWORK, DEMAND, FAILURE, SCRIPT, DECISION, LOSS, ROUTING, HASH_KEY = range(9)
 PURPOSES = 9
 
+# What decisions besides an attempt's picks, which count from 0, are numbered with; GATEWAY_PICK counts on by the tries
+# of a connection, whose identity it has.
+CONNECTION, GATEWAY_PICK, EJECTION, THREAD, HEALTHY_TICK = 100, 101, 102, 103, 104
+
 _32 = np.uint64(32)
 _12 = np.uint64(12)
 _M0 = np.uint64(0xD2E7470EE14C6C93)

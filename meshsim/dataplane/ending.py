@@ -14,7 +14,22 @@ from meshsim.dataplane.frames import give_back
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.recorder import record_call
 from meshsim.dataplane.serving import respond_or_join, run_script
-from meshsim.dataplane.state import DC, FI, HERE, NO_FLAG, NONE, NR, PURGED, RETRY_OVERFLOW, UC, UF, URX, UT, WAITING
+from meshsim.dataplane.state import (
+    DC,
+    FI,
+    FLAG,
+    HERE,
+    NO_FLAG,
+    NONE,
+    NR,
+    PURGED,
+    RETRY_OVERFLOW,
+    UC,
+    UF,
+    URX,
+    UT,
+    WAITING,
+)
 from meshsim.dataplane.users import end_request
 
 
@@ -37,9 +52,9 @@ def on_response(w, index, now):
 def on_failed(w, index, extra, now):
     """End an attempt that got no response."""
     frame = w.frames[index]
-    flag = extra % 16
+    flag = extra & FLAG
     waiting = frame.slot != NONE or flag not in (UF, UC)
-    if frame.attempt != extra // 16 or not waiting:
+    if frame.attempt != extra // (FLAG + 1) or not waiting:
         return  # the attempt had timed out before
     end_attempt(w, index, own_code(w, frame, flag), flag, now)
 

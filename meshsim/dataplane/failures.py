@@ -9,6 +9,7 @@ from meshsim.dataplane import connecting, health_checking, locality, outlier_det
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.calling import hold_back, is_current, serve_waiting, travel
 from meshsim.dataplane.frames import give_back
+from meshsim.dataplane.gateway import address_of
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.pod import occupy
 from meshsim.dataplane.recorder import record_call
@@ -89,7 +90,7 @@ def apply_endpoints(
 @jit
 def _place(w, host):
     """Return where a host stands among all pods and gateway addresses."""
-    return host if host >= 0 else len(w.pods) - host - 2
+    return host if host >= 0 else len(w.pods) + address_of(host)
 
 
 @jit

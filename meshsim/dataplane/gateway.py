@@ -11,6 +11,18 @@ from meshsim.dataplane.state import NONE
 
 
 @jit
+def address_of(host):
+    """Return the gateway address that a slot's host, a negative number, stands for."""
+    return -host - 2
+
+
+@jit
+def zone_of(w, host):
+    """Return the zone of a slot's host: of the pod, or of the gateway address."""
+    return w.pods[host].zone if host >= 0 else w.gateways[address_of(host)].zone
+
+
+@jit
 def live_replica(w, address, u):
     """Return a live replica behind a gateway address, each as likely as the other; none if there is none."""
     gateway = w.gateways[address]

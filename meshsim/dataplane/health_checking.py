@@ -11,7 +11,7 @@ import math
 
 from meshsim.dataplane import outlier_detection, pool, slow_start
 from meshsim.dataplane.calendar import HEALTH_CHECK, schedule
-from meshsim.dataplane.gateway import live_replica
+from meshsim.dataplane.gateway import address_of, live_replica, zone_of
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import health_changed
 from meshsim.dataplane.state import NONE, SERVING, SILENT
@@ -85,9 +85,7 @@ def on_check(w, upstream, extra, generation, now):
 @jit
 def _latency(w, upstream, slot):
     """Return the one-way latency to a host in seconds, infinite over a cut link."""
-    host = w.slots[slot].host
-    there = w.pods[host].zone if host >= 0 else w.gateways[-host - 2].zone
-    link = w.links[w.proxies[w.upstreams[upstream].proxy].zone, there]
+    link = w.links[w.proxies[w.upstreams[upstream].proxy].zone, zone_of(w, w.slots[slot].host)]
     return link.half * link.factor + link.delay if link.cut == 0 else math.inf
 
 
@@ -115,8 +113,9 @@ def _answer(w, upstream, slot, now):
         gone = server.state != SERVING
         well = server.check_fails == 0
     else:
-        gone = live_replica(w, -host - 2, 0.5) == NONE
-        silent = gone and w.gateways[-host - 2].down == SILENT
+        address = address_of(host)
+        gone = live_replica(w, address, 0.5) == NONE
+        silent = gone and w.gateways[address].down == SILENT
     if silent:
         rest = w.policies[w.upstreams[upstream].policy].check_timeout - _latency(w, upstream, slot)
         _send(w, upstream, slot, LOST, now + max(rest, 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +97,6 @@ def _lower_services(document: Document, plan: Blueprint) -> None:
     for row, name in zip(services, plan.services, strict=True):
         service = document.services[name]
         row.grpc = int(service.protocol == "grpc")
-        row.http1 = int(service.protocol == "http")
         row.hold_worker = int(service.hold_worker)
         row.workers = service.workers
         row.queue = UNLIMITED if service.queue is None else service.queue
@@ -108,6 +107,7 @@ def _lower_services(document: Document, plan: Blueprint) -> None:
 def _lower_policies(document: Document, plan: Blueprint, policy_of: PolicyOf, known: Sequence[Variant]) -> None:
     rows = state.records("policies", len(plan.destinations))
     names: dict[str, int] = {}
+    handed_out: set[str] = set()  # cookies that the proxy gives to a user who has none
     for row, (service, subset) in zip(rows, plan.destinations, strict=True):
         row.service = plan.services.index(service)
         policy = policy_of(service, subset)
@@ -115,10 +115,15 @@ def _lower_policies(document: Document, plan: Blueprint, policy_of: PolicyOf, kn
         row.keeps_host = int(document.services[service].protocol == "tcp")
         row.http1 = int(document.services[service].protocol == "http" and not policy.connection_pool.h2_upgrade)
         row.tls = int(policy.tls and document.sidecar.enabled)
+        if row.keeps_host:
+            row.idle_timeout = policy.connection_pool.tcp_idle_timeout
         if policy.hash is not None and policy.hash.name:
-            row.hash_name = names.setdefault(policy.hash.name.lower(), len(names))
+            name = policy.hash.name.lower()
+            row.hash_name = names.setdefault(name, len(names))
+            if policy.hash.kind == "cookie" and policy.hash.ttl is not None:
+                handed_out.add(name)
     plan.arrays["policies"] = rows
-    _lower_keys(plan, known, list(names))
+    _lower_keys(plan, known, list(names), handed_out)
 
 
 def lower_policy(row: Any, policy: Policy) -> None:
@@ -135,7 +140,7 @@ def lower_policy(row: Any, policy: Policy) -> None:
     row.max_duration = pool.max_connection_duration or 0.0
 
 
-def _lower_keys(plan: Blueprint, known: Sequence[Variant], names: Sequence[str]) -> None:
+def _lower_keys(plan: Blueprint, known: Sequence[Variant], names: Sequence[str], handed_out: Collection[str]) -> None:
     """Write where each variant has the value of each header, cookie or parameter that a consistent hash looks at."""
     keys: list[tuple[int, int, int]] = []
     table = np.full((len(known), max(len(names), 1)), state.NONE, dtype=np.int32)
@@ -151,6 +156,8 @@ def _lower_keys(plan: Blueprint, known: Sequence[Variant], names: Sequence[str])
                 keys.append((drawn[name].count, first, zlib.crc32(name.encode()) << 32))
             elif name in fixed:
                 keys.append((0, state.NONE, zlib.crc32(fixed[name].encode())))
+            elif name in handed_out:
+                keys.append((-1, state.NONE, 0))
             else:
                 continue
             table[number, column] = len(keys) - 1

@@ -38,7 +38,8 @@ def pass_station(w, proxy, worker, now, u, request, path, attempt):
     if record.workers == 0:
         return now
     start = occupy_worker(w, proxy, worker, now, record.cpu)
-    return start + sample(w, record.latency, u, request, path, attempt << 40 | proxy << 8 | 7)
+    salt = np.int64(attempt) << 40 | np.int64(proxy) << 8 | 7
+    return start + sample(w, record.latency, u, request, path, salt)
 
 
 @jit

@@ -13,7 +13,7 @@ import numpy as np
 from meshsim.dataplane import pool, trace
 from meshsim.dataplane.calendar import OUTLIER_TICK, RELEASE, schedule
 from meshsim.dataplane.consistent_hashing import identity
-from meshsim.dataplane.draws import DECISION, uniforms
+from meshsim.dataplane.draws import DECISION, EJECTION, HEALTHY_TICK, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import health_changed
 from meshsim.dataplane.state import DC, UC, UF, UT
@@ -138,7 +138,7 @@ def eject(w, upstream, slot, now):
 def _draw(w, up, host, number):
     """Return a uniform draw of one ejection of a host by one proxy."""
     word = np.uint64(int(host.ejections) * 16 + number)
-    u, _, _, _ = uniforms(w.keys, DECISION, w.proxies[up.proxy].seed, identity(w, host.host), word, np.uint64(102))
+    u, _, _, _ = uniforms(w.keys, DECISION, w.proxies[up.proxy].seed, identity(w, host.host), word, np.uint64(EJECTION))
     return u
 
 
@@ -161,7 +161,7 @@ def _healthy_ticks(w, up, policy, host, now):
     if ticks >= 1:
         number = np.uint64(max(0, round((host.returned_at - up.phase) / policy.interval)))
         u, _, _, _ = uniforms(
-            w.keys, DECISION, w.proxies[up.proxy].seed, np.uint64(up.policy), number, np.uint64(104)
+            w.keys, DECISION, w.proxies[up.proxy].seed, np.uint64(up.policy), number, np.uint64(HEALTHY_TICK)
         )  # fmt: skip
         if u < 0.5:
             ticks -= 1

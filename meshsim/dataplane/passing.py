@@ -6,10 +6,10 @@ import numpy as np
 
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, pool, trace
-from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.calling import goes_to, hold_back, is_current, serve_waiting, travel
+from meshsim.dataplane.calling import attempt_fails, goes_to, hold_back, is_current, serve_waiting, travel
 from meshsim.dataplane.draws import NETWORK, uniforms
 from meshsim.dataplane.frames import give_back
+from meshsim.dataplane.gateway import zone_of
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.network import occupy_worker, pass_station
 from meshsim.dataplane.serving import reset
@@ -58,11 +58,8 @@ def fail_purged(w, index, now):
     """Let a request that got no connection fail, as one to where it was meant to go."""
     frame = w.frames[index]
     host = w.slots[frame.slot].host
-    if host >= 0:
-        goes_to(w, index, host, w.pods[host].zone)
-    else:
-        goes_to(w, index, NONE, w.gateways[-host - 2].zone)
-    schedule(w, now, on.FAILED, index, frame.generation, frame.attempt * 16 + UF)
+    goes_to(w, index, host if host >= 0 else NONE, zone_of(w, host))
+    attempt_fails(w, index, UF, now)
 
 
 @jit
@@ -74,7 +71,7 @@ def on_broken(w, index, given_up, now):
     for number in range(w.clock[0].used):
         frame = w.frames[number]
         if frame.kind == CALL and frame.connection == index and frame.opening == connection.generation:
-            schedule(w, now, on.FAILED, number, frame.generation, frame.attempt * 16 + UC)
+            attempt_fails(w, number, UC, now)
         elif frame.kind == SERVE and (frame.state == HELD or frame.state == LOST):
             if is_on(w, frame, index) or not is_current(w, frame):
                 give_back(w, number)

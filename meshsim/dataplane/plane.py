@@ -12,25 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.dataplane import consistent_hashing, failures, flags, request, state
+from meshsim.dataplane.arrays import PRIORITIES, at_start
 from meshsim.dataplane.blueprint import Actions, Blueprint
 from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
-from meshsim.dataplane.draws import round_keys, uniforms
+from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
 from meshsim.dataplane.recorder import BESIDE, FLAGS
-from meshsim.dataplane.state import NONE, RECORDS
+from meshsim.dataplane.request import CALENDAR_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
+from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import ROOM
 from meshsim.dataplane.world import World
 from meshsim.errors import SimulationError
-from meshsim.results.tables import BINS, FLOWS
 from meshsim.scenario.schema import Gateway, Sidecar
 
-#: Most priorities an upstream can have: Istio's ranks 0 to 4 for failover, and room for failoverPriority.
-PRIORITIES = 8
 #: Events handled in one compiled call; between two of them Ctrl-C is heard.
-AT_ONCE = 2_000_000
+EVENTS_A_CALL = 2_000_000
+#: Calls, attempts and branches under way, beyond which a run is given up.
+MOST_FRAMES = 16_000_000
+#: The array that is nearly full, by why `request.advance` stopped.
+_FULL = {FRAMES_FULL: "frames", CALENDAR_FULL: "heap", CONNECTIONS_FULL: "connections", TRACE_FULL: "trace"}
 
 
 class DataPlane:
@@ -56,34 +59,10 @@ class DataPlane:
         self._idle: dict[int, list[int]] = {}
         self.pod_names: list[str] = []
         self.proxy_names: list[str] = []
-        services, destinations = len(plan.services), len(plan.destinations)
         self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)
-        outcomes = self.outcomes
-        codes = np.zeros(600, dtype=np.int32)
-        codes[plan.codes] = np.arange(len(plan.codes))
-        arrays: dict[str, NDArray[Any]] = {name: state.records(name, 16) for name in RECORDS}
-        arrays |= {
-            "keys": round_keys(seed, replication),
-            "clock": state.records("clock", 1),
-            "heap": state.records("heap", 1024),
-            "frames": state.records("frames", 1024),
-            "links": links,
-            "codes": codes,
-            "free_at": np.zeros(64),
-            "upstream_of": np.full((16, destinations), NONE, dtype=np.int32),
-            "members": np.zeros(64, dtype=np.int32),
-            "available": np.zeros(64, dtype=np.int32),
-            "priorities": state.records("priorities", (16, PRIORITIES)),
-            "gateway_replicas": np.zeros(16, dtype=np.int32),
-            "attempt_codes": np.zeros(1, dtype=np.int32),
-            "hash_tables": np.zeros(16, dtype=np.int32),
-            "hash_points": np.zeros(16, dtype=np.uint64),
-            "calls": state.records("calls", (len(plan.edges), clusters, clusters + 1, len(FLOWS), outcomes)),
-            "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),
-            "call_latency": np.zeros((services, len(FLOWS), 2, BINS), dtype=np.int32),
-            "request_latency": np.zeros((max(entries, 1), len(FLOWS), 2, BINS), dtype=np.int32),
-        }
-        self._arrays = arrays | plan.arrays
+        self._arrays = at_start(
+            plan, links, clusters=clusters, entries=entries, outcomes=self.outcomes, seed=seed, replication=replication
+        )
         self.world: World = None  # type: ignore[assignment]
         self._freeze_distributions()
         self.world = World(self._arrays)
@@ -228,15 +207,7 @@ class DataPlane:
         return index
 
     def add_source(
-        self,
-        name: str,
-        *,
-        proxy: int,
-        entry: int,
-        kind: int,
-        rate: float,
-        think: Any,
-        actions: Actions,
+        self, name: str, *, proxy: int, entry: int, kind: int, rate: float, think: Any, actions: Actions
     ) -> int:
         """Add a stream of users' actions that enters through a proxy."""
         index = self._take("sources")
@@ -246,9 +217,7 @@ class DataPlane:
         self._freeze_distributions()
         for number, (weight, variant, requests) in enumerate(actions):
             at = self._take("action_requests", len(requests))
-            for place, (operation, route) in enumerate(requests):
-                self.world.action_requests[at + place].operation = operation
-                self.world.action_requests[at + place].route = route
+            self.world.action_requests[at : at + len(requests)] = requests  # (operation, route)
             cumulated += weight
             row = self._arrays["actions"][first + number]
             row.cumulative, row.first, row.count, row.variant = cumulated / total, at, len(requests), variant
@@ -286,16 +255,15 @@ class DataPlane:
         """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
         while True:
             handled = int(self.world.clock[0].handled)
-            reason = request.advance(self.world, until, min(budget, AT_ONCE))
+            reason = request.advance(self.world, until, min(budget, EVENTS_A_CALL))
             budget -= int(self.world.clock[0].handled) - handled
-            if reason == request.FRAMES_FULL:
-                self._grow("frames", len(self._arrays["frames"]) + 1)
-            elif reason == request.CALENDAR_FULL:
-                self._grow("heap", len(self._arrays["heap"]) + 1)
-            elif reason == request.CONNECTIONS_FULL:
-                self._grow("connections", len(self._arrays["connections"]) + 1)
-            elif reason == request.TRACE_FULL:
-                self._grow("trace", len(self._arrays["trace"]) + 1)
+            if reason in _FULL:
+                if reason == FRAMES_FULL and len(self._arrays["frames"]) > MOST_FRAMES:
+                    raise SimulationError(
+                        f"more than {MOST_FRAMES:,} calls are under way at {float(self.world.clock[0].now):g} s: calls "
+                        "make ever more calls (by mirrors, retries or rings), or wait for ever without a timeout"
+                    )
+                self._grow(_FULL[reason], len(self._arrays[_FULL[reason]]) + 1)
             elif reason == request.TABLES_FULL:
                 self._room_for_tables()
             elif reason == request.DONE or budget <= 0:
@@ -318,21 +286,21 @@ class DataPlane:
             row.due = now + row.left / rate
             schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
 
-    def set_attempt_codes(self, pod: int, codes: Sequence[int]) -> None:
-        """Let a pod answer the attempts of a request with these codes, in order; the last one goes on."""
-        known = self._arrays["attempt_codes"]
-        self.world.pods[pod].first_code, self.world.pods[pod].codes = len(known), len(codes)
-        self._set("attempt_codes", np.append(known, np.array(codes, dtype=np.int32)))
-
     def inject(self, source: int, at: float) -> None:
         """Let one action of a source begin at a time of the caller's choice, besides those of its rate."""
         self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
         schedule(self.world, at, ARRIVAL, source, int(self.world.sources[source].generation), 0)
 
     def push(self, proxy: int, destination: int, hosts: Hosts, now: float) -> None:
-        """Give one proxy a new list of endpoints for a destination."""
+        """Give one proxy a new list of endpoints for a destination.
+
+        Raises
+        ------
+        SimulationError
+            If they have more priorities than there is room for.
+        """
         if hosts.priorities.max(initial=0) >= PRIORITIES:
-            raise SimulationError(f"an upstream has more than {PRIORITIES} priorities: please report this")
+            raise SimulationError(f"failoverPriority gives more than {PRIORITIES} priorities, which is not modelled")
         upstream = int(self.world.upstream_of[proxy, destination])
         self._room()
         policy = self.world.policies[destination]

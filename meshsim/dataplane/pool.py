@@ -266,5 +266,3 @@ def clear(w, pool_index):
     pool.tail = NONE
     pool.ready = NONE
     pool.promised = 0
-    pool.deadline = 0.0
-    pool.order = 0

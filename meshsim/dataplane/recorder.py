@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import DI, FI, FLAG, NO_FLAG, NONE, RETRY_OVERFLOW, URX
+from meshsim.dataplane.state import DI, FI, FLAG, NO_FLAG, NONE, NR, RETRY_OVERFLOW, UR, URX
 from meshsim.results.tables import BINS, BINS_PER_OCTAVE, SMALLEST
 
 #: Outcomes stand in rows of `BESIDE`: one row for each response flag, then one for each HTTP code. In a row: alone,
 #: with URX, with UO (a retry overflow), with FI. Where requests can be delayed by faults the same follow with DI.
-FLAGS = 11
+FLAGS = UR + 1
 BESIDE = 4
 
 
@@ -34,6 +34,12 @@ def outcome_of(w, code, flag):
 
 
 @jit
+def is_failure(frame):
+    """Return 1 for a call that failed, else 0: from 500, given up, or without a route (NR)."""
+    return 1 if frame.code >= 500 or frame.code <= 0 or frame.flag & FLAG == NR else 0
+
+
+@jit
 def record_call(w, call, now):
     """Count a call that ended."""
     frame = w.frames[call]
@@ -54,7 +60,7 @@ def record_call(w, call, now):
     row.request_bytes += frame.sent * request_size
     if frame.code > 0 and frame.flag & FLAG == NO_FLAG:
         row.response_bytes += response_size
-    failed = 1 if frame.code >= 500 or frame.code <= 0 else 0
+    failed = is_failure(frame)
     w.call_latency[service, frame.flow, failed, bin_of(latency)] += 1
     w.clock[0].calls_ended += 1
 
@@ -70,7 +76,7 @@ def record_request(w, call, now):
     row = w.requests[source.entry, cluster, frame.farthest, outcome_of(w, frame.code, frame.flag)]
     row.count += 1
     row.latency += latency
-    failed = 1 if frame.code >= 500 or frame.code <= 0 else 0
+    failed = is_failure(frame)
     w.request_latency[source.entry, frame.farthest, failed, bin_of(latency)] += 1
     clock.ended += 1
     clock.sojourn += latency

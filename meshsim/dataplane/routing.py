@@ -57,6 +57,8 @@ def hash_key(w, frame, policy):
     key = w.hash_keys[row]
     if key.count == 0:
         return 1, key.fixed
+    if key.count < 0:
+        return 1, frame.request
     u, _, _, _ = uniforms(w.keys, HASH_KEY, frame.request, np.uint64(row), np.uint64(0), np.uint64(0))
     if key.first == NONE:
         return 1, key.fixed + np.uint64(int(u * key.count))

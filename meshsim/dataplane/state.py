@@ -17,7 +17,8 @@ def _record(**fields: str) -> np.dtype:
 
 
 #: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``part`` is the part of
-#: the users' requests that is traced.
+#: the users' requests that is traced; ``widest`` how many frames one event may need for forks and calls that nobody
+#: waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept free.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
@@ -25,7 +26,8 @@ CLOCK = _record(
     tables="i8", table_entries="i8", table_margin="i8",
 )  # fmt: skip
 
-#: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place.
+#: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place. For an upstream
+#: it and ``extra`` tell which of its hosts, priorities or checks is meant (see whoever schedules the event).
 EVENT = _record(time="f8", sequence="i8", kind="i4", subject="i4", generation="i4", extra="i4")
 
 #: A call (the caller's view), a serve (one attempt at the server) or a branch (steps of a serve that run at once).
@@ -77,11 +79,11 @@ SLOT = _record(
 )  # fmt: skip
 
 #: Connections of one worker thread to one endpoint, and the requests that wait for one (first come, first served).
-#: ``promised`` is how many requests the connections that are being opened will take; ``deadline`` and ``order`` are
-#: the endpoint's place in the thread's weighted load balancer.
+#: ``promised`` is how many requests the connections that are being opened will take. A connection whose ``epoch`` is
+#: not that of its pool takes no more requests.
 POOL = _record(
     slot="i4", upstream="i4", worker="i4", ready="i4", connections="i4", promised="i8", head="i4", tail="i4",
-    waiting="i4", epoch="i4", deadline="f8", order="i8",
+    waiting="i4", epoch="i4",
 )  # fmt: skip
 
 #: A connection of a pool. Through an east-west gateway it has a second leg: the replica that accepted it, in its
@@ -145,7 +147,7 @@ ROUTE = _record(
 #: A destination with the operation that is called there (none: 404) and the cumulated weight, or a mirror's fraction.
 TARGET = _record(destination="i4", operation="i4", cumulative="f8")
 
-SERVICE = _record(grpc="i4", http1="i4", hold_worker="i4", workers="i4", queue="i8", max_streams="i8")
+SERVICE = _record(grpc="i4", hold_worker="i4", workers="i4", queue="i8", max_streams="i8")
 OPERATION = _record(service="i4", request_size="i8", response_size="i8", identity="u8")
 
 #: A step of a script: compute, call, fork (branches ``first`` to ``first + count``) or end. ``route`` is where a
@@ -178,8 +180,8 @@ SOURCE = _record(
 ACTION = _record(cumulative="f8", first="i4", count="i4", variant="i4")
 ACTION_REQUEST = _record(operation="i4", route="i4")
 USER = _record(source="i4", number="u8", made="u8")
-#: Values of a header, cookie or query parameter: a fixed one (``count`` 0), or one of ``count``, the cumulated
-#: frequencies of which stand at ``first`` in `World.samples` (none: all alike).
+#: Values of a header, cookie or query parameter: a fixed one (``count`` 0), one for each user (-1), or one of
+#: ``count``, the cumulated frequencies of which stand at ``first`` in `World.samples` (none: all alike).
 KEY = _record(count="i8", first="i4", fixed="u8")
 
 #: A line of the trace; what its fields mean depends on ``kind`` (`meshsim.dataplane.trace`).
@@ -232,8 +234,8 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "edge_of": (np.dtype("i4"), 2),  # caller + 1, callee
 }
 
-# Kinds of frames. States of a serve: held back on its way, here, on its way back, held back on its way back. States
-# of a call's attempt: at its host, waiting in a pool, or thrown out of the pool because no connection came.
+# Kinds of frames. States of a serve: on its way, here, on its way back, held back on its way back, held back on its
+# way. A call's attempt is here too, or waits in a pool, or was thrown out of the pool because no connection came.
 FREE, CALL, SERVE, BRANCH = range(4)
 ON_THE_WAY, HERE, RETURNING, LOST, HELD, WAITING, PURGED = range(7)
 

@@ -40,6 +40,9 @@ _STAND_INS: Mapping[str, str | int] = {
     "watch_latency": "1s",
     "pod_start": "1s",
 }
+#: Verdicts on a text, and fields where it can be left out: nothing else refers to them.
+_TEXTUAL = {"string_pattern_mismatch", "literal_error"}
+_OPTIONAL_TEXTS = ("method", "path", "traffic_distribution")
 _DISTRIBUTIONS = ("compute", "rtt", "think_time", "latency", "watch_latency", "pod_start")
 
 
@@ -83,7 +86,8 @@ def _edit(kind: str, spot: Spot, tree: Node) -> tuple[tuple[Path, Node | None], 
         if not near or parent is None or parent.child(meant) is not None:
             return ((path, None),) if not near else None
         return (path, None), ((*path[:-1], meant), tree.find(path))
-    if kind not in _NUMERIC or not path or spot.is_key:
+    left_out = kind in _TEXTUAL and path[-1:] and path[-1] in _OPTIONAL_TEXTS
+    if not (kind in _NUMERIC or left_out) or not path or spot.is_key:
         return None
     for index in range(len(path) - 1, -1, -1):
         if path[index] in _DISTRIBUTIONS and len(path) - index <= 4:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Sums of many numbers in another order differ by rounding; relative to their size this much is allowed.
 ROUNDING = 1e-9
 #: Flags of calls that may have ended before the first attempt: aborted or delayed by a fault, or sent nowhere.
-UNTRIED = frozenset({"FI", "DI", "NR", "NC"})
+UNTRIED = frozenset({"FI", "DI", "NR", "NC", "DC"})
 
 Columns = Mapping[str, Mapping[str, Any]]
 

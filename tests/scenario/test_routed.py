@@ -33,3 +33,10 @@ def test_a_ring_that_a_request_may_leave_is_none() -> None:
 
 def test_a_route_to_where_a_call_goes_anyway_is_none() -> None:
     load(mesh([{"destination": {"host": "db"}}]))
+
+
+def test_a_ring_through_a_mirror_is_an_error() -> None:
+    scenario = mesh([{"destination": {"host": "db"}}])
+    scenario["istio"][0]["spec"]["http"][0]["mirrors"] = [{"destination": {"host": "app"}}]  # type: ignore[index]
+    with pytest.raises(ScenarioError, match="never end: app/GET /x → app/GET /x"):
+        load(scenario)

@@ -27,23 +27,25 @@ def routed_calls_come_to_an_end(document: Document, resources: IstioResources) -
         edges[caller] = []
         workloads = workloads_of(document, caller.partition("/")[0])
         for called, path in calls:
-            found = {_target(document, resources, caller, workload, called) for workload in workloads}
-            if len(found) == 1 and (target := found.pop()) is not None:
-                edges[caller].append((target, path))
+            found = [_targets(document, resources, caller, workload, called) for workload in workloads]
+            edges[caller] += [
+                (target, path) for target in dict.fromkeys(found[0]) if all(target in one for one in found)
+            ]
     if all((caller, called) in known for caller, calls in edges.items() for called, _ in calls):
         return  # they go where they say, and that has been looked at
     yield from rings(edges)
 
 
-def _target(document: Document, resources: IstioResources, caller: str, workload: str, called: str) -> str | None:
-    """Return the operation that a call certainly ends up at, or None."""
+def _targets(document: Document, resources: IstioResources, caller: str, workload: str, called: str) -> list[str]:
+    """Return the operations that a call certainly ends up at, those of its mirrors included."""
     client = sidecar(document, caller.partition("/")[0], workload)
     request = request_of(document, called)
     route = resources.route(client, request, document.istio_version)
     services = {destination.service for destination, _ in route.destinations}
-    if len(services) != 1 or route.fault.abort_percent >= 100.0:
-        return None
-    (service,) = services
-    if service not in document.services:
-        return None
-    return operation_at(document, service, request, called)
+    certain = [mirror.destination.service for mirror in route.mirrors if mirror.percent >= 100.0]
+    certain += services if len(services) == 1 else ()
+    if route.fault.abort_percent >= 100.0:
+        return []
+    known = [service for service in certain if service in document.services]
+    found = [operation_at(document, service, request, called) for service in known]
+    return [operation for operation in found if operation is not None]

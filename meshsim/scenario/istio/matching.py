@@ -29,6 +29,8 @@ _CLASSES = {
 }
 _REFERENCE = re.compile(r"\\[1-9]")
 _NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!|>|\(|P=)|[*+?}]\+")
+#: A repeat of nothing but a repeat, such as ``(a+)*``: linear for RE2, and exponential for the library used here.
+_NESTED = re.compile(r"\((?:\?:)?(?:\\.|\[[^\]]*\]|[^()\\])[*+]\)[*+]")
 _TOKEN = re.compile(r"\\Q(.*?)(?:\\E|$)|\[:(\^?)(\w+):\]|\\z|\\\\|\(\?<(?=[A-Za-z_])", re.DOTALL)
 
 
@@ -92,6 +94,8 @@ def pattern(regex: str) -> re.Pattern[str]:
     """
     plain = re.sub(r"\\Q.*?(?:\\E|$)|\\\\", "", regex)
     bare = re.sub(r"\[\^?\]?[^\]]*\]", "", re.sub(r"\\.", "", plain))
+    if _NESTED.search(regex):
+        raise ValueError(f"{regex!r} repeats a group that repeats something itself, which meshsim cannot match in time")
     if _REFERENCE.search(plain) or _NOT_RE2.search(bare):
         message = "look-around, back references and possessive repeats are not part of RE2"
         raise ValueError(f"{regex!r} is no RE2 expression: {message}")

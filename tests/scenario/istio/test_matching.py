@@ -290,3 +290,14 @@ def test_a_delegate_takes_nothing_that_its_own_match_leaves(root, own, request_)
     joined = merged([root], [own]) or ()
     if any(match.takes(request_) for match in joined):
         assert own.takes(request_)
+
+
+@pytest.mark.parametrize("regex", ["/(a+)+$", "([a-z]*)*", "(?:.*)+"])
+def test_a_repeat_of_a_repeat_is_refused_and_not_tried(regex):
+    with pytest.raises(ValueError, match="repeats something itself"):
+        pattern(regex)
+
+
+@pytest.mark.parametrize("regex", [r"(\w+\.)*example\.com", "(.*?;)?(user=jason)(;.*)?", "(/v[0-9]+)+"])
+def test_repeats_with_something_between_are_taken(regex):
+    assert pattern(regex) is not None
