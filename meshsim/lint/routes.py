@@ -173,8 +173,11 @@ def rules_without_request(facts: Facts) -> Iterator[Found]:
 def http_rules_for_tcp(facts: Facts) -> Iterator[Found]:
     """Without HTTP there is nothing to match."""
     for one, entry in _rules(facts):
+        # Whoever asks for such a service by way of the rule's gateways: `*` at an ingress does not mean a database.
+        asked = {flow.request.service for flow in facts.flows if serves(one.gateways, flow.client.gateway)}
         for name, service in facts.document.services.items():
-            if service.protocol == "tcp" and one.precision(hosts.full_name(facts.identity(name))) > 0 and not one.tcp:
+            meant = name in asked and one.precision(hosts.full_name(facts.identity(name))) > 0
+            if service.protocol == "tcp" and meant and not one.tcp:
                 yield entry.source, f"{entry.number} does nothing for {name}: its protocol is tcp"
 
 
