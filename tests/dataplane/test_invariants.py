@@ -17,6 +17,8 @@ from meshsim.scenario.istio.policy import (
 from meshsim.scenario.istio.routes import Destination, Fault, Mirror
 from tests.dataplane.invariants import check
 
+pytestmark = pytest.mark.slow
+
 ZONES = ["eu/a", "eu/a", "eu/b", "us/a", "us/a"]
 RETRY = Retry(attempts=2, conditions=("5xx", "reset"), per_try_timeout=0.3)
 

@@ -20,6 +20,8 @@ from meshsim.analysis.statistics import Estimate, interval
 from meshsim.analysis.theory import erlang_b
 from meshsim.lint import lint
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "scenarios" / "questions"
 FILES = sorted(FOLDER.glob("*.yaml"))
