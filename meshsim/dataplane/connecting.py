@@ -90,7 +90,7 @@ def _no_gateway(w, index, here, now):
     """Refuse a connection to an address without a live replica, or leave it without an answer."""
     connection = w.connections[index]
     address = w.gateways[connection.address]
-    policy = w.policies[w.upstreams[w.pools[connection.pool].upstream].policy]
+    policy = pool.policy_of(w, connection)
     there = _one_way(w, connection, here, address.zone, 0)
     silent = address.down == SILENT or there < 0.0
     when = now + (policy.connect_timeout if silent else 2.0 * there)
@@ -113,18 +113,13 @@ def _meet(w, connection, u):
 
 @jit
 def back_to_client(w, connection, zone):
-    """Return how long a reset takes to the client of a connection, seconds; negative where the link is cut."""
+    """Return how long an answer takes to the client of a connection, seconds; negative where the link is cut."""
     return _one_way(w, connection, zone, _client_zone(w, connection), 1)
 
 
 @jit
 def _client_zone(w, connection):
     return w.proxies[w.upstreams[w.pools[connection.pool].upstream].proxy].zone
-
-
-@jit
-def _policy_of(w, connection):
-    return w.policies[w.upstreams[w.pools[connection.pool].upstream].policy]
 
 
 @jit
@@ -153,10 +148,10 @@ def on_syn(w, index, now):
     if server.state == SILENT:
         return
     client = _client_zone(w, connection)
-    back = _one_way(w, connection, server.zone, client, 1)
+    back = back_to_client(w, connection, server.zone)
     if server.state != SERVING:
         _then(w, index, on.NOT_CONNECTED, now, back)
-    elif _policy_of(w, connection).tls == 0:
+    elif pool.policy_of(w, connection).tls == 0:
         _then(w, index, on.CONNECTED, now, back)
     else:
         _then(w, index, on.HELLO, now, _there_and_back(back, _one_way(w, connection, client, server.zone, 2)))
@@ -208,8 +203,7 @@ def _replica_lives(w, index, now):
     if replica.alive == 1 and replica.life == connection.replica_life:
         return True
     if replica.silent == 0:
-        back = _one_way(w, connection, replica.zone, _client_zone(w, connection), 1)
-        _then(w, index, on.NOT_CONNECTED, now, back)
+        _then(w, index, on.NOT_CONNECTED, now, back_to_client(w, connection, replica.zone))
     return False
 
 
@@ -219,8 +213,8 @@ def _gateway_accepts(w, index, now):
     if not _replica_lives(w, index, now):
         return
     replica, client = w.proxies[connection.replica].zone, _client_zone(w, connection)
-    back = _one_way(w, connection, replica, client, 1)
-    if _policy_of(w, connection).tls == 1:
+    back = back_to_client(w, connection, replica)
+    if pool.policy_of(w, connection).tls == 1:
         _then(w, index, on.HELLO, now, _there_and_back(back, _one_way(w, connection, client, replica, 2)))
     else:
         _then(w, index, on.CONNECTED, now, back)
@@ -232,7 +226,7 @@ def _choose_pod(w, index, now):
     """Let the gateway choose a pod and connect to it: blind to HTTP, by its own load balancer."""
     connection = w.connections[index]
     upstream = w.upstream_of[connection.replica, w.upstreams[w.pools[connection.pool].upstream].policy]
-    policy = _policy_of(w, connection)
+    policy = pool.policy_of(w, connection)
     slot = NONE
     if upstream != NONE:
         u0, u1, u2, _ = uniforms(
@@ -288,7 +282,7 @@ def on_leg(w, index, now):
         _leg_times_out(w, index, now)
         return
     outlier_detection.report(w, connection.gateway_upstream, connection.leg_slot, now, 200, NO_FLAG)
-    if _policy_of(w, connection).tls == 1:
+    if pool.policy_of(w, connection).tls == 1:
         _then(w, index, on.LEG_HELLO, now, _there_and_back(back, _one_way(w, connection, replica, server.zone, 6)))
     else:
         connection.leg = now + back
@@ -308,13 +302,13 @@ def on_leg_hello(w, index, now):
 def on_leg_failed(w, index, now):
     """Try another pod, or let the client know: a failure to connect, or a reset where it thinks it is connected."""
     connection = w.connections[index]
-    policy = _policy_of(w, connection)
+    policy = pool.policy_of(w, connection)
     if connection.leg_slot != NONE:
         outlier_detection.report(w, connection.gateway_upstream, connection.leg_slot, now, 503, UF)
     if connection.tries < policy.connect_attempts:
         _choose_pod(w, index, now)
         return
-    back = _one_way(w, connection, w.proxies[connection.replica].zone, _client_zone(w, connection), 1)
+    back = back_to_client(w, connection, w.proxies[connection.replica].zone)
     if policy.tls == 1:
         _then(w, index, on.NOT_CONNECTED, now, back)
     else:

@@ -271,7 +271,7 @@ def _may_go_on(w, frame, connection):
         return w.proxies[frame.proxy].silent == 0
     if frame.pod == NONE or w.pods[frame.pod].state == SILENT:
         return False
-    plain = w.policies[w.upstreams[w.pools[connection.pool].upstream].policy].tls == 0
+    plain = pool.policy_of(w, connection).tls == 0
     return frame.gateway == NONE or not plain or connection.leg > 0.0  # else the gateway is still connecting
 
 

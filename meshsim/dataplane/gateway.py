@@ -11,8 +11,8 @@ from meshsim.dataplane.state import NONE
 
 
 @jit
-def address_of(host):
-    """Return the gateway address that a slot's host, a negative number, stands for."""
+def address_of(host: int) -> int:
+    """Return the gateway address that a slot's host, a negative number, stands for; and the host of an address."""
     return -host - 2
 
 

@@ -76,8 +76,8 @@ def lower(document: Document, policy_of: PolicyOf, route_of: RouteOf = default_r
     known = variants(document)
     routing = Routing(document, plan, known, route_of, policy_of)
     _lower_scripts(document, plan, routing)
-    for name, load in document.load.entries.items():
-        plan.actions[name] = routing.actions(name, load)
+    for name in document.load.entries:
+        plan.actions[name] = routing.actions(name)
     routing.lower()
     plan.codes = _codes(document, plan)
     _lower_services(document, plan)

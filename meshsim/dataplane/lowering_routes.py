@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from meshsim.dataplane import retry, state
 from meshsim.dataplane.blueprint import Actions, Blueprint, PolicyOf, RouteOf
-from meshsim.scenario.istio.clients import Client, Request
+from meshsim.scenario.istio.clients import Client
 from meshsim.scenario.istio.resolve import DEFAULT
-from meshsim.scenario.istio.routes import Destination, Route
-from meshsim.scenario.requests import Variant, entry_variant, ingress, operation_at, request_of, sidecar
-from meshsim.scenario.schema import CallStep, Document, EntryLoad
+from meshsim.scenario.istio.routes import Route
+from meshsim.scenario.requests import Variant, actions_of, entry_variant, ingress, operations_of, request_of, sidecar
+from meshsim.scenario.schema import CallStep, Document
 
 
 class Routing:
@@ -29,24 +29,19 @@ class Routing:
         self._known = known
         self._route_of = route_of
         self._resolved: list[tuple[int, int]] = []
-        self._asked: list[tuple[str, Request]] = []
+        self._ends: list[tuple[int, ...]] = []
         self._found: dict[tuple[Any, ...], int] = {}
         self._alike: dict[tuple[Route, tuple[int, ...]], int] = {}
         #: Services that each caller (-1: users) reaches, and the destinations they are reached as.
         self.reached: dict[int, dict[int, None]] = {}
         self.callees: dict[int, dict[int, None]] = {}
 
-    def actions(self, entry: str, load: EntryLoad) -> Actions:
-        """Return what the users of an entry do; one without actions requests every endpoint in turn."""
-        service = load.service or entry
-        endpoints = list(self._document.services[service].endpoints)
-        given: list[tuple[float, list[str], str | None]] = [
-            (action.weight, action.requests, name) for name, action in load.actions.items()
-        ]
+    def actions(self, entry: str) -> Actions:
+        """Return what the users of an entry do."""
         found: Actions = []
-        for weight, requests, action in given or [(1.0, endpoints, None)]:
-            carried = entry_variant(load, action)
-            sent = [self._user(f"{service}/{one}", carried) for one in requests]
+        for weight, action, requests in actions_of(self._document, entry):
+            carried = entry_variant(self._document.load.entries[entry], action)
+            sent = [self._user(one, carried) for one in requests]
             found.append((weight, self._known.index(carried), sent))
         return found
 
@@ -74,29 +69,20 @@ class Routing:
         plan = self._plan
         request = request_of(self._document, name, carried.sent)
         route = self._route_of(client, request)
-        alike = (route, tuple(self._operations(route, name, request)))  # the same rule may lead to other operations
-        number = self._alike.get(alike)
+        reached = operations_of(self._document, route, request, name)
+        ends = tuple(state.NONE if one is None else plan.operations[one] for one in reached)
+        number = self._alike.get((route, ends))  # the same rule may lead to other operations
         if number is None:
-            number = self._alike[alike] = plan.add_route(route)
-            self._asked.append((name, request))
+            number = self._alike[route, ends] = plan.add_route(route)
+            self._ends.append(ends)
         asked = plan.services.index(name.split("/", 1)[0])
         self.reached.setdefault(caller, {})[asked] = None
-        for destination in _destinations(route):
+        for destination in route.reached:
             target = plan.destination(destination, self._policy_of)
             if target != state.NONE:
                 self.callees.setdefault(caller, {})[target] = None
                 self.reached[caller][plan.services.index(destination.service)] = None
         return number
-
-    def _operations(self, route: Route, name: str, request: Request) -> list[int]:
-        return [self._operation(destination, name, request, route) for destination in _destinations(route)]
-
-    def _operation(self, destination: Destination, name: str, request: Request, route: Route) -> int:
-        if destination.service not in self._plan.services:
-            return state.NONE
-        arriving = replace(request, path=route.path.partition("?")[0] or request.path)
-        found = operation_at(self._document, destination.service, arriving, name)
-        return state.NONE if found is None else self._plan.operations[found]
 
     def lower(self) -> None:
         """Write the records of all routes and their targets."""
@@ -106,19 +92,13 @@ class Routing:
         targets: list[tuple[int, int, float]] = []
         for number, route in enumerate(plan.routes):
             row = rows[number]
-            name, request = self._asked[number]
             row.first_target, row.targets = len(targets), len(route.destinations)
-            total, cumulated = sum(weight for _, weight in route.destinations), 0
-            for destination, weight in route.destinations:
-                cumulated += weight
-                operation = self._operation(destination, name, request, route)
-                number_of = plan.destination(destination, self._policy_of)
-                targets.append((number_of, operation, cumulated / total))
-            row.first_mirror, row.mirrors = len(targets), len(route.mirrors)
-            for mirror in route.mirrors:
-                operation = self._operation(mirror.destination, name, request, route)
-                number_of = plan.destination(mirror.destination, self._policy_of)
-                targets.append((number_of, operation, mirror.percent / 100.0))
+            row.first_mirror, row.mirrors = len(targets) + len(route.destinations), len(route.mirrors)
+            total = sum(weight for _, weight in route.destinations)
+            shares = [weights / total for weights in accumulate(weight for _, weight in route.destinations)]
+            shares += [mirror.percent / 100.0 for mirror in route.mirrors]
+            for destination, operation, share in zip(route.reached, self._ends[number], shares, strict=True):
+                targets.append((plan.destination(destination, self._policy_of), operation, share))
             _lower_route(row, route)
             retry.lower(row, codes[number], route.retry)
         plan.arrays["routes"], plan.arrays["retry_codes"] = rows, codes
@@ -126,10 +106,6 @@ class Routing:
         for row, values in zip(plan.arrays["targets"], targets, strict=False):
             row.destination, row.operation, row.cumulative = values
         plan.arrays["resolved"] = np.array(self._resolved or [(0, 0)], dtype=np.int32)
-
-
-def _destinations(route: Route) -> list[Destination]:
-    return [one for one, _ in route.destinations] + [mirror.destination for mirror in route.mirrors]
 
 
 def _lower_route(row: Any, route: Route) -> None:

@@ -121,7 +121,7 @@ def on_gateway(w, index, now):
     leaves = pass_station(
         w, serve.proxy, connection.replica_worker, now, u_hop, serve.request, serve.path, serve.attempt
     )  # fmt: skip
-    if connection.leg == 0.0 and w.policies[w.upstreams[w.frames[serve.parent].upstream].policy].tls == 0:
+    if connection.leg == 0.0 and pool.policy_of(w, connection).tls == 0:
         serve.state = HELD  # the gateway is not connected to the pod yet
     elif connection.leg >= 0.0:
         leave_gateway(w, index, max(leaves, connection.leg))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import consistent_hashing, failures, flags, request, state
+from meshsim.dataplane import consistent_hashing, failures, flags, loop, state
 from meshsim.dataplane.arrays import PRIORITIES, at_start
 from meshsim.dataplane.blueprint import Actions, Blueprint
 from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
@@ -20,8 +20,8 @@ from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
+from meshsim.dataplane.loop import CALENDAR_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
 from meshsim.dataplane.recorder import BESIDE, FLAGS
-from meshsim.dataplane.request import CALENDAR_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import ROOM
 from meshsim.dataplane.world import World
@@ -32,7 +32,7 @@ from meshsim.scenario.schema import Gateway, Sidecar
 EVENTS_A_CALL = 2_000_000
 #: Calls, attempts and branches under way, beyond which a run is given up.
 MOST_FRAMES = 16_000_000
-#: The array that is nearly full, by why `request.advance` stopped.
+#: The array that is nearly full, by why `loop.advance` stopped.
 _FULL = {FRAMES_FULL: "frames", CALENDAR_FULL: "heap", CONNECTIONS_FULL: "connections", TRACE_FULL: "trace"}
 
 
@@ -56,7 +56,8 @@ class DataPlane:
     ) -> None:
         self.plan = plan
         self._used: dict[str, int] = {}
-        self._idle: dict[int, list[int]] = {}
+        #: Sidecars of pods that are gone, by service and worker threads, which may differ between its workloads.
+        self._idle: dict[tuple[int, int], list[int]] = {}
         self.pod_names: list[str] = []
         self.proxy_names: list[str] = []
         self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)
@@ -115,8 +116,7 @@ class DataPlane:
         A sidecar that is not enabled has no workers: requests pass it at once and for nothing.
         """
         index = self._take("proxies")
-        enabled = not isinstance(settings, Sidecar) or settings.enabled
-        workers = settings.concurrency if enabled else 0
+        workers = _workers(settings)
         station = self._take("free_at", max(workers, 1))
         latency = self.plan.distribution(settings.latency)
         if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
@@ -168,11 +168,11 @@ class DataPlane:
 
         A ``strict`` sidecar refuses plain text; ``inbound_limit`` is how many requests it lets in at a time (0: any).
 
-        A pod takes over the sidecar's records of one of the same service that is gone, cleared, so that churn does
-        not make the world grow by more than the pods themselves.
+        A pod takes over the records of a sidecar with as many worker threads, of a pod of the same service that is
+        gone, cleared, so that churn does not make the world grow by more than the pods themselves.
         """
         index = self._take("pods")
-        idle = self._idle.get(service)
+        idle = self._idle.get((service, _workers(sidecar)))
         if idle:
             proxy = self._renew(idle.pop(), name, cluster, zone)
         else:
@@ -236,7 +236,7 @@ class DataPlane:
         think = int(self.world.sources[source].think)
         for number in range(count):
             index = self._take("users")
-            self._grow("heap", int(self.world.clock[0].scheduled) + request.MARGIN * 2 + count)
+            self._grow("heap", int(self.world.clock[0].scheduled) + loop.MARGIN * 2 + count)
             user = self.world.users[index]
             user.source = source
             user.number = _identity(f"{name}#{number}", 20)
@@ -255,7 +255,7 @@ class DataPlane:
         """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
         while True:
             handled = int(self.world.clock[0].handled)
-            reason = request.advance(self.world, until, min(budget, EVENTS_A_CALL))
+            reason = loop.advance(self.world, until, min(budget, EVENTS_A_CALL))
             budget -= int(self.world.clock[0].handled) - handled
             if reason in _FULL:
                 if reason == FRAMES_FULL and len(self._arrays["frames"]) > MOST_FRAMES:
@@ -264,10 +264,10 @@ class DataPlane:
                         "make ever more calls (by mirrors, retries or rings), or wait for ever without a timeout"
                     )
                 self._grow(_FULL[reason], len(self._arrays[_FULL[reason]]) + 1)
-            elif reason == request.TABLES_FULL:
+            elif reason == loop.TABLES_FULL:
                 self._room_for_tables()
-            elif reason == request.DONE or budget <= 0:
-                return bool(reason == request.DONE)
+            elif reason == loop.DONE or budget <= 0:
+                return bool(reason == loop.DONE)
 
     def set_rate(self, source: int, rate: float, now: float) -> None:
         """Change a source's rate; what has passed of the gap counts, so that every rate sees the same draws.
@@ -282,13 +282,13 @@ class DataPlane:
         row.rate = rate
         row.generation += 1
         if rate > 0.0:
-            self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
+            self._grow("heap", int(self.world.clock[0].scheduled) + 2 * loop.MARGIN)
             row.due = now + row.left / rate
             schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
 
     def inject(self, source: int, at: float) -> None:
         """Let one action of a source begin at a time of the caller's choice, besides those of its rate."""
-        self._grow("heap", int(self.world.clock[0].scheduled) + 2 * request.MARGIN)
+        self._grow("heap", int(self.world.clock[0].scheduled) + 2 * loop.MARGIN)
         schedule(self.world, at, ARRIVAL, source, int(self.world.sources[source].generation), 0)
 
     def push(self, proxy: int, destination: int, hosts: Hosts, now: float) -> None:
@@ -312,7 +312,7 @@ class DataPlane:
             self._room_for_tables()
         self.world.upstreams[upstream].own_share = hosts.own_share
         if policy.checks == 1:
-            self._grow("heap", int(self.world.clock[0].scheduled) + len(hosts.hosts) + 2 * request.MARGIN)
+            self._grow("heap", int(self.world.clock[0].scheduled) + len(hosts.hosts) + 2 * loop.MARGIN)
         while not failures.apply_endpoints(
             self.world, upstream, hosts.hosts, hosts.priorities, hosts.weights, hosts.unhealthy, hosts.localities,
             hosts.locality_weights, hosts.local, hosts.own_shares, now,
@@ -336,7 +336,8 @@ class DataPlane:
         proxy = int(self.world.pods[pod].proxy)
         self.world.proxies[proxy].alive = 0
         if for_good:
-            self._idle.setdefault(int(self.world.pods[pod].service), []).append(proxy)
+            alike = int(self.world.pods[pod].service), int(self.world.proxies[proxy].workers)
+            self._idle.setdefault(alike, []).append(proxy)
 
     def end_silence(self, now: float) -> None:
         """Carry on with messages that a cut link or a silent pod held back, where the way is open again."""
@@ -360,9 +361,9 @@ class DataPlane:
     def _room(self) -> None:
         """Make room for two events for every frame in flight, and for a connection for each."""
         clock = self.world.clock[0]
-        self._grow("heap", int(clock.scheduled + 2 * clock.used + clock.connections) + 2 * request.MARGIN)
-        self._grow("connections", int(clock.connections + clock.used) + 2 * request.MARGIN)
-        self._grow("frames", 2 * int(clock.used) + 2 * request.MARGIN)
+        self._grow("heap", int(clock.scheduled + 2 * clock.used + clock.connections) + 2 * loop.MARGIN)
+        self._grow("connections", int(clock.connections + clock.used) + 2 * loop.MARGIN)
+        self._grow("frames", 2 * int(clock.used) + 2 * loop.MARGIN)
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -388,7 +389,7 @@ class DataPlane:
     def trace(self, part: float) -> None:
         """Trace this part of each source's requests from now on."""
         self.world.clock[0].part = part
-        self._grow("trace", 2 * request.AT_ONCE * ROOM if part else 1)
+        self._grow("trace", 2 * loop.AT_ONCE * ROOM if part else 1)
 
     def take_trace(self) -> Any:
         """Return the lines of the trace since the last time, in the order they were written (`state.TRACE`)."""
@@ -400,6 +401,11 @@ class DataPlane:
     def outcome(self, number: int) -> tuple[int, str]:
         """Return the code and response flags of an outcome number."""
         return flags.outcome(number, self.plan.codes)
+
+
+def _workers(settings: Gateway | Sidecar) -> int:
+    """Return the worker threads of a proxy; a sidecar that is not enabled has none."""
+    return 0 if isinstance(settings, Sidecar) and not settings.enabled else settings.concurrency
 
 
 def _identity(name: str, room: int) -> int:

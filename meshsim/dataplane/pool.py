@@ -11,6 +11,12 @@ from meshsim.dataplane.state import CONNECTING, NONE, OPEN, UNUSED
 
 
 @jit
+def policy_of(w, connection):
+    """Return the policy of the destination that a connection is for."""
+    return w.policies[w.upstreams[w.pools[connection.pool].upstream].policy]
+
+
+@jit
 def ready(w, pool_index, policy, now):
     """Return an open connection that can take a request; none if all are busy. Drops the ones past their time."""
     pool = w.pools[pool_index]
@@ -254,12 +260,8 @@ def leave_queue(w, pool_index, call):
 
 @jit
 def clear(w, pool_index):
-    """Empty a pool: close its connections and forget who waits."""
+    """Forget who waits in a pool that has no connections (any more)."""
     pool = w.pools[pool_index]
-    if pool.connections > 0:
-        for index in range(w.clock[0].connections):
-            if w.connections[index].state != UNUSED and w.connections[index].pool == pool_index:
-                close(w, index)
     w.upstreams[pool.upstream].pending -= pool.waiting
     pool.waiting = 0
     pool.head = NONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.lowering import lower
@@ -96,6 +97,7 @@ def prepare(scenario: Scenario) -> Prepared:
     def namespace(service: str) -> str:
         return document.services[service].namespace
 
+    @cache
     def policy(service: str, subset: str) -> Policy:
         if subset:
             resources.subset_labels(service, namespace(service), subset)

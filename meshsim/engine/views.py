@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from meshsim.dataplane.gateway import address_of
 from meshsim.dataplane.hosts import Hosts
 from meshsim.engine.prepared import Prepared
 from meshsim.engine.truth import Endpoints
@@ -66,7 +67,7 @@ class Views:
             labels=self._prepared.labels[destination], own_network=own_network,
             gateway_dedup=self._prepared.scenario.document.one_gateway_copy,
         )  # fmt: skip
-        hosts = np.array([-host.host - 2 if host.is_gateway else host.host for host in seen], dtype=np.int32)
+        hosts = np.array([address_of(host.host) if host.is_gateway else host.host for host in seen], dtype=np.int32)
         priorities = np.array([host.priority for host in seen], dtype=np.int32)
         common = math.gcd(*(host.weight for host in seen)) or 1  # only their ratios count
         weights = np.array([host.weight // common for host in seen], dtype=np.float64)

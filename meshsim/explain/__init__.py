@@ -102,14 +102,13 @@ def explain(
     flows = flows_of(scenario, who, to)
     from meshsim.engine.simulation import Simulation
     from meshsim.explain.seeing import upstream_of
-    from meshsim.lint.facts import destinations
 
     simulation = Simulation(scenario, name)
     simulation.env.run(until=simulation.env.at(at, priority=2))  # after all that happens at this instant
     proxy, shown, workload = proxy_of(simulation, who)
     found = requests_of(scenario, flows, workload, headers)
     where = proxy.client
-    ends = dict.fromkeys(end for one in found for end in destinations(one.route) if end.service)
+    ends = dict.fromkeys(end for one in found for end in one.route.reached if end.service)
     return Explanation(
         scenario=simulation.document.name,
         deployment=simulation.deployment,

@@ -169,7 +169,7 @@ def flows_of(scenario: Scenario, who: Who, to: str) -> list[Flow]:
     from meshsim.lint.facts import Facts
 
     own = [flow for flow in Facts(scenario).flows if flow.caller == who.service]
-    wanted = [flow for flow in own if to in {flow.request.service, *(end.service for end in flow.destinations)}]
+    wanted = [flow for flow in own if to in {flow.request.service, *(end.service for end in flow.route.reached)}]
     if not wanted:
         name = who.service or "the ingress gateway"
         wrong("--to", f"{name} sends no requests to {to}{did_you_mean(to, {flow.request.service for flow in own})}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from meshsim.dataplane.gateway import address_of
 from meshsim.explain.model import EndpointView, PriorityView, UpstreamView
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.routes import Destination
@@ -139,7 +140,7 @@ def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, s
     """Return name, cluster, region, zone, and pods behind a host."""
     mesh = simulation.mesh
     if host < -1:
-        number = -host - 2
+        number = address_of(host)
         cluster = mesh.clusters[int(mesh.plane.world.gateways[number].cluster)]
         addresses = mesh.gateways[cluster].addresses
         name = f"gateway@{cluster}" + (f"/{addresses.index(number)}" if len(addresses) > 1 else "")

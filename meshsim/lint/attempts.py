@@ -63,9 +63,8 @@ def never_retries_503(facts: Facts) -> Iterator[Found]:
             yield (
                 source,
                 (
-                    f"retries (attempts {retry.attempts}) of {_ends(flow)} never fire for a 503 answer: without "
-                    "retryOn they "
-                    f"take only {', '.join(DEFAULT_CONDITIONS[:-1])}"
+                    f"retries (attempts {retry.attempts}) of {_ends(flow)} never fire for a 503 answer: "
+                    f"without retryOn they take only {', '.join(DEFAULT_CONDITIONS[:-1])}"
                 ),
             )
 
@@ -84,9 +83,8 @@ def never_retries_timeouts(facts: Facts) -> Iterator[Found]:
             yield (
                 source,
                 (
-                    f"a try of {_ends(flow)} that takes longer than perTryTimeout {retry.per_try_timeout:g} s ends "
-                    "the request "
-                    "with 504 UT: retryOn does not take it"
+                    f"a try of {_ends(flow)} that takes longer than perTryTimeout "
+                    f"{retry.per_try_timeout:g} s ends the request with 504 UT: retryOn does not take it"
                 ),
             )
 
@@ -108,18 +106,16 @@ def retries_beyond_the_timeout(facts: Facts) -> Iterator[Found]:
             yield (
                 _set(flow.route, "retry.per_try_timeout") or source,
                 (
-                    f"perTryTimeout {per_try:g} s of {_ends(flow)} does nothing: the route's timeout, {timeout:g} s, "
-                    "is "
-                    "not longer"
+                    f"perTryTimeout {per_try:g} s of {_ends(flow)} does nothing: "
+                    f"the route's timeout, {timeout:g} s, is not longer"
                 ),
             )
             continue
         yield (
             source,
             (
-                f"{retry.attempts + 1} tries of {per_try:g} s do not fit in the timeout of {timeout:g} s of "
-                f"{_ends(flow)}: "
-                f"{int(timeout / per_try + 1e-9)} do"
+                f"{retry.attempts + 1} tries of {per_try:g} s do not fit in the timeout "
+                f"of {timeout:g} s of {_ends(flow)}: {int(timeout / per_try + 1e-9)} do"
             ),
         )
 
@@ -145,9 +141,8 @@ def connects_longer_than_allowed(facts: Facts) -> Iterator[Found]:
                 yield (
                     source,
                     (
-                        f"a host of {title(upstream)} that drops packets uses up the timeout of {timeout:g} s in one "
-                        "try: "
-                        f"connectTimeout is {connect:g} s, so no retry reaches another host"
+                        f"a host of {title(upstream)} that drops packets uses up the timeout of {timeout:g} s "
+                        f"in one try: connectTimeout is {connect:g} s, so no retry reaches another host"
                     ),
                 )
 
@@ -298,8 +293,7 @@ def timeouts_longer_than_the_caller_s(facts: Facts) -> Iterator[Found]:
             yield (
                 source,
                 (
-                    f"timeout {timeout:g} s of {_ends(flow)} never ends a call of {flow.caller}: requests to "
-                    f"{flow.caller} "
-                    f"end after {longest:g} s"
+                    f"timeout {timeout:g} s of {_ends(flow)} never ends a call of {flow.caller}: "
+                    f"requests to {flow.caller} end after {longest:g} s"
                 ),
             )

@@ -29,7 +29,7 @@ def warm_up_without_effect(facts: Facts) -> Iterator[Found]:
 
 
 def _flows_to(facts: Facts, upstream: Upstream) -> list[Flow]:
-    return [flow for flow in facts.flows if any((to.service, to.subset) == upstream for to in flow.destinations)]
+    return [flow for flow in facts.flows if any((to.service, to.subset) == upstream for to in flow.route.reached)]
 
 
 @rule(
@@ -84,9 +84,8 @@ def affinity_ends_at_gateways(facts: Facts) -> Iterator[Found]:
             yield (
                 policy.sources["hash"],
                 (
-                    f"consistentHash of {title(upstream)} does not reach pods of other networks: for clients in "
-                    f"{listed(away)} "
-                    "the gateway picks one for each connection"
+                    f"consistentHash of {title(upstream)} does not reach pods of other networks: "
+                    f"for clients in {listed(away)} the gateway picks one for each connection"
                 ),
             )
 
@@ -165,8 +164,8 @@ def plain_text_to_strict(facts: Facts) -> Iterator[Found]:
     "MS607",
     "Of a gateway listed for several localities Envoy keeps the first, with that locality's weight (istio#56355).",
     spec="4.3",
-    fix="keep a service's pods of one cluster in one zone, or use localities (failover, distribute) rather than "
-    "weights",
+    fix="keep a service's pods of one cluster in one zone, "
+    "or use localities (failover, distribute) rather than weights",
 )
 def gateway_weights_collapse(facts: Facts) -> Iterator[Found]:
     """Copies of an address are dropped."""

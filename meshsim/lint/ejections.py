@@ -55,9 +55,8 @@ def ejects_nothing(facts: Facts) -> Iterator[Found]:
             yield (
                 _source(policy, "max_ejection_percent"),
                 (
-                    f"maxEjectionPercent {percent}{default} of the {_hosts(hosts)} of {title(upstream)} that clients "
-                    "in "
-                    f"{listed(clusters)} see is none: nothing is ever ejected"
+                    f"maxEjectionPercent {percent}{default} of the {_hosts(hosts)} of {title(upstream)} "
+                    f"that clients in {listed(clusters)} see is none: nothing is ever ejected"
                 ),
             )
 
@@ -88,9 +87,8 @@ def failover_stays_partial(facts: Facts) -> Iterator[Found]:
             yield (
                 _source(policy, "max_ejection_percent"),
                 (
-                    f"clients in {listed(clusters)} can eject {most} of the {near} nearest hosts of "
-                    f"{title(upstream)}: when "
-                    f"all of them fail, {left} % of the requests stay there"
+                    f"clients in {listed(clusters)} can eject {most} of the {near} nearest hosts of {title(upstream)}: "
+                    f"when all of them fail, {left} % of the requests stay there"
                 ),
             )
 
@@ -116,8 +114,8 @@ def panics_before_the_limit(facts: Facts) -> Iterator[Found]:
                     policy.sources["panic_threshold"],
                     (
                         f"minHealthPercent {policy.panic_threshold}: when {enough} of the {_hosts(hosts)} of "
-                        f"{title(upstream)} "
-                        f"that clients in {client.cluster} see are ejected, all get requests again, the ejected too"
+                        f"{title(upstream)} that clients in {client.cluster} see are ejected, "
+                        "all get requests again, the ejected too"
                     ),
                 )
                 break
@@ -185,9 +183,8 @@ def gateway_errors_come_too_late(facts: Facts) -> Iterator[Found]:
                 _source(policy, "consecutive_gateway_errors"),
                 (
                     f"consecutiveGatewayErrors {detection.consecutive_gateway_errors} changes nothing for "
-                    f"{title(upstream)}: "
-                    f"consecutive5xxErrors {detection.consecutive_5xx}{default} counts gateway errors too, and ejects "
-                    "first"
+                    f"{title(upstream)}: consecutive5xxErrors {detection.consecutive_5xx}{default} "
+                    "counts gateway errors too, and ejects first"
                 ),
             )
 
@@ -243,8 +240,7 @@ def ejects_the_only_host(facts: Facts) -> Iterator[Found]:
             yield (
                 _source(policy, "max_ejection_percent"),
                 (
-                    f"{title(upstream)} has one host for clients in {listed(alone)}, and it may be ejected: requests "
-                    "then "
-                    "get 503 UH until it returns"
+                    f"{title(upstream)} has one host for clients in {listed(alone)}, "
+                    "and it may be ejected: requests then get 503 UH until it returns"
                 ),
             )

@@ -20,7 +20,7 @@ from meshsim.scenario.istio import clients, destination_rules, hosts
 from meshsim.scenario.istio.destination_rules import DestinationRule, Subset
 from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.resolve import DEFAULT
-from meshsim.scenario.istio.routes import Destination, Route
+from meshsim.scenario.istio.routes import Route
 from meshsim.scenario.manifests import with_resources
 from meshsim.scenario.reader import read
 from meshsim.scenario.requests import Variant
@@ -73,22 +73,6 @@ class Flow:
     def name(self) -> str:
         """Return the request as messages show it."""
         return f"{self.request.method} {self.request.path} from {self.caller or 'the ingress gateway'}"
-
-    @property
-    def destinations(self) -> tuple[Destination, ...]:
-        """Return where its requests and their copies go."""
-        return destinations(self.route)
-
-
-def destinations(route: Route) -> tuple[Destination, ...]:
-    """Return where a route's requests and their copies go.
-
-    Examples
-    --------
-    >>> [one.service for one in destinations(Route(((Destination("cart"), 100),)))]
-    ['cart']
-    """
-    return (*(one for one, _ in route.destinations), *(mirror.destination for mirror in route.mirrors))
 
 
 class Facts:
@@ -170,7 +154,7 @@ class Facts:
     @cached_property
     def upstreams(self) -> tuple[Upstream, ...]:
         """Destinations that requests go to, in the order of the services."""
-        used = {(to.service, to.subset) for flow in self.flows for to in flow.destinations if to.service}
+        used = {(to.service, to.subset) for flow in self.flows for to in flow.route.reached if to.service}
         order = list(self.document.services)
         known = [upstream for upstream in used if self.has_subset(upstream)]
         return tuple(sorted(known, key=lambda upstream: (order.index(upstream[0]), upstream[1])))
@@ -201,14 +185,10 @@ class Facts:
 
     def _entries(self) -> Iterator[Flow]:
         for name, entry in self.document.load.entries.items():
-            service = entry.service or name
-            given: list[tuple[str | None, list[str]]] = [
-                (action, described.requests) for action, described in entry.actions.items()
-            ]
-            for action, endpoints in given or [(None, list(self.service(service).endpoints))]:
+            for _, action, operations in asked.actions_of(self.document, name):
                 variant = asked.entry_variant(entry, action)
-                for endpoint in dict.fromkeys(endpoints):
-                    yield self._flow("", "", f"{service}/{endpoint}", None, variant)
+                for operation in dict.fromkeys(operations):
+                    yield self._flow("", "", operation, None, variant)
 
     def _calls(self, variant: Variant, operation: str) -> Iterator[Flow]:
         service, endpoint = calls.operation(operation)
@@ -229,9 +209,7 @@ class Facts:
         client = asked.sidecar(self.document, caller, workload) if caller else asked.ingress()
         request = asked.request_of(self.document, operation, variant.sent)
         route = self.resources.route(client, request, self.version)
-        arriving = replace(request, path=route.path.partition("?")[0] or request.path)
-        known = [to.service for to in destinations(route) if to.service in self.document.services]
-        ends = [asked.operation_at(self.document, service, arriving, operation) for service in known]
+        ends = asked.operations_of(self.document, route, request, operation)
         operations = tuple(dict.fromkeys(end for end in ends if end is not None))
         return Flow(caller, workload, client, request, route, step, variant, operation, operations)
 
@@ -296,7 +274,7 @@ class Facts:
 
     def callers(self, upstream: Upstream) -> tuple[tuple[str, str], ...]:
         """Return who sends requests to a destination, as (service, workload); both empty for users."""
-        wanted = [flow for flow in self.flows if any((to.service, to.subset) == upstream for to in flow.destinations)]
+        wanted = [flow for flow in self.flows if any((to.service, to.subset) == upstream for to in flow.route.reached)]
         return tuple(dict.fromkeys((flow.caller, flow.workload) for flow in wanted))
 
     def proxies(self, upstream: Upstream) -> int:

@@ -71,8 +71,7 @@ def connections_have_a_floor(facts: Facts) -> Iterator[Found]:
                 source,
                 (
                     f"maxConnections {limit} does not hold for {title(upstream)}: each of {threads} worker threads "
-                    "may open "
-                    f"one connection to each of {most} hosts, {most * threads} in all"
+                    f"may open one connection to each of {most} hosts, {most * threads} in all"
                 ),
             )
 
@@ -94,9 +93,8 @@ def retries_at_once(facts: Facts) -> Iterator[Found]:
                 yield (
                     source,
                     (
-                        f"maxRetries {value} is for all requests of a proxy to {title(upstream)} at once, not for one "
-                        "request: "
-                        "retries beyond it fail with UO"
+                        f"maxRetries {value} is for all requests of a proxy to {title(upstream)} at once, "
+                        "not for one request: retries beyond it fail with UO"
                     ),
                 )
 
@@ -137,9 +135,8 @@ def waiting_without_limit(facts: Facts) -> Iterator[Found]:
                 yield (
                     source,
                     (
-                        f"maxConnections {value} refuses no request to {title(upstream)}: they wait for a connection, "
-                        "as many "
-                        "as come, since http1MaxPendingRequests has no limit"
+                        f"maxConnections {value} refuses no request to {title(upstream)}: "
+                        "they wait for a connection, as many as come, since http1MaxPendingRequests has no limit"
                     ),
                 )
 
@@ -148,8 +145,8 @@ def waiting_without_limit(facts: Facts) -> Iterator[Found]:
     "MS506",
     "Through a gateway, HTTP/2 sends all requests of a worker thread to one remote pod.",
     spec="4.4",
-    fix="set connectionPool.http.maxRequestsPerConnection (or tcp.maxConnectionDuration), so that connections are "
-    "renewed",
+    fix="set connectionPool.http.maxRequestsPerConnection (or tcp.maxConnectionDuration), "
+    "so that connections are renewed",
 )
 def pinned_to_one_pod(facts: Facts) -> Iterator[Found]:
     """A passthrough gateway balances connections, and HTTP/2 needs one."""
@@ -165,9 +162,8 @@ def pinned_to_one_pod(facts: Facts) -> Iterator[Found]:
         yield (
             source,
             (
-                f"{listed(services)}: a client in another network opens one HTTP/2 connection a worker thread through "
-                "the "
-                "gateway, which leads to one pod: its requests are not balanced there"
+                f"{listed(services)}: a client in another network opens one HTTP/2 connection a worker thread "
+                "through the gateway, which leads to one pod: its requests are not balanced there"
             ),
         )
 

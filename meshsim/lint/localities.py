@@ -65,8 +65,8 @@ def failover_by_mesh_default(facts: Facts) -> Iterator[Found]:
             yield (
                 source,
                 (
-                    f"failover does nothing for {title(upstream)}: outlierDetection of meshConfig.defaultTrafficPolicy "
-                    "sets no locality priorities"
+                    f"failover does nothing for {title(upstream)}: "
+                    "outlierDetection of meshConfig.defaultTrafficPolicy sets no locality priorities"
                 ),
             )
 
@@ -90,9 +90,8 @@ def distribute_and_failover(facts: Facts) -> Iterator[Found]:
             yield (
                 source,
                 (
-                    f"clients in {listed(left)} do not fail over to all of {title(upstream)}: localities that "
-                    "distribute "
-                    "does not name get no requests, even when all others are ejected"
+                    f"clients in {listed(left)} do not fail over to all of {title(upstream)}: "
+                    "localities that distribute does not name get no requests, even when all others are ejected"
                 ),
             )
 
@@ -176,8 +175,8 @@ def labels_of_nobody(facts: Facts) -> Iterator[Found]:
                 yield (
                     source,
                     (
-                        f"failoverPriority '{name}' ranks nothing: neither {title(upstream)} nor its clients have the "
-                        "label"
+                        f"failoverPriority '{name}' ranks nothing: "
+                        f"neither {title(upstream)} nor its clients have the label"
                     ),
                 )
 

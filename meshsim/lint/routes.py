@@ -42,9 +42,8 @@ def undefined_subsets(facts: Facts) -> Iterator[Found]:
                 yield (
                     entry.source,
                     (
-                        f"{entry.number} sends requests to subset '{to.subset}', which no DestinationRule of "
-                        f"{to.service} "
-                        f"has: they get 503 NC{hint}"
+                        f"{entry.number} sends requests to subset '{to.subset}', "
+                        f"which no DestinationRule of {to.service} has: they get 503 NC{hint}"
                     ),
                 )
 
@@ -137,9 +136,8 @@ def subsets_without_route(facts: Facts) -> Iterator[Found]:
                 yield (
                     settings[0].source,
                     (
-                        f"trafficPolicy of subset {title((service, subset.name))} does nothing: no VirtualService "
-                        "sends "
-                        "requests there"
+                        f"trafficPolicy of subset {title((service, subset.name))} does nothing: "
+                        "no VirtualService sends requests there"
                     ),
                 )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from meshsim.mesh.placement import place
 from meshsim.scenario.checks.load import load_reaches_every_service
-from meshsim.scenario.checks.services import calls as calls_of
 from meshsim.scenario.checks.services import calls_come_to_an_end, calls_name_known_endpoints
 from meshsim.scenario.schema import CallStep, Document
+from meshsim.scenario.scripts import calls as calls_of
 from meshsim.scenario.selectors import workloads_of
 
 #: An endpoint with its service: ``(service, endpoint)``.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from meshsim.scenario.istio.clients import ANY_GATEWAY, Client, Request
-from meshsim.scenario.schema import CallStep, Document, Endpoint, EntryLoad, Keys, Step
+from meshsim.scenario.istio.routes import Route
+from meshsim.scenario.schema import CallStep, Document, Endpoint, EntryLoad, Keys
+from meshsim.scenario.scripts import calls
 from meshsim.scenario.selectors import outside_of, pod_labels, workloads_of
 
 _NAMED = re.compile(r"([A-Z]+) (/\S*)")
@@ -124,6 +126,25 @@ def operation_at(document: Document, service: str, request: Request, asked: str)
     alike = [endpoint for endpoint, line in paths.items() if line[0] == wanted[0] and _fits(line[1], wanted[1])]
     found = [*same, *alike, *([name] if name in endpoints else [])]
     return f"{service}/{found[0]}" if found else None
+
+
+def operations_of(document: Document, route: Route, request: Request, asked: str) -> list[str | None]:
+    """Return the operation that a routed request calls at each place that it reaches (`Route.reached`), or None (404).
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.istio.routes import Destination
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> route = Route(((Destination("web"), 50), (Destination("elsewhere"), 50)))
+    >>> operations_of(load(EXAMPLE).document, route, Request("web"), "web/GET /")
+    ['web/GET /', None]
+    """
+    arriving = replace(request, path=route.path.partition("?")[0] or request.path)
+    return [
+        operation_at(document, one.service, arriving, asked) if one.service in document.services else None
+        for one in route.reached
+    ]
 
 
 def _fits(template: str, path: str) -> bool:
@@ -265,7 +286,9 @@ def variants(document: Document) -> list[Variant]:
     >>> variants(load(EXAMPLE).document)
     [Variant(headers=(), keys=(), host='')]
     """
-    calls = {operation: list(_calls(document, operation)) for operation in _operations(document)}
+    made: dict[str, list[CallStep]] = {operation: [] for operation in _operations(document)}
+    for _, service, endpoint, step in calls(document):
+        made[f"{service}/{endpoint}"].append(step)
     twins = _twins(document)
     waiting = list(dict.fromkeys(_entries(document)))
     seen = dict.fromkeys(waiting)
@@ -273,7 +296,7 @@ def variants(document: Document) -> list[Variant]:
     while waiting:
         one, operation = waiting.pop()
         for twin in twins[operation]:
-            for call in calls[twin]:
+            for call in made[twin]:
                 below = (one.below(call), call.call)
                 if below not in seen:
                     seen[below] = None
@@ -282,15 +305,32 @@ def variants(document: Document) -> list[Variant]:
     return list(found)
 
 
+def actions_of(document: Document, entry: str) -> list[tuple[float, str | None, list[str]]]:
+    """Return what the users of a load entry do: weight, name and operations of each action.
+
+    An entry without actions has one without a name, which requests every endpoint in turn.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> actions_of(load(EXAMPLE).document, "web")
+    [(1.0, None, ['web/GET /'])]
+    """
+    described = document.load.entries[entry]
+    service = described.service or entry
+    given: list[tuple[float, str | None, list[str]]] = [
+        (action.weight, name, action.requests) for name, action in described.actions.items()
+    ]
+    everything = (1.0, None, list(document.services[service].endpoints))
+    return [(weight, name, [f"{service}/{one}" for one in ends]) for weight, name, ends in given or [everything]]
+
+
 def _entries(document: Document) -> Iterator[tuple[Variant, str]]:
     for name, entry in document.load.entries.items():
-        service = entry.service or name
-        if not entry.actions:
-            for endpoint in document.services[service].endpoints:
-                yield entry_variant(entry), f"{service}/{endpoint}"
-        for action, description in entry.actions.items():
-            for endpoint in description.requests:
-                yield entry_variant(entry, action), f"{service}/{endpoint}"
+        for _, action, operations in actions_of(document, name):
+            for operation in operations:
+                yield entry_variant(entry, action), operation
 
 
 def _operations(document: Document) -> list[str]:
@@ -310,19 +350,3 @@ def _twins(document: Document) -> dict[str, list[str]]:
         names = [*groups[endpoint], *groups[line_of(document, service, endpoint)]]
         found[operation] = list(dict.fromkeys(names))
     return found
-
-
-def _calls(document: Document, operation: str) -> Iterator[CallStep]:
-    service, _, endpoint = operation.partition("/")
-    yield from _calls_in(document.services[service].endpoints[endpoint].script)
-    for workload in document.services[service].workloads.values():
-        if endpoint in workload.endpoints:
-            yield from _calls_in(workload.endpoints[endpoint].script)
-
-
-def _calls_in(steps: list[Step]) -> Iterator[CallStep]:
-    for step in steps:
-        if isinstance(step, list):
-            yield from _calls_in(step)
-        elif isinstance(step, CallStep):
-            yield step

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.checks.finding import Finding, unknown
-from meshsim.scenario.checks.services import calls
 from meshsim.scenario.istio import hosts
 from meshsim.scenario.schema import DiurnalPhase, Document, EntryLoad, RampPhase
+from meshsim.scenario.scripts import calls
 
 
 def load_enters_known_services(document: Document) -> Iterator[Finding]:

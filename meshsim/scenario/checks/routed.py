@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from meshsim.scenario.checks.finding import Finding
 from meshsim.scenario.checks.services import certain_calls, rings
 from meshsim.scenario.istio import IstioResources
-from meshsim.scenario.requests import operation_at, request_of, sidecar
+from meshsim.scenario.requests import operations_of, request_of, sidecar
 from meshsim.scenario.schema import Document
 from meshsim.scenario.selectors import workloads_of
 from meshsim.scenario.tree import Path
@@ -41,11 +41,10 @@ def _targets(document: Document, resources: IstioResources, caller: str, workloa
     client = sidecar(document, caller.partition("/")[0], workload)
     request = request_of(document, called)
     route = resources.route(client, request, document.istio_version)
-    services = {destination.service for destination, _ in route.destinations}
-    certain = [mirror.destination.service for mirror in route.mirrors if mirror.percent >= 100.0]
-    certain += services if len(services) == 1 else ()
     if route.fault.abort_percent >= 100.0:
         return []
-    known = [service for service in certain if service in document.services]
-    found = [operation_at(document, service, request, called) for service in known]
-    return [operation for operation in found if operation is not None]
+    ends = operations_of(document, route, request, called)
+    sent, copied = ends[: len(route.destinations)], ends[len(route.destinations) :]
+    copies = [end for end, mirror in zip(copied, route.mirrors, strict=True) if mirror.percent >= 100.0]
+    certain = [*sent[:1], *copies] if len(set(sent)) == 1 else copies
+    return [operation for operation in certain if operation is not None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from meshsim.scenario.checks.finding import Finding, unknown
-from meshsim.scenario.schema import CallStep, Document, Step, Variant
+from meshsim.scenario.schema import CallStep, Document, Variant
+from meshsim.scenario.scripts import calls, steps_of
 from meshsim.scenario.selectors import replicas_of, workloads_of
 from meshsim.scenario.tree import Path
 
@@ -92,37 +93,13 @@ def certain_calls(document: Document) -> Mapping[str, list[tuple[str, Path]]]:
             others = [workload.endpoints[endpoint] for workload in workloads if endpoint in workload.endpoints]
             # With no workload on the service's own script, only calls that all the others make are certain.
             scripts: Sequence[Variant] = others if others and len(others) == len(workloads) else [own, *others]
-            made = [{call.call for _, call in _steps(script, ()) if _certain(call)} for script in scripts]
+            made = [{call.call for _, call in steps_of(script, ()) if _certain(call)} for script in scripts]
             always = set.intersection(*made)
             edges[f"{name}/{endpoint}"] = [
-                (call.call, where) for where, call in _steps(own, path) if call.call in always
+                (call.call, where) for where, call in steps_of(own, path) if call.call in always
             ]
     return edges
 
 
 def _certain(call: CallStep) -> bool:
     return call.probability == 1 and call.count >= 1
-
-
-def calls(document: Document) -> Iterator[tuple[Path, str, str, CallStep]]:
-    """Yield every call as (path of its step, service, endpoint, call), workloads' own scripts included."""
-    for name, service in document.services.items():
-        for endpoint, description in service.endpoints.items():
-            for path, call in _steps(description, ("services", name, "endpoints", endpoint)):
-                yield path, name, endpoint, call
-        for workload, own in service.workloads.items():
-            for endpoint, variant in own.endpoints.items():
-                for path, call in _steps(variant, ("services", name, "workloads", workload, "endpoints", endpoint)):
-                    yield path, name, endpoint, call
-
-
-def _steps(endpoint: Variant, path: Path) -> Iterator[tuple[Path, CallStep]]:
-    yield from _calls_in(endpoint.script, (*path, "script"))
-
-
-def _calls_in(steps: list[Step], path: Path) -> Iterator[tuple[Path, CallStep]]:
-    for index, step in enumerate(steps):
-        if isinstance(step, list):
-            yield from _calls_in(step, (*path, index))
-        elif isinstance(step, CallStep):
-            yield (*path, index), step

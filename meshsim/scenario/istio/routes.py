@@ -154,6 +154,17 @@ class Route:
     name: str = field(default=DEFAULT, compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False)
 
+    @property
+    def reached(self) -> tuple[Destination, ...]:
+        """Return where requests and their copies go, the copies last.
+
+        Examples
+        --------
+        >>> [one.service for one in Route(((Destination("cart"), 100),), mirrors=(Mirror(Destination("new")),)).reached]
+        ['cart', 'new']
+        """
+        return (*(one for one, _ in self.destinations), *(mirror.destination for mirror in self.mirrors))
+
 
 # --- what a VirtualService says -------------------------------------------------------------------------------
 
