@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
+    from meshsim.analysis.expectations import Result
     from meshsim.report.plots import Plots
 
 
@@ -86,6 +87,30 @@ class Comparison:
         )
         return wide[[name for name in self.manifest["deployments"] if name in wide.columns]].dropna(how="all")
 
+    def check(self) -> pd.DataFrame:
+        """Return how what the scenario expects went: a row for each expectation and deployment.
+
+        Columns are those of `meshsim.analysis.expectations.Result`: what was looked at, the bounds, mean and interval,
+        whether the mean keeps the bounds (``holds``) and whether the whole interval does (``sure``).
+
+        Raises
+        ------
+        ScenarioError
+            If the scenario expects nothing of what was run.
+        """
+        from meshsim.analysis.expectations import require
+        from meshsim.report.expectations import frame
+
+        require(self.plot.document, self.manifest["deployments"], self.plot.document.name)
+        return frame(self.checked)
+
+    @cached_property
+    def checked(self) -> list[Result]:
+        """What the scenario expects, held against what was run; see `check`."""
+        from meshsim.analysis.expectations import check
+
+        return check(self.plot.summary, self.plot.document.expect)
+
     def print(self, *, full: bool = False) -> None:
         """Print the table: with colours on a terminal, as plain text elsewhere; ``full`` shows every metric."""
         from meshsim.report.terminal import show
@@ -93,10 +118,11 @@ class Comparison:
         show(self.metrics, self.plot.document, full=full)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics as data that JSON can hold; see docs/results.md."""
+        """Return the metrics, and how what is expected went, as data that JSON can hold; see docs/results.md."""
+        from meshsim.report import expectations
         from meshsim.report.tables import to_json
 
-        return to_json(self.metrics)
+        return {**to_json(self.metrics), "expectations": expectations.to_json(self.checked)}
 
     def save(self, folder: str | Path = "results", *, pictures: bool = True) -> Path:
         """Save tables, manifest and pictures in a new folder below ``folder``, and return it.
@@ -139,9 +165,11 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     >>> load("online-boutique").document.name
     'online-boutique'
     """
-    from meshsim.mesh.checks import CHECKS
+    from meshsim.analysis import expectations
+    from meshsim.mesh import checks
+    from meshsim.mesh.deployment import control_planes
 
-    found = scenario.load(source, overrides, CHECKS)
+    found = scenario.load(source, overrides, (*checks.CHECKS, *expectations.CHECKS), control_planes)
     return Scenario(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 

@@ -8,13 +8,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
 from meshsim.errors import MeshsimError, SimulationError
 
 if TYPE_CHECKING:
+    from meshsim.api import Comparison
     from meshsim.scenario import Scenario
 
 #: Exit statuses: a user's mistake; a check that failed; stopped by Ctrl-C (128 + SIGINT, as shells have it).
@@ -47,6 +48,9 @@ JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=-1, help="processes
 OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where results are saved")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
 FullOption = Annotated[bool, typer.Option("--full", help="show every metric, not only the main ones")]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="exit with 1 if something that the scenario expects does not hold")
+]
 DeploymentOption = Annotated[
     list[str], typer.Option("--deployment", "-d", metavar="NAME", help="a deployment of the scenario; may be repeated")
 ]
@@ -65,12 +69,14 @@ def compare(
     out: OutOption = Path("results"),
     json_output: JsonOption = False,
     full: FullOption = False,
+    check: CheckOption = False,
 ) -> None:
     """Run every deployment of a scenario under the same load and failures, and set the results side by side.
 
     Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
     """
-    _experiment(scenario, deployment, changes, replications, jobs, out, json_output=json_output, full=full)
+    printed = Printed(json_output, full, check)
+    _experiment(scenario, deployment, changes, replications, jobs, out, printed)
 
 
 @app.command(
@@ -88,21 +94,14 @@ def run(
     out: OutOption = Path("results"),
     json_output: JsonOption = False,
     full: FullOption = False,
+    check: CheckOption = False,
 ) -> None:
     """Run one deployment of a scenario and print what it did.
 
     Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
     """
-    _experiment(
-        scenario,
-        [deployment] if deployment else None,
-        changes,
-        replications,
-        jobs,
-        out,
-        json_output=json_output,
-        full=full,
-    )
+    printed = Printed(json_output, full, check)
+    _experiment(scenario, [deployment] if deployment else None, changes, replications, jobs, out, printed)
 
 
 @app.command(short_help="check scenario files: all problems at once")
@@ -263,12 +262,21 @@ def _options(
 # --- the work of compare and run --------------------------------------------------------------------------------
 
 
+class Printed(NamedTuple):
+    """What is printed of an experiment, and whether what the scenario expects decides how it ends."""
+
+    json: bool
+    full: bool
+    check: bool
+
+
 def _experiment(
     name: str, deployments: list[str] | None, changes: list[str], replications: int | None, jobs: int, out: Path,
-    *, json_output: bool, full: bool,
+    printed: Printed,
 ) -> None:  # fmt: skip
     """Run, save, print and draw; without ``deployments`` the scenario's first."""
     from meshsim import experiment
+    from meshsim.analysis import expectations
     from meshsim.api import Comparison
     from meshsim.report.terminal import progress
     from meshsim.results.store import check_writable
@@ -278,13 +286,15 @@ def _experiment(
         deployments = list(loaded.document.deployments)[:1]
     count = loaded.document.replications if replications is None else replications
     experiment.check(loaded, deployments, count, jobs)
+    if printed.check:
+        expectations.require(loaded.document, deployments or list(loaded.document.deployments), loaded.file)
     check_writable(out)
     for warning in loaded.warnings:
         _say(f"warning: {warning}")
     units = len(dict.fromkeys(deployments) or loaded.document.deployments) * count
     with _stoppable("stopped before a replication had finished; nothing was saved"):
-        _compile(quiet=json_output)
-        with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not json_output) as watch:
+        _compile(quiet=printed.json)
+        with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not printed.json) as watch:
             outcome = experiment.run(
                 loaded, deployments, replications=count, jobs=jobs, watch=watch, collected=_ignore_ctrl_c,
                 command=["meshsim", *sys.argv[1:]],
@@ -293,16 +303,26 @@ def _experiment(
         folder = _as_typed(comparison.save(out, pictures=False))
         signal.signal(signal.SIGINT, signal.default_int_handler)
     with _stoppable(f"stopped; the tables are saved, draw the pictures with: meshsim plot {folder}"):
-        if json_output:
-            _print_json({"folder": str(folder), "complete": outcome.manifest["complete"], **comparison.to_json()})
-        else:
-            comparison.print(full=full)
-            print(f"\nSaved in {folder}", flush=True)
+        _print_comparison(comparison, folder, printed)
         comparison.plot.save(folder)
     if not outcome.manifest["complete"]:
         finished = outcome.manifest["replications"]
         _say(f"stopped: {finished['finished']} of {finished['asked']} replications had finished and are saved")
         raise typer.Exit(STOPPED)
+    if printed.check and not all(result.holds for result in comparison.checked):
+        raise typer.Exit(FAILED)
+
+
+def _print_comparison(comparison: Comparison, folder: Path, printed: Printed) -> None:
+    from meshsim.report.expectations import lines
+
+    if printed.json:
+        _print_json({"folder": str(folder), "complete": comparison.manifest["complete"], **comparison.to_json()})
+        return
+    comparison.print(full=printed.full)
+    if printed.check:
+        print("", *lines(comparison.checked, comparison.plot.document.expect), sep="\n")
+    print(f"\nSaved in {folder}", flush=True)
 
 
 def _ignore_ctrl_c() -> None:

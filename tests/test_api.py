@@ -9,6 +9,7 @@ import pytest
 
 import meshsim
 from meshsim.errors import ResultsError, ScenarioError
+from tests.report import synthetic
 
 TINY = {
     "name": "tiny",
@@ -48,6 +49,21 @@ def test_what_is_saved_is_read_back(comparison: meshsim.Comparison, tmp_path: Pa
 def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"is not a whole run: it has no manifest\.json"):
         meshsim.read(tmp_path)
+
+
+def test_what_was_expected_is_a_data_frame() -> None:
+    expect = [{"metric": "stale_share", "phase": "during", "at_most": "10%", "deployment": "multi-*"}]
+    document = synthetic.document(expect=expect)
+    manifest = {"scenario": document.model_dump(mode="json", by_alias=True), "deployments": list(synthetic.FROZEN)}
+    checked = meshsim.Comparison(synthetic.tables(), manifest).check()
+    assert checked[["deployment", "holds", "sure"]].to_numpy().tolist() == [["multi-primary", True, True]]
+    assert "multi-primary" in checked._repr_html_()
+
+
+def test_a_check_of_what_expects_nothing_is_an_error_and_no_empty_success() -> None:
+    manifest = {"scenario": synthetic.document().model_dump(mode="json", by_alias=True), "deployments": ["hybrid"]}
+    with pytest.raises(ScenarioError, match="primary-outage: expect: is missing, so there is nothing to check"):
+        meshsim.Comparison(synthetic.tables(1), manifest).check()
 
 
 def test_a_run_is_a_comparison_of_one() -> None:

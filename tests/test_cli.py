@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from meshsim.results import store
+from tests.report import synthetic
 
 SMALL = """
 name: small
@@ -192,6 +193,84 @@ def test_ctrl_c_while_drawing_keeps_the_table(scenario: Path, tmp_path: Path) ->
     assert done.returncode == 130
     assert "success rate" in done.stdout
     assert f"draw the pictures with: meshsim plot {run.relative_to(tmp_path)}" in done.stderr
+
+
+MADE_UP = """
+import sys
+import meshsim.experiment as experiment
+from meshsim.dataplane import jit
+from meshsim.results.manifest import describe
+from tests.report import synthetic
+
+def run(scenario, deployments, *, replications, **_):
+    names = list(deployments) or list(scenario.document.deployments)
+    facts = describe(scenario.resolved(), scenario_hash=scenario.hash, seed=1, deployments=names,
+                     replications_asked=replications, replications_finished=replications, wall_time=1.0)
+    tables = synthetic.tables(replications, {name: synthetic.FROZEN[name] for name in names})
+    return experiment.Outcome(scenario, tables, facts)
+
+jit.is_compiled, experiment.compile_request_path, experiment.run = (lambda: True), (lambda: None), run
+from meshsim.cli import main; main()
+"""
+
+
+@pytest.fixture
+def expecting(tmp_path: Path) -> Path:
+    """Return a scenario of which made-up results are known, and what it expects of them."""
+    expect = [
+        {"metric": "success_rate", "phase": "before", "at_least": "99%"},
+        {"metric": "stale_share", "phase": "during", "at_most": "10%", "why": "SLO 3"},
+    ]
+    path = tmp_path / "expecting.json"
+    document = synthetic.document(expect=expect, replications=2)
+    path.write_text(json.dumps(document.model_dump(mode="json", by_alias=True, exclude_unset=True)))
+    return path
+
+
+def test_expectations_that_do_not_hold_end_with_1_and_are_said_after_the_table(expecting: Path, tmp_path: Path) -> None:
+    done = meshsim("compare", str(expecting), "--check", "--out", "results", cwd=tmp_path, code=MADE_UP)
+    assert done.returncode == 1, done.stderr
+    *_, first, second, counted, _, saved = done.stdout.splitlines()
+    assert first.startswith("expect[1] does not hold: primary-remote, during: stale proxies is ")
+    assert second.startswith("expect[1] does not hold: hybrid, during: stale proxies is ")
+    assert second.endswith(", not at most 10 % (SLO 3)")
+    assert counted.startswith("4 of 6 expectations hold")
+    assert saved.startswith("Saved in results")
+    [found] = store.runs(tmp_path / "results")
+    assert (found / "timeline.png").exists()
+
+
+def test_expectations_that_hold_end_with_0(expecting: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(expecting), "--check", cwd=tmp_path, code=MADE_UP)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\n2 of 2 expectations hold" in done.stdout
+
+
+def test_without_check_expectations_decide_nothing(expecting: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(expecting), "-d", "hybrid", cwd=tmp_path, code=MADE_UP)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "expect" not in done.stdout.replace("expecting", "")
+
+
+def test_json_has_what_was_expected(expecting: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(expecting), "-d", "hybrid", "--check", "--json", cwd=tmp_path, code=MADE_UP)
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)["expectations"]
+    assert [(result["metric"], result["holds"]) for result in found] == [("success_rate", True), ("stale_share", False)]
+
+
+def test_a_check_of_a_scenario_that_expects_nothing_is_a_mistake(scenario: Path, tmp_path: Path) -> None:
+    done = meshsim("run", str(scenario), "--check", "--out", "results", cwd=tmp_path, code=MADE_UP)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{scenario}: expect: is missing, so there is nothing to check\n"
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_unknown_metric_is_found_before_the_run(expecting: Path, tmp_path: Path) -> None:
+    expecting.write_text(expecting.read_text().replace("stale_share", "stale_shar"))
+    done = meshsim("validate", str(expecting), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "expect[1].metric: unknown metric 'stale_shar'; did you mean 'stale_share'?" in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_run(scenario: Path, tmp_path: Path) -> None:

@@ -29,9 +29,11 @@ LIFE = ROOT / "docs" / "life-of-a-request.md"
 HEADINGS = ["Scope and limitations", "Model", "Parameters", "Validation", "References"]
 MECHANISMS = [
     "circuit-breaking",
+    "config-changes",
     "control-plane",
     "destination-rule",
     "east-west-gateway",
+    "identity",
     "load-balancing",
     "locality",
     "outlier-detection",
@@ -114,7 +116,7 @@ def default_of(model: type[fields.Strict], name: str) -> str:
     field = next(one for key, one in model.model_fields.items() if (one.alias or key) == name)
     if field.is_required():
         return "required"
-    if isinstance(field.default, (schema.Sidecar, schema.Istiod, schema.Kubernetes)):
+    if isinstance(field.default, (schema.Sidecar, schema.Istiod, schema.Identity, schema.Kubernetes)):
         return "below"
     if isinstance(field.default, schema.Target):
         return "everywhere"

@@ -75,6 +75,13 @@ class Grid:
         summed = np.bincount(cells[keep], weights=values[keep], minlength=int(np.prod(self.shape)))
         return summed.astype(float).reshape(self.shape)
 
+    def largest(self, cells: NDArray[np.int64], values: Rows) -> Values:
+        """Return the largest of ``values`` in each cell, nan where there are none; shape of the grid."""
+        keep = cells >= 0
+        found = np.full(int(np.prod(self.shape)), -np.inf)
+        np.maximum.at(found, cells[keep], values[keep])
+        return np.where(np.isfinite(found), found, np.nan).reshape(self.shape)
+
     def quantiles(
         self, cells: NDArray[np.int64], table: pd.DataFrame, q: Sequence[float], where: Rows | None = None
     ) -> list[Values]:

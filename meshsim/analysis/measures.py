@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 #: Metric, flow, and its values in the shape of the grid.
 Measure = tuple[str, str, Values]
 
+#: Metrics that are the sum of a column of ``control_planes``.
+_COUNTED = {
+    "full_pushes": "full_pushes",
+    "refused_connections": "refused_connections",
+    "certificates_issued": "certificates",
+    "certificates_refused": "refused_certificates",
+    "config_rejections": "rejected_configurations",
+}
 _WORKERS = {"sidecar": "sidecar_utilisation", "ingress": "ingress_utilisation", "east-west": "gateway_utilisation"}
 
 
@@ -26,7 +34,9 @@ def measures(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure
     yield from _latency(tables, grid)
     yield from _calls(tables, grid)
     yield from staleness(tables, grid)
+    yield from _behind(tables, grid)
     yield from _convergence(tables, grid)
+    yield from _control_planes(tables, grid)
     yield from _pods(tables, grid)
     yield from _proxies(tables, grid)
 
@@ -82,10 +92,38 @@ def staleness(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measur
     table = tables["config"]
     cells = grid.cells(table)
     stale = grid.total(cells, table["stale_seconds"].to_numpy())
-    alive = grid.total(cells, (table["proxies"] * (table["end"] - table["start"])).to_numpy())
     yield "stale_proxy_seconds", "all", stale
-    yield "stale_share", "all", _ratio(stale, alive)
+    yield "stale_share", "all", _ratio(stale, _alive(table, grid))
     yield "pushes", "all", grid.total(cells, table["pushes"].to_numpy())
+
+
+def _behind(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    """Return how much of the mesh had no control plane, another configuration than intended, no valid certificate."""
+    table = tables["config"]
+    cells, alive = grid.cells(table), _alive(table, grid)
+    for state in ("disconnected", "expired"):
+        seconds = grid.total(cells, table[f"{state}_seconds"].to_numpy())
+        yield f"{state}_proxy_seconds", "all", seconds
+        yield f"{state}_share", "all", _ratio(seconds, alive)
+    yield "config_drift_seconds", "all", grid.total(cells, table["drift_seconds"].to_numpy())
+
+
+def _alive(table: pd.DataFrame, grid: Grid) -> Values:
+    """Return proxy-seconds alive, from the proxies at the end of each bucket."""
+    return grid.total(grid.cells(table), (table["proxies"] * (table["end"] - table["start"])).to_numpy())
+
+
+def _control_planes(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
+    """Return what istiod did and needed; all control planes have the same buckets, so each weighs the same."""
+    table = tables["control_planes"]
+    cells = grid.cells(table)
+    time = grid.total(cells, (table["end"] - table["start"]).to_numpy())
+    yield "control_plane_availability", "all", _ratio(grid.total(cells, table["up_seconds"].to_numpy()), time)
+    yield "istiod_cpu", "all", grid.total(cells, table["cpu_seconds"].to_numpy()) / grid.lengths
+    yield "istiod_memory", "all", grid.largest(cells, table["memory_bytes"].to_numpy())
+    yield "istiod_connected", "all", grid.largest(cells, table["connected"].to_numpy())
+    for name, column in _COUNTED.items():
+        yield name, "all", grid.total(cells, table[column].to_numpy())
 
 
 def _convergence(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:

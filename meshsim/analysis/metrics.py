@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from meshsim.results.tables import FLOWS
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -18,11 +20,17 @@ class Metric:
         ``"fraction"``, ``"seconds"``, ``"bytes"``, ``"count"`` or a word that follows the number.
     better
         Which way is better; None where a difference is only a difference.
+    flows
+        Flows that it exists for.
+    once
+        Whether it exists for the phase ``all`` only.
     """
 
     meaning: str
     unit: str
     better: Literal["lower", "higher"] | None
+    flows: tuple[str, ...] = ("all",)
+    once: bool = False
 
 
 #: Percentiles of latency: name → quantile.
@@ -34,30 +42,58 @@ SUCCESS_TOLERANCE = 0.001
 #: How far above the before-phase's worst bucket the share of stale proxies may be: 1 percentage point.
 STALE_TOLERANCE = 0.01
 
+#: Metrics of which there is one for each response flag besides, such as ``errors:UH``.
+BY_FLAG = ("errors", "call_errors")
+
+#: Response flags that a failed request can have, alone or several with commas between them; ``-`` is none.
+FLAGS = ("-", "UH", "UF", "UO", "UT", "UC", "NR", "DC", "FI", "NC", "UR", "DI", "URX")
+
+_EACH_FLOW = ("all", *FLOWS)
+
 METRICS = {
-    "requests": Metric("user requests that ended", "count", None),
-    "requests_per_second": Metric("user requests that ended, per second", "/s", None),
-    "success_rate": Metric("user requests answered with a code below 500", "fraction", "higher"),
+    "requests": Metric("user requests that ended", "count", None, _EACH_FLOW),
+    "requests_per_second": Metric("user requests that ended, per second", "/s", None, _EACH_FLOW),
+    "success_rate": Metric("user requests answered with a code below 500", "fraction", "higher", _EACH_FLOW),
     "errors": Metric("user requests that failed", "count", "lower"),
     **{
         f"latency_{name}": Metric(
-            f"{name[1:]}th percentile of what users waited, failed requests included", "seconds", "lower"
+            f"{name[1:]}th percentile of what users waited, failed requests included", "seconds", "lower", _EACH_FLOW
         )
         for name in PERCENTILES
     },
-    "latency_mean": Metric("mean of what users waited, failed requests included", "seconds", "lower"),
+    "latency_mean": Metric("mean of what users waited, failed requests included", "seconds", "lower", _EACH_FLOW),
     "cross_region_requests": Metric("user requests for which a call crossed regions", "count", "lower"),
     "calls": Metric("calls between services that ended", "count", None),
-    "call_share": Metric("share of the calls that reached a pod, by distance", "fraction", None),
+    "call_share": Metric("share of the calls that reached a pod, by distance", "fraction", None, FLOWS),
     "call_errors": Metric("calls between services that failed after all retries", "count", "lower"),
     "attempts_per_call": Metric("attempts per call, 1 without retries", "count", "lower"),
     "cross_region_calls": Metric("calls between services that crossed regions", "count", "lower"),
     "cross_region_bytes": Metric("bytes that calls sent across regions, both ways", "bytes", "lower"),
     "stale_proxy_seconds": Metric("proxy-seconds with endpoints behind the truth", "proxy-seconds", "lower"),
     "stale_share": Metric("share of proxies with endpoints behind the truth", "fraction", "lower"),
+    "disconnected_proxy_seconds": Metric("proxy-seconds without a control plane", "proxy-seconds", "lower"),
+    "disconnected_share": Metric("share of proxies without a control plane", "fraction", "lower"),
+    "config_drift_seconds": Metric(
+        "proxy-seconds with another Istio configuration than the timeline intends", "proxy-seconds", "lower"
+    ),
+    "expired_proxy_seconds": Metric("proxy-seconds with an expired certificate", "proxy-seconds", "lower"),
+    "expired_share": Metric("share of proxies whose certificate has expired", "fraction", "lower"),
     "pushes": Metric("endpoint updates that proxies applied", "count", None),
     "convergence_p50": Metric("from an endpoint change to a proxy applying it, median", "seconds", "lower"),
     "convergence_p99": Metric("from an endpoint change to a proxy applying it, 99th percentile", "seconds", "lower"),
+    "control_plane_availability": Metric(
+        "share of the time in which a control plane has a ready replica, mean of the control planes",
+        "fraction",
+        "higher",
+    ),
+    "istiod_cpu": Metric("CPU that istiod used, all control planes together, on average", "cores", "lower"),
+    "istiod_memory": Metric("memory of the largest istiod replica at its largest", "bytes", "lower"),
+    "istiod_connected": Metric("proxies connected to the control plane that has most, at its most", "count", None),
+    "full_pushes": Metric("rounds of pushes of the whole configuration", "count", None),
+    "refused_connections": Metric("streams of proxies that istiod refused", "count", "lower"),
+    "certificates_issued": Metric("workload certificates that istiod signed", "count", None),
+    "certificates_refused": Metric("requests for a workload certificate that were not signed", "count", "lower"),
+    "config_rejections": Metric("updates that proxies rejected, keeping what they had", "count", "lower"),
     "pods_blocked": Metric("pods that could not start for want of the injection webhook", "count", "lower"),
     "pods_rejected": Metric("pod creations rejected for want of the injection webhook", "count", "lower"),
     "blocked_pod_seconds": Metric("pod-seconds waited for the injection webhook", "pod-seconds", "lower"),
@@ -74,14 +110,16 @@ METRICS = {
         " if the run ends like that",
         "seconds",
         "lower",
+        once=True,
     ),
     "config_recovery": Metric(
         "from the end of the last fault to the end of the last time bucket whose share of stale proxies is more than"
         " 1 percentage point above the before-phase's worst bucket; 0 and no value as for time_to_recover",
         "seconds",
         "lower",
+        once=True,
     ),
-    "control_planes": Metric("control planes to operate", "count", None),
+    "control_planes": Metric("control planes to operate", "count", None, once=True),
 }
 
 

@@ -6,15 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meshsim.scenario.happenings import happenings
 from meshsim.scenario.schema import Document
 
-#: Kinds of event that make the phase "during": what goes wrong, as against what operators do every day.
+#: Kinds of event that make the phase "during": what goes wrong, as against what operators do every day. A secret that
+#: is lost or rotated and gateways that move count as going wrong, since nobody does them for their own sake; a change
+#: of configuration or of the root, and upgrades, are meant to go well.
 FAULTS = (
     "control_plane_down",
+    "control_plane_crash_loop",
+    "control_plane_slow",
+    "certificate_authority_down",
+    "root_expired",
+    "api_server_down",
+    "remote_secret",
     "cluster_down",
     "zone_outage",
     "region_outage",
     "gateway_down",
+    "gateway_address_change",
     "link_slow",
     "link_lossy",
     "partition",
@@ -36,9 +46,9 @@ class Phase:
 def phases(document: Document | Mapping[str, Any]) -> list[Phase]:
     """Return the phases of a scenario, in order; those that have no time in them are left out.
 
-    *during* goes from the start of the first fault to the end of the last; without faults, of the other events (a
-    rollout, and a change of scale for good, last to the end of the run). *before* starts with the end of the warm-up,
-    *after* ends with the run. Without any events there is one phase, *all*.
+    *during* goes from the start of the first fault to the end of the last, repetitions included; without faults, of the
+    other events (what has no end, such as a rollout or a change for good, lasts to the end of the run). *before* starts
+    with the end of the warm-up, *after* ends with the run. Without any events there is one phase, *all*.
 
     Parameters
     ----------
@@ -56,18 +66,12 @@ def phases(document: Document | Mapping[str, Any]) -> list[Phase]:
     [('before', 10.0, 40.0), ('during', 40.0, 60.0), ('after', 60.0, 100.0)]
     """
     scenario = document if isinstance(document, Document) else Document.model_validate(document)
-    faults = [event for event in scenario.timeline if event.event in FAULTS]
-    decisive = faults or scenario.timeline
+    all_of_them = happenings(scenario)
+    decisive = [happening for happening in all_of_them if happening.event.event in FAULTS] or all_of_them
     if not decisive:
         return [Phase("all", scenario.warm_up, scenario.duration)]
-    lengths = [getattr(event, "duration", None) for event in decisive]
-    ends = [
-        scenario.duration if length is None else event.start + length
-        for event, length in zip(decisive, lengths, strict=True)
-    ]
-    start, end = (
-        min(max(edge, scenario.warm_up), scenario.duration)
-        for edge in (min(event.start for event in decisive), max(ends))
-    )
+    first = min(happening.start for happening in decisive)
+    last = max(scenario.duration if happening.end is None else happening.end for happening in decisive)
+    start, end = (min(max(edge, scenario.warm_up), scenario.duration) for edge in (first, last))
     spans = (("before", scenario.warm_up, start), ("during", start, end), ("after", end, scenario.duration))
     return [Phase(*span) for span in spans if span[1] < span[2]]

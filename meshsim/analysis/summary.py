@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def summarize(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> pd.
     pandas.DataFrame
         Columns ``deployment, replication, phase, metric, flow, value``; units and meanings in
         `meshsim.analysis.metrics`. ``flow`` is ``all`` or the farthest hop of a user request (of a call, for
-        ``call_share``). A value is nan where nothing was observed.
+        ``call_share``). A value is nan where nothing was observed, and inf for a recovery that never came.
 
     Raises
     ------
@@ -83,8 +83,9 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, difference, difference_half_width,
-        verdict``. ``missing`` counts replications without a value. The verdict is ``better``, ``worse``,
+        Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, never, difference,
+        difference_half_width, verdict``. ``missing`` counts replications without a value; ``never`` those of them that
+        had not recovered when the run ended. The verdict is ``better``, ``worse``,
         ``no difference seen``, ``differs`` (where neither way is better), or empty for the first deployment.
 
     Examples
@@ -100,7 +101,9 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     1  primary-remote  0.15        0.05   worse
     """
     deployments, names, values = _cube(summary, ["phase", "metric", "flow"])
-    frame = _estimates(deployments, names, values, confidence)
+    never = np.isinf(values)
+    values[never] = np.nan  # one that never recovered has no place in a mean of seconds
+    frame = _estimates(deployments, names, values, confidence).assign(never=_rows(never).sum(axis=1))
     mean, half_width, n = intervals(_rows(values - values[:1]), confidence)
     reference = frame["deployment"] == (deployments[0] if deployments else "")
     said = map(_said, frame["metric"], mean, half_width, n)
@@ -207,7 +210,10 @@ def _highest(values: Values) -> Values:
 
 
 def _recovery(grid: Grid, bad: NDArray[np.bool_], seen: NDArray[np.bool_], fault_end: float) -> Values:
-    """Return, per run, seconds from the fault's end to the end of the last bad bucket, nan where none is good after."""
+    """Return, per run, seconds from the fault's end to the end of the last bad bucket; inf if none is good after it.
+
+    It is nan where nothing was observed after the fault.
+    """
     seconds = np.full((len(bad), 1), np.nan)
     late = grid.starts >= fault_end - 1e-6
     for run in range(len(bad)):
@@ -218,6 +224,8 @@ def _recovery(grid: Grid, bad: NDArray[np.bool_], seen: NDArray[np.bool_], fault
             seconds[run] = 0.0
         elif failed[-1] < observed[-1]:
             seconds[run] = grid.ends[late][failed[-1]] - fault_end
+        else:
+            seconds[run] = np.inf
     return seconds
 
 
@@ -283,7 +291,7 @@ def _stacked(
     return values.reshape(len(deployments), spans * len(arrays), len(replications))
 
 
-def _rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rows(values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(values.shape[0] * values.shape[1], values.shape[2])
 
 

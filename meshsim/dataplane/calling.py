@@ -314,6 +314,8 @@ def send(w, index, connection_index, leaves):
     serve.holds_worker = 0
     serve.verdict = 0
     serve.inside = 0
+    serve.refused = connection.refused
+    serve.closes = 0
     serve.pod = connection.pod
     serve.proxy = connection.replica
     here = w.proxies[call.proxy].zone

@@ -2,6 +2,9 @@
 
 Directly, a new connection costs one round trip for TCP and one for TLS 1.3. A gateway reads the ClientHello before it
 connects to a pod of its choice, so both legs cost two. Source: arithmetic of RFC 9293 and RFC 8446.
+
+Both ends look at the other's certificate then, and never again. The client does before it sends anything; the server
+when the client's requests are already on their way (docs/identity.md).
 """
 
 from __future__ import annotations
@@ -9,17 +12,19 @@ from __future__ import annotations
 import numpy as np
 
 from meshsim.dataplane import calendar as on
+from meshsim.dataplane import certificates, gateway, outlier_detection, pool, trace
 from meshsim.dataplane import circuit_breaking as breaker
-from meshsim.dataplane import gateway, outlier_detection, pool, trace
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.draws import CONNECTION, DECISION, GATEWAY_PICK, NETWORK, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
-from meshsim.dataplane.network import occupy_worker, pass_station, transit
+from meshsim.dataplane.network import is_cut, occupy_worker, pass_station, transit
 from meshsim.dataplane.state import GONE, NO_FLAG, NONE, SERVING, SILENT, UF
 
 #: Where the salts of a connection's messages begin, apart from those of requests.
 _SALT = 1 << 20
+#: The same for the first flight after the handshake, which shows the client's certificate, and the alert that answers.
+_SHOWN = 1 << 16
 
 
 @jit
@@ -91,9 +96,11 @@ def _no_gateway(w, index, here, now):
     connection = w.connections[index]
     address = w.gateways[connection.address]
     policy = pool.policy_of(w, connection)
-    there = _one_way(w, connection, here, address.zone, 0)
-    silent = address.down == SILENT or there < 0.0
-    when = now + (policy.connect_timeout if silent else 2.0 * there)
+    way = _there_and_back(
+        _one_way(w, connection, here, address.zone, 0), _one_way(w, connection, address.zone, here, 1)
+    )
+    silent = gateway.gives_no_answer(w, connection.address) or way < 0.0
+    when = now + (policy.connect_timeout if silent else way)
     schedule(w, when, on.NOT_CONNECTED, index, connection.generation, 0)
 
 
@@ -113,13 +120,32 @@ def _meet(w, connection, u):
 
 @jit
 def back_to_client(w, connection, zone):
-    """Return how long an answer takes to the client of a connection, seconds; negative where the link is cut."""
-    return _one_way(w, connection, zone, _client_zone(w, connection), 1)
+    """Return how long an answer takes to the client of a connection, seconds; negative where it does not get there."""
+    return _last_leg(w, connection, zone, 1)
+
+
+@jit
+def _last_leg(w, connection, zone, stage):
+    if gateway.is_black_hole(w, connection.address):
+        return -1.0
+    return _one_way(w, connection, zone, _client_zone(w, connection), stage)
+
+
+@jit
+def reaches_client(w, connection, zone):
+    """Return whether what is sent from a zone, over a connection, gets to its client now."""
+    if gateway.is_black_hole(w, connection.address):
+        return False
+    client = _client_zone(w, connection)
+    if connection.address == NONE:
+        return not is_cut(w, zone, client)
+    replica = w.proxies[connection.replica].zone
+    return not is_cut(w, zone, replica) and not is_cut(w, replica, client)
 
 
 @jit
 def _client_zone(w, connection):
-    return w.proxies[w.upstreams[w.pools[connection.pool].upstream].proxy].zone
+    return w.proxies[certificates.client_of(w, connection)].zone
 
 
 @jit
@@ -192,6 +218,37 @@ def _serve_hello(w, index, now, back):
     _then(w, index, on.CONNECTED, start + (seconds if w.proxies[server.proxy].workers > 0 else 0.0), back)
 
 
+# --- certificates -------------------------------------------------------------------------------------------------
+
+
+@jit
+def show_certificate(w, index, now):
+    """Let the server look at the client's certificate; the client counts as connected meanwhile (TLS 1.3).
+
+    If the server does not take it, it resets whatever came with it, and then the connection.
+    """
+    connection = w.connections[index]
+    if certificates.server_agrees(w, connection, now):
+        return
+    connection.refused = 1
+    here, there = _client_zone(w, connection), w.pods[connection.pod].zone
+    if connection.address == NONE:
+        way = _there_and_back(
+            _one_way(w, connection, here, there, _SHOWN), _one_way(w, connection, there, here, _SHOWN + 1)
+        )
+    else:
+        replica = w.proxies[connection.replica].zone
+        way = _there_and_back(
+            _there_and_back(
+                _one_way(w, connection, here, replica, _SHOWN), _one_way(w, connection, replica, there, _SHOWN + 1)
+            ),
+            _there_and_back(
+                _one_way(w, connection, there, replica, _SHOWN + 2), _last_leg(w, connection, replica, _SHOWN + 3)
+            ),
+        )
+    _then(w, index, on.BROKEN, now, way)
+
+
 # --- through a gateway --------------------------------------------------------------------------------------------
 
 
@@ -199,6 +256,8 @@ def _serve_hello(w, index, now, back):
 def _replica_lives(w, index, now):
     """Return whether the replica that a connection is meant for still answers; a refusal goes back to the client."""
     connection = w.connections[index]
+    if gateway.is_black_hole(w, connection.address):
+        return False
     replica = w.proxies[connection.replica]
     if replica.alive == 1 and replica.life == connection.replica_life:
         return True
@@ -225,7 +284,9 @@ def _gateway_accepts(w, index, now):
 def _choose_pod(w, index, now):
     """Let the gateway choose a pod and connect to it: blind to HTTP, by its own load balancer."""
     connection = w.connections[index]
-    upstream = w.upstream_of[connection.replica, w.upstreams[w.pools[connection.pool].upstream].policy]
+    asked = w.upstreams[w.pools[connection.pool].upstream].policy
+    own = w.known_as[w.proxies[connection.replica].configuration, asked]  # the client names a service and a subset
+    upstream = w.upstream_of[connection.replica, own] if own != NONE else NONE
     policy = pool.policy_of(w, connection)
     slot = NONE
     if upstream != NONE:
@@ -294,7 +355,7 @@ def on_leg_hello(w, index, now):
     connection = w.connections[index]
     replica = w.proxies[connection.replica].zone
     near = _one_way(w, connection, w.pods[connection.pod].zone, replica, 7)
-    far = _one_way(w, connection, replica, _client_zone(w, connection), 3)
+    far = _last_leg(w, connection, replica, 3)
     _serve_hello(w, index, now, _there_and_back(near, far))
 
 

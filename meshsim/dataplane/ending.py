@@ -42,6 +42,8 @@ def on_response(w, index, now):
     code, flag = serve.code, serve.flag
     if is_current(w, serve):
         call.farthest = max(call.farthest, serve.farthest)
+        if serve.closes == 1 and w.connections[call.connection].generation == call.opening:
+            pool.leave(w, call.connection)
         give_back(w, index)
         end_attempt(w, call_index, code, flag, now)
     else:

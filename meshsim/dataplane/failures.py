@@ -9,7 +9,7 @@ from meshsim.dataplane import connecting, health_checking, locality, outlier_det
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.calling import hold_back, is_current, serve_waiting, travel
 from meshsim.dataplane.frames import give_back
-from meshsim.dataplane.gateway import address_of
+from meshsim.dataplane.gateway import address_of, is_black_hole
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.pod import occupy
 from meshsim.dataplane.recorder import record_call
@@ -184,28 +184,48 @@ def kill_pod(w, index, state, now):
             frame.flag = UC
     forget_client(w, server.proxy)
     if state == GONE:
-        reset_connections(w, index, NONE, now)
+        reset_connections(w, index, NONE, NONE, now)
 
 
 @jit
-def reset_connections(w, pod, replica, now):
-    """Reset the connections that end at a pod, or pass through a gateway's replica.
+def reset_connections(w, pod, replica, address, now):
+    """Reset the connections that end at a pod, or pass through a gateway's replica or one of its addresses.
 
-    Requests on them hear of it half a round trip later: `kill_pod` sees to those at a pod, BROKEN to the others.
+    Requests on them hear of it half a round trip later: `kill_pod` sees to those at a pod, BROKEN to the others. A
+    client that a cut link keeps from hearing of it goes on as if its connection stood.
     """
     for index in range(w.clock[0].connections):
         connection = w.connections[index]
-        if connection.state != UNUSED and (
-            (pod != NONE and connection.pod == pod) or (replica != NONE and connection.replica == replica)
-        ):
-            pool_index = connection.pool
-            pool.broke(w, index)
-            if replica != NONE and connection.state == OPEN:
-                latency = connecting.back_to_client(w, connection, w.proxies[replica].zone)
-                if latency >= 0.0:
-                    schedule(w, now + latency, on.BROKEN, index, connection.generation, 0)
-            if w.pools[pool_index].head != NONE:
-                serve_waiting(w, pool_index, now)
+        ends = pod != NONE and connection.pod == pod
+        passes = (replica != NONE and connection.replica == replica) or (
+            address != NONE and connection.address == address
+        )
+        if connection.state == UNUSED or not (ends or passes):
+            continue
+        zone = w.pods[pod].zone if ends else w.proxies[connection.replica].zone
+        if not connecting.reaches_client(w, connection, zone):
+            continue
+        pool_index = connection.pool
+        pool.broke(w, index)
+        if passes and connection.state == OPEN:
+            latency = connecting.back_to_client(w, connection, zone)
+            schedule(w, now + latency, on.BROKEN, index, connection.generation, 0)
+        if w.pools[pool_index].head != NONE:
+            serve_waiting(w, pool_index, now)
+
+
+@jit
+def close_gateway(w, address, now):
+    """Reset what goes through a gateway address that is no more."""
+    for number in range(w.clock[0].used):
+        serve = w.frames[number]
+        if serve.kind == SERVE and serve.gateway != NONE and is_current(w, serve):
+            if w.connections[w.frames[serve.parent].connection].address == address:
+                serve.life = NONE  # its answer finds no way back
+    reset_connections(w, NONE, NONE, address, now)
+    for index in range(w.clock[0].connections):
+        if w.connections[index].state != UNUSED and w.connections[index].address == address:
+            w.connections[index].replica_life = NONE
 
 
 @jit
@@ -254,6 +274,11 @@ def resend_lost(w, now):
             give_back(w, number)
             continue
         connection = w.connections[call.connection]
+        if frame.state == HELD and connection.leg < 0.0:
+            latency = connecting.back_to_client(w, connection, w.proxies[connection.replica].zone)
+            if latency >= 0.0:  # the reset of a gateway that found no pod
+                schedule(w, now + latency, on.BROKEN, call.connection, connection.generation, 0)
+            continue
         breaks = connection.breaks
         if _may_go_on(w, frame, connection):
             connection.breaks = 0.0
@@ -268,7 +293,7 @@ def _may_go_on(w, frame, connection):
     if frame.state == LOST:
         return w.pods[frame.pod].state in (SERVING, GONE)
     if frame.gateway == NONE and frame.proxy != NONE:
-        return w.proxies[frame.proxy].silent == 0
+        return w.proxies[frame.proxy].silent == 0 and not is_black_hole(w, connection.address)
     if frame.pod == NONE or w.pods[frame.pod].state == SILENT:
         return False
     plain = pool.policy_of(w, connection).tls == 0

@@ -7,7 +7,7 @@ keeps it like any other. Measured on Envoy 1.40: docs/east-west-gateway.md.
 from __future__ import annotations
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import NONE
+from meshsim.dataplane.state import NONE, SILENT
 
 
 @jit
@@ -24,8 +24,10 @@ def zone_of(w, host):
 
 @jit
 def live_replica(w, address, u):
-    """Return a live replica behind a gateway address, each as likely as the other; none if there is none."""
+    """Return a live replica behind a gateway address, each as likely as the other; none if there is none to reach."""
     gateway = w.gateways[address]
+    if gateway.closed != 0:
+        return NONE
     live = 0
     for position in range(gateway.first, gateway.first + gateway.replicas):
         live += w.proxies[w.gateway_replicas[position]].alive
@@ -37,3 +39,16 @@ def live_replica(w, address, u):
                 return replica
             chosen -= 1
     return NONE
+
+
+@jit
+def is_black_hole(w, address):
+    """Return whether a gateway address has gone without a word: what is sent to it, or comes from it, is lost."""
+    return address != NONE and w.gateways[address].closed == SILENT
+
+
+@jit
+def gives_no_answer(w, address):
+    """Return whether a gateway address that cannot be reached leaves new connections without an answer."""
+    gateway = w.gateways[address]
+    return gateway.closed == SILENT or (gateway.closed == 0 and gateway.down == SILENT)

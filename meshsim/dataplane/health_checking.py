@@ -11,9 +11,10 @@ import math
 
 from meshsim.dataplane import outlier_detection, pool, slow_start
 from meshsim.dataplane.calendar import HEALTH_CHECK, schedule
-from meshsim.dataplane.gateway import address_of, live_replica, zone_of
+from meshsim.dataplane.gateway import address_of, gives_no_answer, live_replica, zone_of
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import health_changed
+from meshsim.dataplane.network import is_cut
 from meshsim.dataplane.state import NONE, SERVING, SILENT
 
 #: Stages of a check: sent, at the host, answered well, answered badly, not answered.
@@ -84,9 +85,11 @@ def on_check(w, upstream, extra, generation, now):
 
 @jit
 def _latency(w, upstream, slot):
-    """Return the one-way latency to a host in seconds, infinite over a cut link."""
-    link = w.links[w.proxies[w.upstreams[upstream].proxy].zone, zone_of(w, w.slots[slot].host)]
-    return link.half * link.factor + link.delay if link.cut == 0 else math.inf
+    """Return the one-way latency to a host in seconds, infinite over a link that is cut there or back."""
+    here, there = w.proxies[w.upstreams[upstream].proxy].zone, zone_of(w, w.slots[slot].host)
+    link = w.links[here, there]
+    cut = is_cut(w, here, there) or is_cut(w, there, here)
+    return math.inf if cut else link.half * link.factor + link.delay
 
 
 @jit
@@ -115,7 +118,7 @@ def _answer(w, upstream, slot, now):
     else:
         address = address_of(host)
         gone = live_replica(w, address, 0.5) == NONE
-        silent = gone and w.gateways[address].down == SILENT
+        silent = gone and gives_no_answer(w, address)
     if silent:
         rest = w.policies[w.upstreams[upstream].policy].check_timeout - _latency(w, upstream, slot)
         _send(w, upstream, slot, LOST, now + max(rest, 0.0))

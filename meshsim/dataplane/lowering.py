@@ -15,16 +15,11 @@ from meshsim.dataplane import (
     outlier_detection,
     state,
 )
-from meshsim.dataplane.blueprint import Blueprint, PolicyOf, RouteOf
+from meshsim.dataplane.blueprint import Blueprint, PolicyOf, RouteOf, Rules, default_route
 from meshsim.dataplane.lowering_routes import Routing
 from meshsim.scenario.entries import host_of
-from meshsim.scenario.istio.clients import Client, Request
 from meshsim.scenario.istio.policy import Policy
-from meshsim.scenario.istio.routes import Destination, Route
-from meshsim.scenario.requests import (
-    Variant,
-    variants,
-)
+from meshsim.scenario.requests import Variant, variants
 from meshsim.scenario.schema import CallStep, ComputeStep, Document, Endpoint
 from meshsim.scenario.selectors import workloads_of
 
@@ -33,22 +28,19 @@ BASE_CODES = (0, 200, 404, 500, 503, 504)
 UNLIMITED = 1 << 62
 
 
-def default_route(client: Client, request: Request) -> Route:  # noqa: ARG001 (the signature of `RouteOf`)
-    """Return the route of a request that no VirtualService speaks of."""
-    return Route(((Destination(request.service), 100),), path=request.path)
-
-
-def lower(document: Document, policy_of: PolicyOf, route_of: RouteOf = default_route) -> Blueprint:
+def lower(
+    document: Document, policy_of: PolicyOf, route_of: RouteOf = default_route, *, rules: Sequence[Rules] = ()
+) -> Blueprint:
     """Lower a document.
 
     Parameters
     ----------
     document
         The validated scenario.
-    policy_of
-        Gives the effective policy of a destination.
-    route_of
-        Gives what a client proxy does with a request.
+    policy_of, route_of
+        What Istio's resources say, where no ``rules`` are given.
+    rules
+        What they say in each configuration that a proxy can have, the first at the start.
 
     Returns
     -------
@@ -69,19 +61,19 @@ def lower(document: Document, policy_of: PolicyOf, route_of: RouteOf = default_r
         services=names,
         workloads={name: list(workloads_of(document, name)) for name in names},
         operations=operations,
-        destinations=[(name, "") for name in names],
         ports={name: service.port for name, service in document.services.items()},
         hosts={name: host_of(name, service) for name, service in document.services.items()},
+        rules=rules or (Rules(policy_of, route_of),),
     )
     known = variants(document)
-    routing = Routing(document, plan, known, route_of, policy_of)
+    routing = Routing(document, plan, known)
     _lower_scripts(document, plan, routing)
     for name in document.load.entries:
         plan.actions[name] = routing.actions(name)
     routing.lower()
     plan.codes = _codes(document, plan)
     _lower_services(document, plan)
-    _lower_policies(document, plan, policy_of, known)
+    _lower_policies(document, plan, known)
     _lower_edges(plan, routing)
     return plan
 
@@ -104,13 +96,12 @@ def _lower_services(document: Document, plan: Blueprint) -> None:
     plan.arrays["services"] = services
 
 
-def _lower_policies(document: Document, plan: Blueprint, policy_of: PolicyOf, known: Sequence[Variant]) -> None:
+def _lower_policies(document: Document, plan: Blueprint, known: Sequence[Variant]) -> None:
     rows = state.records("policies", len(plan.destinations))
     names: dict[str, int] = {}
     handed_out: set[str] = set()  # cookies that the proxy gives to a user who has none
-    for row, (service, subset) in zip(rows, plan.destinations, strict=True):
+    for row, (service, _), policy in zip(rows, plan.destinations, plan.policies, strict=True):
         row.service = plan.services.index(service)
-        policy = policy_of(service, subset)
         lower_policy(row, policy)
         row.keeps_host = int(document.services[service].protocol == "tcp")
         row.http1 = int(document.services[service].protocol == "http" and not policy.connection_pool.h2_upgrade)

@@ -47,17 +47,25 @@ def transit(w, here, there, jitter, request, path, salt):
     """Return the one-way latency in seconds of a link for one message; a cut link has none (negative).
 
     ``jitter`` is the message's standard normal: request and response share it, so that round trips have the
-    percentiles of the table. A lost message is sent again after TCP's timeout, which doubles.
+    percentiles of the table. A lost message is sent again after TCP's timeout, which doubles. What a link's own jitter
+    adds is drawn for each message.
     """
     link = w.links[here, there]
-    if link.cut > 0:
+    if link.cut > 0 or link.loss >= 1.0:
         return -1.0
     latency = link.half if link.sigma == 0.0 else link.half * math.exp(link.sigma * jitter)
     latency = latency * link.factor + link.delay
-    if link.loss > 0.0:
-        u, _, _, _ = uniforms(w.keys, LOSS, request, path, np.uint64(salt), np.uint64(0))
-        if link.loss >= 1.0:
-            return -1.0
-        lost = int(math.log(u) / math.log(link.loss))
-        latency += RETRANSMISSION_TIMEOUT * (2.0 ** min(lost, 10) - 1.0)
+    if link.loss > 0.0 or link.jitter > 0.0:
+        u, late, _, _ = uniforms(w.keys, LOSS, request, path, np.uint64(salt), np.uint64(0))
+        latency += link.jitter * late
+        if link.loss > 0.0:
+            lost = int(math.log(u) / math.log(link.loss))
+            latency += RETRANSMISSION_TIMEOUT * (2.0 ** min(lost, 10) - 1.0)
     return latency
+
+
+@jit
+def is_cut(w, here, there):
+    """Return whether nothing passes a link in this direction."""
+    link = w.links[here, there]
+    return link.cut > 0 or link.loss >= 1.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from meshsim.dataplane import calendar as on
-from meshsim.dataplane import connecting, pool, trace
+from meshsim.dataplane import certificates, connecting, pool, trace
 from meshsim.dataplane.calling import attempt_fails, goes_to, hold_back, is_current, serve_waiting, travel
 from meshsim.dataplane.draws import NETWORK, uniforms
 from meshsim.dataplane.frames import give_back
-from meshsim.dataplane.gateway import zone_of
+from meshsim.dataplane.gateway import is_black_hole, zone_of
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.network import occupy_worker, pass_station
 from meshsim.dataplane.serving import reset
@@ -27,9 +27,13 @@ def on_connected(w, index, now):
     up = w.upstreams[w.pools[pool_index].upstream]
     start = now
     if w.policies[up.policy].tls == 1:
+        if not certificates.client_agrees(w, connection, now):
+            on_not_connected(w, index, now)
+            return
         proxy = w.proxies[up.proxy]
         start = occupy_worker(w, up.proxy, w.pools[pool_index].worker, now, proxy.handshake)
         start += proxy.handshake if proxy.workers > 0 else 0.0
+        connecting.show_certificate(w, index, start)
     pool.opened(w, index, now)
     trace.note_connection(w, index, trace.CONNECTED, now)
     serve_waiting(w, pool_index, start)
@@ -109,7 +113,7 @@ def on_gateway(w, index, now):
         give_back(w, index)
         return
     connection = w.connections[w.frames[serve.parent].connection]
-    if replica.alive == 0 and replica.silent == 1:
+    if (replica.alive == 0 and replica.silent == 1) or is_black_hole(w, connection.address):
         hold_back(w, index, HELD, now)
         return
     serve.gateway = serve.proxy

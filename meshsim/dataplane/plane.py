@@ -58,6 +58,8 @@ class DataPlane:
         self._used: dict[str, int] = {}
         #: Sidecars of pods that are gone, by service and worker threads, which may differ between its workloads.
         self._idle: dict[tuple[int, int], list[int]] = {}
+        #: The pod that each sidecar belongs to.
+        self._pod_of: dict[int, int] = {}
         self.pod_names: list[str] = []
         self.proxy_names: list[str] = []
         self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)
@@ -129,6 +131,7 @@ class DataPlane:
         proxy.threads, proxy.handshake = max(workers, 1), settings.handshake
         proxy.alive = 1
         proxy.seed = zlib.crc32(name.encode())
+        self.set_certificate(index)
         for destination in callees:
             self._add_upstream(index, destination)
         return index
@@ -179,6 +182,7 @@ class DataPlane:
             callees = self.plan.callees[service]
             proxy = self.add_proxy(state.SIDECAR, name, cluster=cluster, zone=zone, settings=sidecar, callees=callees)
         self.pod_names.append(name)
+        self._pod_of[proxy] = index
         self.world.proxies[proxy].service = service
         described = self.world.services[service]
         pod = self.world.pods[index]
@@ -193,7 +197,9 @@ class DataPlane:
         row = self.world.proxies[proxy]
         self.proxy_names[proxy] = name
         row.cluster, row.zone, row.alive, row.seed = cluster, zone, 1, zlib.crc32(name.encode())
+        row.configuration = 0
         self.world.free_at[row.station : row.station + row.workers] = 0.0
+        self.set_certificate(proxy)
         failures.forget_hosts(self.world, proxy)
         return proxy
 
@@ -217,7 +223,7 @@ class DataPlane:
         self._freeze_distributions()
         for number, (weight, variant, requests) in enumerate(actions):
             at = self._take("action_requests", len(requests))
-            self.world.action_requests[at : at + len(requests)] = requests  # (operation, route)
+            self.world.action_requests[at : at + len(requests)] = requests  # (operation, row of `World.resolved`)
             cumulated += weight
             row = self._arrays["actions"][first + number]
             row.cumulative, row.first, row.count, row.variant = cumulated / total, at, len(requests), variant
@@ -324,6 +330,22 @@ class DataPlane:
         for name, length in consistent_hashing.room(self.world).items():
             self._grow(name, length)
 
+    def configure(self, proxy: int, configuration: int) -> None:
+        """Let a proxy treat new requests by a configuration; those under way keep their route.
+
+        Raises
+        ------
+        SimulationError
+            If there is no such configuration.
+        """
+        if not 0 <= configuration < self.plan.configurations:
+            raise SimulationError(f"there is no configuration {configuration}, only {self.plan.configurations}")
+        self.world.proxies[proxy].configuration = configuration
+        limits = self.plan.inbound_limits
+        if limits is not None and proxy in self._pod_of:
+            pod = self.world.pods[self._pod_of[proxy]]
+            pod.inbound_limit = limits[configuration, pod.service, pod.workload]
+
     def serve(self, pod: int) -> None:
         """Let a pod listen."""
         self.world.pods[pod].state = state.SERVING
@@ -352,11 +374,54 @@ class DataPlane:
         row.alive, row.silent = int(alive), int(silent and not alive)
         if lost and not silent:
             self._room()
-            failures.reset_connections(self.world, NONE, proxy, now)
+            failures.reset_connections(self.world, NONE, proxy, NONE, now)
 
     def set_gateway_silent(self, gateway: int, *, silent: bool) -> None:
         """Say whether a gateway address without live replicas refuses connections or gives no answer."""
         self.world.gateways[gateway].down = state.SILENT if silent else state.ABSENT
+
+    def close_gateway(self, gateway: int, now: float, *, closed: bool, silent: bool = False) -> None:
+        """Say whether a gateway address leads nowhere any more, as when its name or load balancer changed.
+
+        New connections to a closed address fail, at the connect timeout if it is ``silent``. Established ones hang if
+        it is, until it is open again or TCP gives them up; otherwise they are reset.
+        """
+        self.world.gateways[gateway].closed = (state.SILENT if silent else state.GONE) if closed else state.ABSENT
+        self._room()
+        if closed and not silent:
+            failures.close_gateway(self.world, gateway, now)
+        else:
+            failures.resend_lost(self.world, now)
+
+    def drain(self, pod: int) -> None:
+        """Let a pod's sidecar ask its clients to leave: each connection ends with the next answer that comes over it.
+
+        That is ``connection: close`` with HTTP/1.1 and GOAWAY with HTTP/2. Connections without requests stay.
+        """
+        has_sidecar = self.world.proxies[self.world.pods[pod].proxy].workers > 0
+        self.world.pods[pod].draining = int(has_sidecar)
+
+    def set_certificate(self, proxy: int, *, expires: float = math.inf, root: int = NONE, trusts: int = NONE) -> None:
+        """Give a proxy a certificate; only handshakes look at it, and what is connected stays so.
+
+        Parameters
+        ----------
+        proxy
+            Number of the proxy.
+        expires
+            When it is no longer valid, seconds.
+        root
+            Bit of the root that signed it; without, everybody takes it.
+        trusts
+            Mask of the roots that the proxy trusts; all by default.
+        """
+        row = self.world.proxies[proxy]
+        row.expires, row.root, row.trusts = expires, root, trusts
+
+    def expire_root(self, root: int, *, expired: bool) -> None:
+        """Say whether a root certificate, given by its bit, is no longer valid: nobody takes what it signed then."""
+        clock = self.world.clock[0]
+        clock.expired_roots = clock.expired_roots & ~(1 << root) | int(expired) << root
 
     def _room(self) -> None:
         """Make room for two events for every frame in flight, and for a connection for each."""

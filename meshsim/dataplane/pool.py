@@ -30,8 +30,7 @@ def ready(w, pool_index, policy, now):
             if idle:
                 close(w, index)
             else:
-                _unlist(w, index)
-                connection.epoch -= 1  # takes no more requests and is closed after its last
+                _retire(w, index)
         else:
             return index
     return NONE
@@ -119,6 +118,7 @@ def take(w, pool_index, limit):
     connection.limit = limit
     connection.breaks = 0.0
     connection.broken = 0
+    connection.refused = 0
     connection.tries = 0
     connection.leg = 0.0
     connection.leg_slot = NONE
@@ -184,6 +184,21 @@ def broke(w, index):
     else:
         _unlist(w, index)
         connection.broken = 1
+
+
+@jit
+def _retire(w, index):
+    """Send no more requests over a busy connection; it is closed after its last."""
+    _unlist(w, index)
+    w.connections[index].epoch -= 1
+
+
+@jit
+def leave(w, index):
+    """Do as the server of a busy connection asks: ``connection: close`` of HTTP/1.1, or GOAWAY of HTTP/2."""
+    connection = w.connections[index]
+    if connection.epoch == w.pools[connection.pool].epoch and policy_of(w, connection).keeps_host == 0:
+        _retire(w, index)
 
 
 @jit

@@ -10,6 +10,7 @@ from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.calling import hold_back, is_current, new_call, start_call
 from meshsim.dataplane.draws import FAILURE, SCRIPT, child, uniforms
 from meshsim.dataplane.frames import give_back, take
+from meshsim.dataplane.gateway import is_black_hole
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.network import pass_station, transit
 from meshsim.dataplane.state import (
@@ -37,7 +38,7 @@ def on_server(w, index, now):
     if server.state == SILENT:
         hold_back(w, index, HELD, now)
         return
-    if server.state != SERVING or (server.strict == 1 and is_plain(w, serve)):
+    if server.state != SERVING or serve.refused == 1 or (server.strict == 1 and is_plain(w, serve)):
         reset(w, index, now)
         return
     serve.state = HERE
@@ -144,7 +145,8 @@ def call_out(w, index, step, now):
         path = child(frame.path, step.place, frame.left * 128 + frame.pending)
         proxy = w.pods[frame.pod].proxy
         waits = step.wait == 1
-        route, variant = w.resolved[step.route + frame.variant, 0], w.resolved[step.route + frame.variant, 1]
+        configuration, row = w.proxies[proxy].configuration, step.route + frame.variant
+        route, variant = w.resolved[configuration, row, 0], w.resolved[configuration, row, 1]
         call = new_call(w, index if waits else NONE, step.operation, route, variant, proxy, frame.request, path, now)
         start_call(w, call, step.timeout, now)
         if waits:
@@ -246,6 +248,7 @@ def respond(w, index, code, now):
         serve.holds_worker = 0
         pod.release_worker(w, serve.pod, now)
     w.pods[serve.pod].served += 1
+    serve.closes = w.pods[serve.pod].draining
     serve.code = code
     go_back(w, index, now)
 
@@ -273,7 +276,8 @@ def go_back(w, index, now):
             serve.code = 503
         latency = transit(w, here, replica.zone, serve.jitter, serve.request, serve.path, salt)
         rest = transit(w, replica.zone, there, serve.jitter, serve.request, serve.path, salt + 100000)
-        latency = -1.0 if latency < 0.0 or rest < 0.0 else latency + rest
+        lost = is_current(w, serve) and is_black_hole(w, w.connections[call.connection].address)
+        latency = -1.0 if latency < 0.0 or rest < 0.0 or lost else latency + rest
     if latency < 0.0:
         hold_back(w, index, LOST, now)
     else:

@@ -18,12 +18,13 @@ def _record(**fields: str) -> np.dtype:
 
 #: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``part`` is the part of
 #: the users' requests that is traced; ``widest`` how many frames one event may need for forks and calls that nobody
-#: waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept free.
+#: waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept free;
+#: ``expired_roots`` is a mask of the root certificates that are not valid now.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
     sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", part="f8", traced="i8",
-    tables="i8", table_entries="i8", table_margin="i8",
+    tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place. For an upstream
@@ -42,15 +43,20 @@ FRAME = _record(
     connection="i4", opening="i4", source="i4", action_at="i4", action_end="i4", user="i4",
     # a serve or a branch
     step="i4", left="i4", pending="i4", holds_worker="i4", fail_code="i4", life="i4", verdict="i4", inside="i4",
+    refused="i4",  # the server does not take the certificate of the connection that it comes over
     # what came of it
     code="i4", flag="i4", flow="i4", farthest="i4",
+    closes="i4",  # the answer asks for no more requests over its connection
 )  # fmt: skip
 
 #: A sidecar or gateway replica: ``workers`` servers whose free times stand at ``station`` in `World.free_at`.
 #: ``threads`` is the same and at least one: the worker threads that have their own connections and load balancers.
+#: Its certificate is valid until ``expires`` and signed by the root of bit ``root`` (none: everybody takes it). The
+#: mask ``trusts`` has the roots that it trusts itself. New requests are routed by ``configuration``.
 PROXY = _record(
     kind="i4", cluster="i4", zone="i4", workers="i4", threads="i4", station="i4", alive="i4", life="i4", silent="i4",
-    service="i4", cpu="f8", handshake="f8", latency="i4", busy="f8", seed="u8",
+    service="i4", cpu="f8", handshake="f8", latency="i4", busy="f8", seed="u8", expires="f8", root="i4", trusts="i8",
+    configuration="i4",
 )  # fmt: skip
 
 #: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``first_slot`` on,
@@ -87,11 +93,12 @@ POOL = _record(
 )  # fmt: skip
 
 #: A connection of a pool. Through an east-west gateway it has a second leg: the replica that accepted it, in its
-#: ``replica_life``, and the pod that the replica chose when it was opened.
+#: ``replica_life``, and the pod that the replica chose when it was opened. ``refused``: the server does not take the
+#: client's certificate, of which the client hears after its first requests.
 CONNECTION = _record(
     state="i4", generation="i4", next="i4", previous="i4", listed="i4", pool="i4", epoch="i4", streams="i4",
     served="i8", limit="i8", since="f8", opened="f8", breaks="f8", broken="i4",
-    pod="i4", server_worker="i4", address="i4", replica="i4", replica_life="i4", replica_worker="i4",
+    pod="i4", server_worker="i4", refused="i4", address="i4", replica="i4", replica_life="i4", replica_worker="i4",
     gateway_upstream="i4", leg_slot="i4", tries="i4", leg="f8", request="u8", path="u8", attempt="i4", jitter="f8",
 )  # fmt: skip
 
@@ -158,25 +165,31 @@ STEP = _record(
 )  # fmt: skip
 
 #: A pod. ``strict``: its sidecar refuses plain text; ``inbound_limit``: requests at a time that its sidecar lets in
-#: from all clients together (0: any number), of which there are ``inside`` now.
+#: from all clients together (0: any number), of which there are ``inside`` now. ``draining``: its sidecar asks clients
+#: to leave.
 POD = _record(
     service="i4", workload="i4", cluster="i4", zone="i4", proxy="i4", state="i4", workers="i4", busy="i4", head="i4",
     tail="i4", queued="i8", limit="i8", hold="i4", slow="f8", fail_fraction="f8", fail_code="i4", fails_late="i4",
     reset_fraction="f8", hang_fraction="f8", first_code="i4", codes="i4", check_fails="i4",
     busy_area="f8", busy_since="f8", served="i8", seed="u8", strict="i4", inbound_limit="i8", inside="i8",
+    draining="i4",
 )  # fmt: skip
 
-#: One direction-free link between two zones: half the round-trip time's median, its spread and what is wrong with it.
-LINK = _record(half="f8", sigma="f8", delay="f8", factor="f8", loss="f8", cut="i4", distance="i4")
+#: One direction of a link between two zones: half the round-trip time's median, its spread and what is wrong with it.
+#: ``jitter`` is the most that a message is late besides.
+LINK = _record(half="f8", sigma="f8", delay="f8", factor="f8", loss="f8", jitter="f8", cut="i4", distance="i4")
 
-GATEWAY = _record(cluster="i4", zone="i4", first="i4", replicas="i4", down="i4")
+#: An address of an east-west gateway. ``down``: what becomes of new connections without a live replica; ``closed``:
+#: the address itself leads nowhere (0: it is open). Both are states of pods: `SILENT`, or something else for a refusal.
+GATEWAY = _record(cluster="i4", zone="i4", first="i4", replicas="i4", down="i4", closed="i4")
 
 DISTRIBUTION = _record(kind="i4", a="f8", b="f8", first="i4", count="i4")
 SOURCE = _record(
     proxy="i4", entry="i4", kind="i4", generation="i4", first_action="i4", actions="i4", think="i4", number="u8",
     made="u8", rate="f8", due="f8", left="f8",
 )  # fmt: skip
-#: What a user does: requests (`ACTION_REQUEST`) one after the other, with the headers of a variant.
+#: What a user does: requests (`ACTION_REQUEST`) one after the other, with the headers of a variant. ``route`` is the
+#: request's row of `World.resolved`.
 ACTION = _record(cumulative="f8", first="i4", count="i4", variant="i4")
 ACTION_REQUEST = _record(operation="i4", route="i4")
 USER = _record(source="i4", number="u8", made="u8")
@@ -223,7 +236,9 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "hash_tables": (np.dtype("i4"), 1),  # places among the available hosts, for each entry of a table
     "hash_points": (np.dtype("u8"), 1),  # where on the ring each of them stands
     "retry_codes": (np.dtype("u1"), 2),  # route, HTTP code
-    "resolved": (np.dtype("i4"), 2),  # of each calling step, by variant: its route and the variant below
+    # configuration, row: of each calling step, by variant, and of each request of a user: its route, the variant below
+    "resolved": (np.dtype("i4"), 3),
+    "known_as": (np.dtype("i4"), 2),  # configuration, destination: the destination of that name there
     "variant_keys": (np.dtype("i4"), 2),  # variant, name of a hash key: its row of hash_keys
     "scripts": (np.dtype("i4"), 2),  # operation, workload: first step
     "branches": (np.dtype("i4"), 1),  # first steps of the branches of forks

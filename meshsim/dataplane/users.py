@@ -63,7 +63,8 @@ def start_action(w, source_index, number, u, user, now):
 def start_request(w, source_index, number, user, variant, at, end, now):
     """Send one of a user's requests to the ingress gateway."""
     source = w.sources[source_index]
-    operation, route = w.action_requests[at].operation, w.action_requests[at].route
+    operation = w.action_requests[at].operation
+    route = w.resolved[w.proxies[source.proxy].configuration, w.action_requests[at].route, 0]
     clock = w.clock[0]
     clock.arrived += 1
     in_flight(w, now, 1)

@@ -1,27 +1,47 @@
-"""istiod: watches API servers, debounces, and pushes endpoints to the proxies it serves (spec §5.1)."""
+"""A control plane: the replicas of istiod, the Service and the gateway in front of them, and what becomes of them."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
+import numpy as np
+import simpy
+
+from meshsim.engine.discovery import Credential
 from meshsim.engine.environment import Process
-from meshsim.engine.mesh import Mesh, Proxy
-from meshsim.engine.truth import Endpoints
+from meshsim.engine.istiod import Istiod
+from meshsim.engine.mesh import EastWest, Mesh, Proxy, Undo
+from meshsim.engine.xds import OPEN, REFUSED, SILENT, Stream
 from meshsim.mesh.deployment import ControlPlane
-from meshsim.mesh.places import OUTSIDE
+from meshsim.mesh.placement import spread
+from meshsim.scenario.happenings import happenings
 
-#: Proxies one istiod pushes to at once, and accepts per second: 15 + 5 a core, at most 100 (spec §5.1).
-THROTTLE_BASE, THROTTLE_PER_CPU, THROTTLE_MOST = 15, 5, 100
-#: Envoy reconnects after a pause drawn from zero to this many seconds (jittered back-off, 0.5 s base).
-RECONNECT_JITTER = 0.5
+#: Kubernetes restarts a container that crashes after 10 s, then 20 s, … at most 5 min.
+FIRST_CRASH_PAUSE, LONGEST_CRASH_PAUSE = 10.0, 300.0
+#: The istiod chart's rolling update: as many new replicas as old, a quarter of the old ones may go first.
+UNAVAILABLE = 0.25
+#: Who applies configuration tries again after this many seconds.
+APPLY_PAUSE = 5.0
 
-#: Version of a list of endpoints that istiod has not heard of.
-NEVER = -1
+
+@dataclass(slots=True, eq=False)
+class _Loss:
+    """Why replicas are lost: in some zones (None: all), with or without closing their connections."""
+
+    zones: Collection[int] | None
+    silent: bool
+    hit: list[Istiod] = field(default_factory=list)
+
+    def takes(self, istiod: Istiod) -> bool:
+        """Return whether it takes a replica, by where that is."""
+        return self.zones is None or istiod.zone in self.zones
 
 
-class Istiod:
-    """One control plane: all its replicas, which share what they know and divide the proxies.
+class IstiodGroup:
+    """A control plane.
 
     Parameters
     ----------
@@ -29,204 +49,320 @@ class Istiod:
         The run.
     plane
         Where it runs, whom it serves and what it watches.
+
+    Attributes
+    ----------
+    istiods
+        Its replicas; during a rollout, old and new ones.
+    replicas
+        How many are wanted.
+    root, trusts
+        What it signs certificates with, and which roots it tells proxies to trust.
+    ca_causes
+        Why it signs nothing; 0 = it does.
+    applied
+        Changes of configuration in force, in the order of their arrival.
+    credentials
+        Its remote secrets by cluster.
     """
 
     def __init__(self, mesh: Mesh, plane: ControlPlane) -> None:
         self.mesh = mesh
         self.plane = plane
-        self.settings = settings = mesh.document.istiod
-        self.down = 0
-        self.life = 0
-        throttle = min(THROTTLE_BASE + THROTTLE_PER_CPU * settings.cpu, THROTTLE_MOST) * settings.replicas
-        self._workers: deque[float] = deque([0.0] * throttle)
-        self._accepts = float(throttle)
-        self._known: dict[str, dict[str, Endpoints]] = {}
-        self._heard: dict[tuple[str, str], int] = {}
-        self._versions: dict[tuple[str, str], int] = {}
-        self._dirty: dict[str, float] = {}
-        self._last_change = 0.0
-        self._changed = mesh.env.event()
-        self._queued: dict[Proxy, dict[str, float]] = {}
-        self._missed: dict[Proxy, dict[str, float]] = {}
+        self.root = plane.root
+        self.trusts: tuple[str, ...] = (plane.root,)
+        self.ca_causes = 0
+        self._slow: list[float] = []
+        self.applied: tuple[int, ...] = ()
+        self.credentials = {cluster: Credential() for cluster in mesh.clusters}
+        self._wanted: deque[tuple[int, bool]] = deque()
+        self._applying = False
+        self._entrance: list[list[str]] = [[] for _ in range(plane.gateway_replicas)]
+        self._names = {happening.number: happening.name for happening in happenings(mesh.document)}
+        self.replicas = plane.replicas
+        self._leaving: list[Istiod] = []
+        self._losses: list[_Loss] = []
+        self._made = 0
+        self.record = mesh.recorder.plane[plane.name]
+        self.record.memory = self._memory
+        zones = spread(plane.replicas, plane.zones)
+        self.istiods = [self._new(mesh.zones.index((plane.region, zone))) for zone in zones]
+
+    def _new(self, zone: int) -> Istiod:
+        self._made += 1
+        return Istiod(self.mesh, self, self._made - 1, zone)
+
+    def _memory(self) -> float:
+        return max((istiod.memory() for istiod in self.istiods if istiod.ready), default=0.0)
 
     def begin(self) -> None:
-        """Start in step with the world: caches synced, every proxy it serves configured."""
-        for service, shards in self.mesh.truth.endpoints.items():
-            self._known[service] = {name: shards[name] for name in self.plane.watches if name in shards}
-            self._heard |= {(service, name): 0 for name in self.plane.watches}
+        """Start in step with the world: caches synced, every proxy it serves connected and configured."""
+        for istiod in self.istiods:
+            istiod.begin()
         for proxy in self.mesh.proxies.values():
             if proxy.client.cluster in self.plane.serves:
-                self.configure(proxy)
-        self.mesh.truth.listeners.append(self._truth_changed)
-        self.mesh.env.process(self._debounce())
+                stream = proxy.stream = Stream(self.mesh, self, proxy)
+                random = self.mesh.streams.of(f"replica/{proxy.name}")
+                stream.begin(self.istiods[int(random.integers(len(self.istiods)))])
+
+    # --- who reaches it -------------------------------------------------------------------------------------
 
     @property
     def up(self) -> bool:
-        """Return whether it runs and has synced its caches."""
-        return self.down == 0
+        """Return whether any replica is ready."""
+        return any(istiod.ready for istiod in self.istiods)
 
-    def reaches(self, cluster: str) -> bool:
-        """Return whether it and a cluster can talk: remote ones through its home's east-west gateway (15012, 15017)."""
-        if not self.up or cluster == self.plane.home:
-            return self.up
-        gateway = self.mesh.gateways.get(self.plane.home)
-        return (gateway is None or gateway.alive) and self.mesh.network.open(
-            self.mesh.home_zone(self.plane.home), self.mesh.home_zone(cluster)
+    def choose(self, random: np.random.Generator) -> Istiod | None:
+        """Return the replica that its Service leads a new connection to; None if none is ready."""
+        ready = [istiod for istiod in self.istiods if istiod.ready]
+        if not ready:
+            return next((istiod for istiod in self.istiods if istiod.silent), None)
+        return ready[int(random.integers(len(ready)))]
+
+    def way(self, proxy: Proxy, istiod: Istiod) -> int:
+        """Return what a proxy finds on its way to a replica: open, refused, or silent."""
+        if not self.mesh.plane.world.proxies[proxy.number].alive:
+            return SILENT
+        return self._way(proxy.client.cluster, proxy.zone, istiod)
+
+    def _way(self, cluster: str, zone: int, istiod: Istiod) -> int:
+        if not istiod.ready:
+            return SILENT if istiod.silent else REFUSED
+        door = self._door(cluster)
+        if door is None:
+            return OPEN if self.mesh.connected(zone, istiod.zone) else SILENT
+        place, causes = door
+        if all(causes):
+            return SILENT if any("blackhole" in each for each in causes) else REFUSED
+        return OPEN if self.mesh.connected(zone, place) and self.mesh.connected(place, istiod.zone) else SILENT
+
+    def _door(self, cluster: str) -> tuple[int, list[list[str]]] | None:
+        """Return the gateway that leads from a cluster to istiod: its zone, and of each replica why it is down."""
+        if self.plane.entrance:
+            return self.mesh.zones.index((self.plane.region, self.plane.zones[0])), self._entrance
+        home = self.plane.gateway_to(cluster)
+        gateway: EastWest | None = self.mesh.gateways.get(home) if home is not None else None
+        if home is None or gateway is None:
+            return None
+        return self.mesh.home_zone(home), [proxy.causes for proxy in gateway.replicas]
+
+    def _answers(self, cluster: str) -> bool:
+        """Return whether the API server of a cluster reaches istiod's webhooks."""
+        server = self.mesh.api_servers[cluster]
+        return server.up and any(self._way(cluster, server.zone, istiod) == OPEN for istiod in self.istiods)
+
+    def admits(self, cluster: str) -> bool:
+        """Return whether pods can be created in a cluster: its API server asks the injection webhook (spec §5.3)."""
+        return self._answers(cluster)
+
+    def signs(self, proxy: Proxy) -> bool:
+        """Return whether it would sign a proxy's certificate now, after its cluster's API server reviewed the token."""
+        return self.ca_causes == 0 and any(
+            istiod.ready and self.way(proxy, istiod) == OPEN and istiod.informers.reviews(proxy.client.cluster)
+            for istiod in self.istiods
         )
 
-    # --- what it knows --------------------------------------------------------------------------------------
+    def connect(self, proxy: Proxy) -> simpy.Event:
+        """Open the stream of a new proxy; the event happens when it has its first configuration."""
+        stream = proxy.stream = Stream(self.mesh, self, proxy)
+        stream.start()
+        return stream.configured
 
-    def endpoints(self, service: str) -> Endpoints:
-        """Return the endpoints it knows, cluster by cluster; those that are in none are its own configuration."""
-        shards = self._known.get(service, {})
-        known = tuple(endpoint for cluster in self.plane.watches for endpoint in shards.get(cluster, ()))
-        return known + self.mesh.truth.shard(service, OUTSIDE)
+    def look(self) -> None:
+        """See which streams and watches are still open."""
+        for istiod in self.istiods:
+            istiod.informers.look()
+            for stream in list(istiod.streams.values()):
+                stream.look()
 
-    def _truth_changed(self, service: str, cluster: str) -> None:
-        if cluster not in self.plane.watches:
-            return
-        version = self._versions[service, cluster] = self._versions.get((service, cluster), 0) + 1
-        if self.up:
-            self.mesh.env.process(self._watch(service, cluster, version, self.life))
-
-    def _watch(self, service: str, cluster: str, version: int, life: int) -> Process:
-        """Carry one change from an API server to istiod."""
-        mesh, changed_at = self.mesh, self.mesh.env.now
-        endpoints = mesh.truth.shard(service, cluster)
-        name = f"watch/{self.plane.home}/{cluster}/{service}/{version}"
-        travel = mesh.network.one_way(mesh.home_zone(cluster), mesh.home_zone(self.plane.home))
-        yield mesh.env.timeout(travel + mesh.streams.duration(name, mesh.document.kubernetes.watch_latency))
-        if life == self.life and self._watching(cluster):
-            self._hear(service, cluster, endpoints, version, changed_at)
-
-    def _watching(self, cluster: str) -> bool:
-        here, there = self.mesh.home_zone(self.plane.home), self.mesh.home_zone(cluster)
-        return self.up and not self.mesh.lost[cluster] and self.mesh.network.open(here, there)
-
-    def _hear(self, service: str, cluster: str, endpoints: Endpoints, version: int, changed_at: float) -> None:
-        if version <= self._heard.get((service, cluster), NEVER):
-            return  # an informer delivers the latest state; an older one that was slower is not taken
-        self._heard[service, cluster] = version
-        self._known.setdefault(service, {})[cluster] = endpoints
-        self._dirty.setdefault(service, changed_at)
-        self._last_change = self.mesh.env.now
-        if not self._changed.triggered:
-            self._changed.succeed()
-
-    def sync(self, clusters: Iterable[str]) -> None:
-        """Learn everything that the reachable API servers know (a start, or a watch that is open again)."""
-        for cluster in clusters:
-            if cluster in self.plane.watches and self._watching(cluster):
-                for service in self.mesh.document.services:
-                    version = self._versions.get((service, cluster), 0)
-                    if version > self._heard.get((service, cluster), NEVER):
-                        endpoints = self.mesh.truth.shard(service, cluster)
-                        self._hear(service, cluster, endpoints, version, self.mesh.env.now)
-
-    # --- pushing --------------------------------------------------------------------------------------------
-
-    def _debounce(self) -> Process:
-        """Push when changes have been quiet for a while, or have gone on for long enough (spec §5.1)."""
-        env = self.mesh.env
-        while True:
-            yield self._changed
-            first = env.now
-            while True:
-                quiet = self._last_change + self.settings.debounce_after
-                latest = first + self.settings.debounce_max
-                if env.now >= quiet or env.now >= latest:
-                    break
-                yield env.at(min(quiet, latest))
-            self._changed = env.event()
-            dirty, self._dirty = self._dirty, {}
-            if self.up:
-                self._push(dirty)
-
-    def _push(self, dirty: dict[str, float]) -> None:
-        """Queue every proxy it serves that one of the services matters to."""
-        for cluster in self.plane.serves:
-            for service, changed_at in dirty.items():
-                for proxy, seen in self.mesh.concerned(service):
-                    if proxy.client.cluster == cluster:
-                        self._enqueue(proxy, seen, changed_at)
-
-    def _enqueue(self, proxy: Proxy, service: str, changed_at: float) -> None:
-        waiting = self._queued.get(proxy)
-        if waiting is not None:
-            waiting.setdefault(service, changed_at)
-            return
-        self._queued[proxy] = {service: changed_at}
-        start = max(self._workers.popleft(), self.mesh.env.now)
-        self._workers.append(start + self.settings.push_time)
-        self.mesh.env.process(self._send(proxy, start + self.settings.push_time, self.life))
-
-    def _send(self, proxy: Proxy, generated: float, life: int) -> Process:
-        """Generate one proxy's update, send it, and let the proxy apply it."""
-        mesh = self.mesh
-        yield mesh.env.at(generated)
-        if life != self.life:
-            return
-        services = self._queued.pop(proxy)
-        updates = [(name, mesh.view_of(proxy, name, self.endpoints), at) for name, at in services.items()]
-        if not self.reaches(proxy.client.cluster):
-            self._missed.setdefault(proxy, {}).update(services)
-            return
-        # One stream to a proxy: what is sent later does not arrive earlier.
-        proxy.reached = max(
-            proxy.reached, mesh.env.now + mesh.network.one_way(mesh.home_zone(self.plane.home), proxy.zone)
-        )
-        yield mesh.env.at(proxy.reached)
-        if mesh.proxies.get(proxy.number) is not proxy:
-            return
-        for service, view, changed_at in updates:
-            if mesh.apply(proxy, service, view):
-                mesh.recorder.converged(proxy.client.cluster, mesh.env.now - changed_at)
-
-    def configure(self, proxy: Proxy) -> None:
-        """Give a proxy that connects for the first time everything it asks for."""
-        for service in proxy.destinations:
-            self.mesh.apply(proxy, service, self.mesh.view_of(proxy, service, self.endpoints))
+    def readiness_changed(self) -> None:
+        """Note in the log when the last replica is lost."""
+        if not self.up:
+            self.mesh.recorder.event(self.mesh.env.now, "control plane lost", self.plane.name, self.plane.home)
 
     # --- failure --------------------------------------------------------------------------------------------
 
-    def fail(self) -> None:
-        """Lose all replicas, with everything they know and have queued."""
-        self.down += 1
-        if self.down > 1:
-            return
-        self.life += 1
-        self._known.clear()
-        self._heard.clear()
-        self._dirty.clear()
-        self._queued.clear()
-        self._missed.clear()
+    def fail(self, replicas: int | None = None, zones: Collection[int] | None = None, *, silent: bool = False) -> Undo:
+        """Lose replicas, all or some, those in some zones; ``silent``: without closing their connections.
 
-    def recover(self) -> Process:
-        """Start again: sync the caches, then let the proxies reconnect at the rate istiod accepts."""
-        yield self.mesh.env.timeout(self.settings.restart_time)
-        self.down -= 1
-        if self.down > 0:
-            return
-        self._workers = deque([0.0] * len(self._workers))
-        self.sync(self.plane.watches)
-        self.reconnect(self.plane.serves)
+        Where all are lost, those that are created meanwhile are, too.
+        """
+        loss = _Loss(zones, silent)
+        loss.hit = [istiod for istiod in self.istiods if loss.takes(istiod)][:replicas]
+        for istiod in loss.hit:
+            istiod.fail(silent=silent)
+        if replicas is None:
+            self._losses.append(loss)
 
-    def reconnect(self, clusters: Iterable[str]) -> None:
-        """Let the proxies of some clusters open their streams again and receive what they have missed."""
-        wanted = [name for name in clusters if name in self.plane.serves and self.reaches(name)]
-        proxies = [proxy for proxy in self.mesh.proxies.values() if proxy.client.cluster in wanted]
-        for place, proxy in enumerate(proxies):
-            self.mesh.env.process(self._reconnect(proxy, place / self._accepts, self.life))
+        def undo() -> None:
+            if replicas is None:
+                self._losses.remove(loss)
+            for istiod in loss.hit:
+                istiod.recover(silent=silent)
 
-    def _reconnect(self, proxy: Proxy, turn: float, life: int) -> Process:
-        jitter = RECONNECT_JITTER * self.mesh.streams.of(f"reconnect/{proxy.number}/{life}").random()
-        yield self.mesh.env.timeout(turn + jitter)
-        if life == self.life and self.mesh.proxies.get(proxy.number) is proxy:
-            since = self._missed.pop(proxy, {})
-            for service in proxy.destinations:
-                self._enqueue(proxy, service, since.get(service, self.mesh.env.now))
+        return undo
 
+    def crash_loop(self, replicas: int | None, runs_for: float) -> Undo:
+        """Let replicas crash again and again, ``runs_for`` seconds after each start (Kubernetes' CrashLoopBackOff)."""
+        ended = self.mesh.env.event()
+        for istiod in self.istiods[:replicas]:
+            self.mesh.env.process(self._crash(istiod, runs_for, ended))
 
-def serving(istiods: Iterable[Istiod], cluster: str) -> Istiod:
-    """Return the control plane that serves a cluster's proxies."""
-    return next(istiod for istiod in istiods if cluster in istiod.plane.serves)
+        def undo() -> None:
+            ended.succeed()
+
+        return undo
+
+    def _crash(self, istiod: Istiod, runs_for: float, ended: simpy.Event) -> Process:
+        env, pause = self.mesh.env, FIRST_CRASH_PAUSE
+        while not ended.triggered:
+            istiod.fail(silent=False)
+            yield ended | env.timeout(pause)
+            istiod.recover(silent=False)
+            if not ended.triggered:
+                yield ended | env.timeout(runs_for)
+            pause = min(2.0 * pause, LONGEST_CRASH_PAUSE)
+
+    @property
+    def slowness(self) -> float:
+        """Return how many times longer everything takes that istiod computes."""
+        return math.prod(self._slow)
+
+    def slow(self, factor: float) -> Undo:
+        """Let istiod compute slower."""
+        self._slow.append(factor)
+        return lambda: self._slow.remove(factor)
+
+    def stop_signing(self) -> Undo:
+        """Sign no certificates."""
+        self.ca_causes += 1
+
+        def undo() -> None:
+            self.ca_causes -= 1
+
+        return undo
+
+    def lose_entrance(self, replicas: int | None, mode: str) -> Undo:
+        """Lose replicas of the gateway in front of a control plane that is outside all clusters."""
+        hit = self._entrance[:replicas]
+        for causes in hit:
+            causes.append(mode)
+
+        def undo() -> None:
+            for causes in hit:
+                causes.remove(mode)
+
+        return undo
+
+    # --- remote secrets -------------------------------------------------------------------------------------
+
+    def change_secret(self, cluster: str, change: str, *, picked_up: bool) -> Undo:
+        """Remove, let expire or rotate the secret by which this control plane watches a cluster.
+
+        Parameters
+        ----------
+        cluster
+            The cluster that is watched.
+        change
+            ``removed``: istiod forgets the cluster. ``expired``: its API server no longer takes what istiod holds.
+            ``rotated``: the same, and there is a new one.
+        picked_up
+            Whether istiod reads a rotated secret at once, not only when it starts (istio#60612).
+        """
+        credential = self.credentials[cluster]
+        if change == "removed":
+            credential.stored = None
+            self._each(lambda istiod: istiod.informers.drop(cluster))
+        else:
+            credential.valid += 1
+            if change == "rotated":
+                credential.stored = credential.valid
+            if change == "rotated" and picked_up:
+                self._each(lambda istiod: istiod.informers.renew(cluster))
+            self._each(lambda istiod: istiod.informers.look())
+
+        def undo() -> None:
+            credential.stored = credential.valid
+            self._each(lambda istiod: istiod.informers.renew(cluster))
+
+        return undo
+
+    def _each(self, act: Callable[[Istiod], None]) -> None:
+        for istiod in self.istiods:
+            if istiod.informers.running:  # one that still starts has read the secrets already
+                act(istiod)
+
+    # --- configuration --------------------------------------------------------------------------------------
+
+    def configure(self, change: int, *, applied: bool) -> None:
+        """Have a change of configuration applied, or taken back, as soon as it is accepted; one after the other."""
+        self.mesh.intend(change, applied=applied)
+        self._wanted.append((change, applied))
+        if not self._applying:
+            self._applying = True
+            self.mesh.env.process(self._apply())
+
+    def _apply(self) -> Process:
+        """Apply changes: the API server of the config cluster asks istiod's validation webhook (spec §5.3)."""
+        mesh, refused = self.mesh, False
+        while self._wanted:
+            if not self._answers(self.plane.config_cluster):
+                if not refused:
+                    mesh.recorder.event(mesh.env.now, "configuration refused", self.plane.name, "cannot be validated")
+                refused = True
+                yield mesh.env.timeout(APPLY_PAUSE)
+                continue
+            (change, applied), refused = self._wanted.popleft(), False
+            rest = tuple(known for known in self.applied if known != change)
+            self.applied = (*rest, change) if applied else rest
+            what = "configuration applied" if applied else "configuration taken back"
+            mesh.recorder.event(mesh.env.now, what, self.plane.name, self._names[change])
+            for istiod in self.istiods:
+                istiod.informers.configuration_changed()
+        self._applying = False
+
+    # --- replicas come and go -------------------------------------------------------------------------------
+
+    def scale(self, replicas: int) -> None:
+        """Change the number of replicas: new ones start as pods do, the newest go first."""
+        now, was, self.replicas = self.mesh.env.now, self.replicas, replicas
+        self.mesh.recorder.event(now, "scaled", self.plane.name, f"{was} to {replicas} replicas of istiod")
+        staying = [istiod for istiod in self.istiods if istiod not in self._leaving]
+        for zone in spread(replicas, self.plane.zones)[len(staying) :]:
+            self._create(self.mesh.zones.index((self.plane.region, zone)))
+        for istiod in staying[replicas:]:
+            self._remove(istiod)
+
+    def _create(self, zone: int) -> Istiod:
+        istiod, mesh = self._new(zone), self.mesh
+        self.istiods.append(istiod)
+        name = f"start/istiod/{self.plane.name}/{istiod.number}"
+        istiod.create(mesh.streams.duration(name, mesh.document.kubernetes.pod_start))
+        for loss in self._losses:
+            if loss.takes(istiod):
+                loss.hit.append(istiod)
+                istiod.fail(silent=loss.silent)
+        return istiod
+
+    def _remove(self, istiod: Istiod) -> None:
+        self.istiods.remove(istiod)
+        istiod.remove()
+
+    def roll_out(self) -> Process:
+        """Replace every replica by a new one: a rolling update with the chart's surge and unavailable limits."""
+        mesh, old = self.mesh, [istiod for istiod in self.istiods if istiod not in self._leaving]
+        mesh.recorder.event(mesh.env.now, "rollout begins", self.plane.name, f"{len(old)} replicas of istiod")
+        self._leaving += old
+        new = [self._create(istiod.zone) for istiod in old]
+        for istiod in old[: math.floor(UNAVAILABLE * len(old))]:
+            self._leave(istiod)
+        for fresh in new:
+            yield fresh.started | fresh.ended
+            left = [istiod for istiod in old if istiod in self._leaving]
+            if left:
+                self._leave(left[0])
+        mesh.recorder.event(mesh.env.now, "rollout done", self.plane.name, f"{len(new)} replicas of istiod")
+
+    def _leave(self, istiod: Istiod) -> None:
+        self._leaving.remove(istiod)
+        self._remove(istiod)

@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import simpy
 
 from meshsim.dataplane import state
-from meshsim.engine.control_plane import Istiod
+from meshsim.engine.admission import Admission
+from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.environment import Process
+from meshsim.engine.gateway_sets import GatewaySet
+from meshsim.engine.identity import Identity
 from meshsim.engine.mesh import Mesh, Proxy
+from meshsim.engine.replica_sets import ReplicaSet, Slot, surge_and_unavailable
 from meshsim.engine.truth import Pod
 from meshsim.mesh.placement import PlacedWorkload, first_zone, spread, zones_of
 from meshsim.mesh.places import Client
 from meshsim.scenario.outside import Outside
+from meshsim.scenario.schema import EastWestGateway
 
-#: A rejected pod's pause doubles up to this many times the first one.
-MOST_PAUSES = 16
-#: A proxy that cannot reach its control plane asks again after this many seconds.
-CONNECT_PAUSE = 0.5
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A replica's place in a Deployment: the pod that fills it now, and how often it was filled."""
-
-    zone: str
-    pod: Pod | None = None
-    filled: int = 0
-    starting: simpy.Event | None = None
-
-
-@dataclass(slots=True, eq=False)
-class ReplicaSet:
-    """A Deployment in one cluster."""
-
-    placed: PlacedWorkload
-    slots: list[Slot] = field(default_factory=list)
-    desired: int = 0
-
-    @property
-    def name(self) -> str:
-        """Return ``cluster/workload``."""
-        return f"{self.placed.cluster}/{self.placed.name}"
+__all__ = ["Cluster", "ReplicaSet", "Slot"]
 
 
 class Cluster:
-    """The pods of one Kubernetes cluster.
+    """The pods of one Kubernetes cluster, and the controllers that keep them.
 
     Parameters
     ----------
@@ -57,38 +33,79 @@ class Cluster:
         The run.
     name
         The cluster.
-    istiod
+    group
         The control plane that serves it: no pod is admitted, and no proxy configured, without it.
+    identity
+        Who gives proxies their certificates.
     placed
         Its Deployments, and the endpoints outside all clusters that it stands for.
+
+    Attributes
+    ----------
+    gateways
+        The Deployments of its gateways: ``east-west`` and ``ingress``, where it has them.
+    lost
+        Zones in which nothing runs, with the number of causes.
+    on_new_pod
+        Called with every pod before it serves.
+    changes
+        Counts changes of what an autoscaler looks at: pods that became ready or began to terminate.
     """
 
-    def __init__(self, mesh: Mesh, name: str, istiod: Istiod, placed: Sequence[PlacedWorkload]) -> None:
+    def __init__(
+        self, mesh: Mesh, name: str, group: IstiodGroup, identity: Identity, placed: Sequence[PlacedWorkload]
+    ) -> None:
         self.mesh = mesh
         self.name = name
-        self.istiod = istiod
+        self.group = group
+        self.identity = identity
         self.settings = mesh.document.kubernetes
         self.replica_sets = [ReplicaSet(body) for body in placed if body.outside is None]
+        self.gateways: dict[str, GatewaySet] = {}
         self._outside = [(body, body.outside) for body in placed if body.outside is not None]
         self.pods: dict[int, Pod] = {}
         self.proxies: dict[int, Proxy] = {}
         self.lost: Counter[str] = Counter()
         self.on_new_pod: list[Callable[[Pod], None]] = []
+        self.admission = Admission(mesh, name, group, self.lost)
+        self.changes = 0
 
     # --- at the start ---------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Have every replica ready at time zero."""
+        """Have every replica ready at time zero; the control plane and identity give their proxies what they need."""
         for replica_set in self.replica_sets:
-            replica_set.desired = replica_set.placed.replicas
             replica_set.slots = [Slot(zone) for zone in replica_set.placed.zones]
-            self._desire(replica_set, replica_set.desired)
+            self._desire(replica_set, replica_set.placed.replicas)
             for number, slot in enumerate(replica_set.slots):
-                pod = self._create(replica_set, slot, number)
-                self._enlist(pod, slot)
-                self._ready(pod)
+                slot.pod = self._create(replica_set, slot, number)
+                self._enlist(slot.pod)
+                self._ready(slot.pod, replica_set)
         for placed, outside in self._outside:
             self._begin_outside(placed, outside)
+        self._begin_gateway()
+
+    def _begin_gateway(self) -> None:
+        gateway = self.mesh.gateways.get(self.name)
+        if gateway is not None:
+            settings = self.mesh.document.gateways.get(self.name, EastWestGateway())
+            east_west = GatewaySet(self, "east-west", settings, gateway.replicas)
+            east_west.on_change.append(self._lead_through_gateway)
+            self.add_gateway(east_west)
+
+    def add_gateway(self, gateway: GatewaySet) -> None:
+        """Take a gateway's Deployment among those of the cluster, with its first replicas ready."""
+        self.gateways[gateway.kind] = gateway
+        gateway.begin()
+
+    def _lead_through_gateway(self, gateway: GatewaySet) -> None:
+        """Let new connections to the east-west gateway go to the replicas that its Service has now."""
+        world = self.mesh.plane.world
+        for address in self.mesh.gateways[self.name].addresses:
+            row = world.gateways[address]
+            row.replicas = len(gateway.serving)
+            numbers = [proxy.number for proxy in gateway.serving]
+            world.gateway_replicas[row.first : row.first + row.replicas] = numbers
 
     def _begin_outside(self, placed: PlacedWorkload, outside: Outside) -> None:
         """Have a server ready that no Deployment keeps: nothing admits, replaces or counts it later."""
@@ -96,19 +113,15 @@ class Cluster:
         mesh.recorder.desired[self.name, placed.service].add(1, mesh.env.now)
         pod = self._pod(placed, outside.name, outside.region, outside.zone)
         pod.outside = outside
-        callees = mesh.plane.plan.callees[mesh.plane.plan.services.index(placed.service)]
-        if callees or mesh.prepared.servers[placed.service, placed.name].sidecar.enabled:
+        if self._callees(pod) or self._has_sidecar(pod):
             where = Client(self.name, outside.network, *outside.locality, labels=outside.labels)
-            record = mesh.plane.pods[pod.number]
-            self.proxies[pod.number] = mesh.register(
-                int(record.proxy), state.SIDECAR, where, callees, placed.service, zone=int(record.zone)
-            )
-        self.pods[pod.number] = pod
+            self._register(pod, where, int(mesh.plane.pods[pod.number].zone))
         self._ready(pod)
 
-    def _desire(self, replica_set: ReplicaSet, change: int) -> None:
+    def _desire(self, replica_set: ReplicaSet, replicas: int) -> None:
         key = (self.name, replica_set.placed.service)
-        self.mesh.recorder.desired[key].add(change, self.mesh.env.now)
+        self.mesh.recorder.desired[key].add(replicas - replica_set.desired, self.mesh.env.now)
+        replica_set.desired = replicas
 
     def _create(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Pod:
         name = f"{replica_set.name}-{number}.{slot.filled}"
@@ -133,22 +146,41 @@ class Cluster:
         )
         return pod
 
-    def _enlist(self, pod: Pod, slot: Slot) -> None:
-        """Make a pod known that has started, and its proxy to the control plane."""
-        mesh = self.mesh
-        proxy = int(mesh.plane.pods[pod.number].proxy)
-        callees = mesh.plane.plan.callees[mesh.plane.plan.services.index(pod.service)]
-        where = mesh.client(self.name, slot.zone, (pod.service, pod.workload))
-        self.proxies[pod.number] = mesh.register(proxy, state.SIDECAR, where, callees, pod.service)
-        self.pods[pod.number] = slot.pod = pod
+    def _callees(self, pod: Pod) -> Sequence[int]:
+        plan = self.mesh.plane.plan
+        return plan.callees[plan.services.index(pod.service)]
 
-    def _ready(self, pod: Pod) -> None:
+    def _has_sidecar(self, pod: Pod) -> bool:
+        return self.mesh.prepared.servers[pod.service, pod.workload].sidecar.enabled
+
+    def _enlist(self, pod: Pod) -> None:
+        """Make the proxy of a pod that has started known to the control plane."""
+        self._register(pod, self.mesh.client(self.name, pod.zone, (pod.service, pod.workload)))
+
+    def _register(self, pod: Pod, where: Client, zone: int | None = None) -> None:
+        proxy = int(self.mesh.plane.pods[pod.number].proxy)
+        self.proxies[pod.number] = self.mesh.register(
+            proxy,
+            pod.name,
+            state.SIDECAR,
+            where,
+            self._callees(pod),
+            service=pod.service,
+            workload=pod.workload,
+            zone=zone,
+        )
+
+    def _ready(self, pod: Pod, replica_set: ReplicaSet | None = None) -> None:
+        self.pods[pod.number] = pod
         for hook in self.on_new_pod:
             hook(pod)
         pod.ready = True
         self.mesh.plane.serve(pod.number)
         self.mesh.recorder.ready[self.name, pod.service].add(1, self.mesh.env.now)
         self.mesh.truth.publish(pod)
+        if replica_set is not None:
+            replica_set.join(pod.number, int(self.mesh.plane.pods[pod.number].proxy))
+            self.changes += 1
 
     # --- pods come and go -----------------------------------------------------------------------------------
 
@@ -161,54 +193,54 @@ class Cluster:
 
     def _start(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Process:
         """Create a pod: admission through the injection webhook, image and application, first configuration."""
-        env = self.mesh.env
+        admission, mesh, placed = self.admission, self.mesh, replica_set.placed
         name = f"{replica_set.name}-{number}.{slot.filled}"
-        yield from self._wait_for_zone(slot.zone)
-        yield from self._admit(replica_set, name)
+        injected = mesh.prepared.servers[placed.service, placed.name].sidecar.enabled
+        yield from admission.until_up(slot.zone)
+        wanted = yield from admission.admit(
+            name, placed.service, lambda: number < replica_set.desired, injected=injected
+        )
+        if not wanted:
+            slot.starting = None
+            return
         pod = self._create(replica_set, slot, number)
-        if self.mesh.unready_endpoints:
-            self.mesh.truth.publish(pod)
-        yield env.timeout(self.mesh.streams.duration(f"start/{name}", self.settings.pod_start))
-        while self.lost[slot.zone] > 0 or not self.istiod.reaches(self.name):
-            yield env.timeout(CONNECT_PAUSE)
-        self._enlist(pod, slot)
-        self.istiod.configure(self.proxies[pod.number])
-        self._ready(pod)
-        slot.starting = None
+        replica_set.starting += 1
+        if mesh.unready_endpoints:
+            mesh.truth.publish(pod)
+        yield mesh.env.timeout(mesh.streams.duration(f"start/{name}", self.settings.pod_start))
+        yield from admission.until_there(slot.zone)
+        self._enlist(pod)
+        yield from self.join_mesh(self.proxies[pod.number], injected=injected)
+        yield from admission.until_up(slot.zone)  # the node reports that the pod is ready
+        replica_set.starting -= 1
+        slot.pod, slot.starting = pod, None
+        self._ready(pod, replica_set)
+        mesh.recorder.count("started", self.name, placed.service)
+        mesh.recorder.event(mesh.env.now, "pod ready", name, placed.service)
         if number >= replica_set.desired:  # scaled down meanwhile
-            self.terminate(replica_set, number)
-        self.mesh.recorder.count("started", self.name, replica_set.placed.service)
-        self.mesh.recorder.event(env.now, "pod ready", name, replica_set.placed.service)
+            self._terminate(replica_set, slot)
 
-    def _wait_for_zone(self, zone: str) -> Process:
-        """Wait while a zone is lost: its replicas are spread by constraint and go nowhere else."""
-        while self.lost[zone] > 0:
-            yield self.mesh.env.timeout(CONNECT_PAUSE)
-
-    def _admit(self, replica_set: ReplicaSet, name: str) -> Process:
-        """Ask the webhook until it answers: failurePolicy Fail rejects the pod while it does not (spec §5.3)."""
-        recorder, service = self.mesh.recorder, replica_set.placed.service
-        pause, since = self.settings.retry_create, None
-        while not self.istiod.reaches(self.name):
-            if since is None:
-                since = self.mesh.env.now
-                recorder.blocked[self.name, service].add(1, since)
-                recorder.count("blocked", self.name, service)
-                recorder.event(since, "pod rejected", name, "the injection webhook cannot be reached")
-            recorder.count("rejected", self.name, service)
-            yield self.mesh.env.timeout(pause)
-            pause = min(2 * pause, MOST_PAUSES * self.settings.retry_create)
-        if since is not None:
-            recorder.blocked[self.name, service].add(-1, self.mesh.env.now)
+    def join_mesh(self, proxy: Proxy, *, injected: bool) -> Process:
+        """Wait for what a new proxy needs before its pod is ready: its first configuration and certificate."""
+        configured = self.group.connect(proxy)
+        if injected:
+            yield configured
+            yield from self.identity.issue(proxy)
 
     def terminate(self, replica_set: ReplicaSet, number: int) -> None:
         """Delete the pod in a slot: its endpoint goes at once, the pod after its drain time."""
         slot = replica_set.slots[number]
+        self.admission.when_up(lambda: self._terminate(replica_set, slot))
+
+    def _terminate(self, replica_set: ReplicaSet, slot: Slot) -> None:
         pod, slot.pod = slot.pod, None
         if pod is None:
             return
         self._unready(pod)
         pod.draining = True
+        replica_set.leave(pod.number)
+        self.changes += 1
+        self.mesh.plane.drain(pod.number)
         self.mesh.truth.remove(pod)
         self.mesh.env.process(self._drain(pod))
 
@@ -220,8 +252,11 @@ class Cluster:
         return was
 
     def withdraw(self, pod: Pod) -> None:
-        """Take a pod that is not ready out of the endpoints; from Istio 1.31 it stays there as an unhealthy one."""
-        if not self._unready(pod):
+        """Take a pod whose node is lost out of the endpoints; from Istio 1.31 it stays there as an unhealthy one."""
+        self.admission.when_up(lambda: self._withdraw(pod))
+
+    def _withdraw(self, pod: Pod) -> None:
+        if pod.reachable or pod.gone or pod.draining or not self._unready(pod):
             return
         if self.mesh.unready_endpoints:
             self.mesh.truth.publish(pod)
@@ -230,16 +265,21 @@ class Cluster:
 
     def restore(self, pod: Pod) -> None:
         """Put a pod back into the endpoints."""
-        if not pod.ready and not pod.gone:
+        self.admission.when_up(lambda: self._restore(pod))
+
+    def _restore(self, pod: Pod) -> None:
+        if pod.reachable and not (pod.ready or pod.gone or pod.draining):
             pod.ready = True
-            self.mesh.recorder.ready[self.name, pod.service].add(int(pod.reachable), self.mesh.env.now)
+            self.mesh.recorder.ready[self.name, pod.service].add(1, self.mesh.env.now)
             self.mesh.truth.publish(pod)
 
     def _drain(self, pod: Pod) -> Process:
         yield self.mesh.env.timeout(self.settings.drain)
         pod.gone = True
         del self.pods[pod.number]
-        self.mesh.forget(self.proxies.pop(pod.number))
+        proxy = self.proxies.pop(pod.number)
+        self.identity.forget(proxy)
+        self.mesh.forget(proxy)
         silent = self.settings.gone_pods == "blackhole"
         self.mesh.plane.kill(pod.number, self.mesh.env.now, silent=False, for_good=True)
         if silent:
@@ -249,20 +289,21 @@ class Cluster:
 
     def delete(self, replica_set: ReplicaSet, number: int) -> None:
         """Evict the pod in a slot, if there is one; its ReplicaSet starts another at once."""
+        self.admission.when_up(lambda: self._delete(replica_set, number))
+
+    def _delete(self, replica_set: ReplicaSet, number: int) -> None:
         slot = replica_set.slots[number]
         if slot.pod is None or not slot.pod.reachable:
             return
         self.mesh.recorder.event(self.mesh.env.now, "pod deleted", slot.pod.name, "evicted")
-        self.terminate(replica_set, number)
+        self._terminate(replica_set, slot)
         self.fill(replica_set, number)
 
     def roll_out(self, replica_set: ReplicaSet) -> Process:
         """Replace every pod: as many at a time as the surge and unavailable limits allow."""
+        yield from self.admission.until_up()
         env, count = self.mesh.env, replica_set.desired
-        surge = math.ceil(self.settings.max_surge * count)
-        unavailable = math.floor(self.settings.max_unavailable * count)
-        if surge + unavailable == 0:
-            surge = 1  # Kubernetes does not let both be zero
+        surge, unavailable = surge_and_unavailable(count, self.settings.max_surge, self.settings.max_unavailable)
         waiting = list(range(count))
         self.mesh.recorder.event(env.now, "rollout begins", replica_set.name, f"{count} pods")
         lanes = [
@@ -277,41 +318,48 @@ class Cluster:
         while waiting:
             number = waiting.pop(0)
             slot = replica_set.slots[number]
-            yield from self._wait_for_zone(slot.zone)
+            yield from self.admission.until_up(slot.zone)
+            if number >= replica_set.desired:  # scaled down meanwhile
+                continue
             if slot.starting is not None or slot.pod is None:
                 yield self.fill(replica_set, number)
-                continue
-            if first_delete:
-                self.terminate(replica_set, number)
+            elif first_delete:
+                self._terminate(replica_set, slot)
                 yield self.fill(replica_set, number)
-                continue
-            spare = Slot(slot.zone, filled=slot.filled)
-            yield self.mesh.env.process(self._start(replica_set, spare, number))
-            yield from self._until_filled(slot)
-            self.terminate(replica_set, number)
-            slot.pod, slot.filled = spare.pod, spare.filled
-            if number >= replica_set.desired:  # scaled down meanwhile
-                self.terminate(replica_set, number)
+            else:
+                yield from self._replace(replica_set, slot, number)
 
-    def _until_filled(self, slot: Slot) -> Process:
-        """Wait for the pod that replaces one lost meanwhile, if there is one."""
-        if slot.starting is not None:
+    def _replace(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Process:
+        """Start a pod beside the one in a slot, which is deleted when the new one is ready."""
+        spare = Slot(slot.zone, filled=slot.filled)
+        slot.filled += 1
+        yield self.mesh.env.process(self._start(replica_set, spare, number))
+        if slot.starting is not None:  # a pod was lost meanwhile and is being replaced
             yield slot.starting
+        if spare.pod is None:
+            return
+        yield from self.admission.until_up()
+        self._terminate(replica_set, slot)
+        slot.pod = spare.pod
+        if number >= replica_set.desired:  # scaled down meanwhile
+            self._terminate(replica_set, slot)
 
     def scale(self, replica_set: ReplicaSet, replicas: int) -> None:
         """Change the number of replicas."""
-        env = self.mesh.env
-        self.mesh.recorder.event(env.now, "scaled", replica_set.name, f"{replica_set.desired} to {replicas} pods")
-        self._desire(replica_set, replicas - replica_set.desired)
-        for number in range(replicas, replica_set.desired):
-            self.terminate(replica_set, number)
+        self.admission.when_up(lambda: self._scale(replica_set, replicas))
+
+    def _scale(self, replica_set: ReplicaSet, replicas: int) -> None:
+        was = replica_set.desired
+        self.mesh.recorder.event(self.mesh.env.now, "scaled", replica_set.name, f"{was} to {replicas} pods")
+        self._desire(replica_set, replicas)
+        for slot in replica_set.slots[replicas:was]:
+            self._terminate(replica_set, slot)
         zones = spread(
             max(replicas, len(replica_set.slots)),
             zones_of(self.mesh.document, self.name),
             first_zone(replica_set.placed.name),
         )
         replica_set.slots += [Slot(zone) for zone in zones[len(replica_set.slots) :]]
-        was, replica_set.desired = replica_set.desired, replicas
         for number in range(was, replicas):
             if replica_set.slots[number].pod is None:
                 self.fill(replica_set, number)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
 
 from meshsim.dataplane import state
 from meshsim.engine.environment import Process
-from meshsim.engine.mesh import Mesh
+from meshsim.engine.gateway_sets import GatewaySet
+from meshsim.engine.kubernetes import Cluster
+from meshsim.engine.mesh import NOT_SCALED, Mesh, Proxy
 from meshsim.mesh.placement import spread, zones_of
 from meshsim.scenario.schema import DiurnalPhase, EntryLoad, Gateway, LoadPhase, RampPhase, SpikePhase
 
@@ -19,12 +24,19 @@ _KINDS = {"poisson": state.POISSON, "constant": state.STEADY, "closed": state.CL
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One entry's requests at one ingress gateway replica."""
+    """One entry's requests in one cluster.
 
-    number: int
+    ``rate`` is the entry's, ``share`` the cluster's part of it, divided over the ingress replicas at the places in
+    ``live``; ``sources`` are those of the data plane, one for each place in the pool.
+    """
+
+    entry: str
     cluster: str
-    rate: float
     load: EntryLoad
+    rate: float
+    share: float
+    sources: list[int] = field(default_factory=list)
+    live: list[int] = field(default_factory=list)
     factor: float = 1.0
     surges: list[float] = field(default_factory=list)
 
@@ -42,48 +54,99 @@ class Load:
         self.mesh = mesh
         self.streams: list[Stream] = []
         entries = mesh.document.load.entries
-        callees = mesh.plane.plan.callees[state.NONE]
+        self._entries = list(entries)
         for cluster in mesh.clusters:
             if any(_shares(load, mesh.clusters).get(cluster, 0.0) > 0 for load in entries.values()):
-                self._add_ingress(cluster, callees)
-        for number, (entry, load) in enumerate(entries.items()):
-            self._enter(number, entry, load)
+                for _ in range(self._settings(cluster).replicas):
+                    self._add_replica(cluster)
+        for entry, load in entries.items():
+            self._enter(entry, load)
 
-    def _add_ingress(self, cluster: str, callees: list[int]) -> None:
-        settings = self.mesh.document.ingress.get(cluster, Gateway())
-        for number, zone in enumerate(spread(settings.replicas, zones_of(self.mesh.document, cluster))):
-            name, where = f"{cluster}/ingress-{number}", self.mesh.client(cluster, zone)
-            proxy = self.mesh.add_gateway_proxy(state.INGRESS, name, where, settings, callees)
-            self.mesh.ingress[cluster].append(proxy)
+    def _settings(self, cluster: str) -> Gateway:
+        return self.mesh.document.ingress.get(cluster, Gateway())
 
-    def _enter(self, number: int, entry: str, load: EntryLoad) -> None:
+    def _add_replica(self, cluster: str) -> Proxy:
+        """Add a proxy to the pool of a cluster's ingress gateway."""
+        pool = self.mesh.ingress[cluster]
+        zone = spread(len(pool) + 1, zones_of(self.mesh.document, cluster))[-1]
+        name, where = f"{cluster}/ingress-{len(pool)}", self.mesh.client(cluster, zone)
+        callees = self.mesh.plane.plan.callees[state.NONE]
+        proxy = self.mesh.add_gateway_proxy(state.INGRESS, name, where, self._settings(cluster), callees)
+        pool.append(proxy)
+        return proxy
+
+    def _enter(self, entry: str, load: EntryLoad) -> None:
         """Add the streams of an entry: its rate or its users divided over ingress replicas by the clusters' shares."""
         mesh = self.mesh
         reached = 0.0
+        rate = (load.rate or 0.0) * mesh.document.load.scale
         for cluster, share in _shares(load, mesh.clusters).items():
-            replicas = mesh.ingress[cluster] if share > 0 else []
-            for replica, proxy in enumerate(replicas):
-                name, part = f"{cluster}/ingress/{entry}-{replica}", share / len(replicas)
-                rate = (load.rate or 0.0) * mesh.document.load.scale * part
-                source = mesh.plane.add_source(
-                    name,
-                    proxy=proxy.number,
-                    entry=number,
-                    kind=_KINDS[load.arrivals],
-                    rate=rate,
-                    think=load.think_time,
-                    actions=mesh.plane.plan.actions[entry],
-                )
-                self.streams.append(Stream(source, cluster, rate, load))
-                before, reached = reached, reached + part
+            if share <= 0:
+                continue
+            stream = Stream(entry, cluster, load, rate, share)
+            self.streams.append(stream)
+            stream.live = list(range(len(mesh.ingress[cluster])))
+            for place in stream.live:
+                self._add_source(stream)
+                before, reached = reached, reached + share / len(stream.live)
                 if load.users is not None:  # rounded where they are cumulated, so that nobody is lost
-                    mesh.plane.add_users(source, name, round(load.users * reached) - round(load.users * before))
+                    users = round(load.users * reached) - round(load.users * before)
+                    mesh.plane.add_users(stream.sources[place], _name(stream, place), users)
+            self._update(stream)
 
-    def begin(self) -> None:
-        """Let every stream with phases follow them."""
+    def _add_source(self, stream: Stream) -> None:
+        """Add a stream's source at the next replica of the pool, without a rate."""
+        plane, place = self.mesh.plane, len(stream.sources)
+        source = plane.add_source(
+            _name(stream, place),
+            proxy=self.mesh.ingress[stream.cluster][place].number,
+            entry=self._entries.index(stream.entry),
+            kind=_KINDS[stream.load.arrivals],
+            rate=0.0,
+            think=stream.load.think_time,
+            actions=plane.plan.actions[stream.entry],
+        )
+        stream.sources.append(source)
+
+    def begin(self, clusters: Mapping[str, Cluster]) -> None:
+        """Let Kubernetes keep the ingress gateways, and every stream with phases follow them."""
+        for name, pool in self.mesh.ingress.items():
+            gateway = GatewaySet(clusters[name], "ingress", self._settings(name), pool, partial(self._prepare, name))
+            gateway.on_change.append(self._divide)
+            clusters[name].add_gateway(gateway)
         for stream in self.streams:
             if stream.load.phases:
                 self.mesh.env.process(self._follow(stream))
+
+    # --- replicas come and go -------------------------------------------------------------------------------
+
+    def _prepare(self, cluster: str) -> None:
+        """Add a proxy that does not run yet."""
+        proxy = self._add_replica(cluster)
+        self.mesh.forget(proxy)
+        self.mesh.lose_gateway(cluster, proxy, NOT_SCALED)
+
+    def _divide(self, gateway: GatewaySet) -> None:
+        """Divide load over the replicas that the ingress gateway's Service has now; without any it stays as it is."""
+        if not gateway.serving:
+            return
+        live = [place for place, proxy in enumerate(gateway.pool) if proxy in gateway.serving]
+        for stream in self.streams:
+            if stream.cluster == gateway.cluster.name and stream.live != live:
+                while len(stream.sources) <= live[-1]:
+                    self._add_source(stream)
+                stream.live = live
+                self._update(stream)
+                self._move_users(stream)
+
+    def _move_users(self, stream: Stream) -> None:
+        """Let users whose replica has left go to the others in turn; all the others stay where they are."""
+        users = self.mesh.plane.world.users
+        live = np.array([stream.sources[place] for place in stream.live])
+        left = np.flatnonzero(np.isin(users.source, [source for source in stream.sources if source not in live]))
+        users.source[left] = live[np.arange(len(left)) % len(live)]
+
+    # --- rates ----------------------------------------------------------------------------------------------
 
     def _follow(self, stream: Stream) -> Process:
         phases = stream.load.phases
@@ -111,9 +174,15 @@ class Load:
             self._update(stream)
 
     def _update(self, stream: Stream) -> None:
-        if stream.load.arrivals != "closed":
-            rate = stream.rate * stream.factor * math.prod(stream.surges)
-            self.mesh.plane.set_rate(stream.number, rate, self.mesh.env.now)
+        if stream.load.arrivals == "closed":
+            return
+        rate = stream.rate * (stream.share / len(stream.live)) * stream.factor * math.prod(stream.surges)
+        for place, source in enumerate(stream.sources):
+            self.mesh.plane.set_rate(source, rate if place in stream.live else 0.0, self.mesh.env.now)
+
+
+def _name(stream: Stream, place: int) -> str:
+    return f"{stream.cluster}/ingress/{stream.entry}-{place}"
 
 
 def _shares(load: EntryLoad, clusters: Sequence[str]) -> dict[str, float]:

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from meshsim.dataplane import state
 from meshsim.dataplane.plane import DataPlane
+from meshsim.engine.api_server import ApiServer
 from meshsim.engine.environment import Environment
 from meshsim.engine.network import Network
 from meshsim.engine.prepared import Prepared
 from meshsim.engine.recorder import Recorder
 from meshsim.engine.streams import Streams
-from meshsim.engine.truth import Endpoints, Truth
-from meshsim.engine.views import View, Views
+from meshsim.engine.truth import GATEWAYS, Knowledge, Truth
+from meshsim.engine.views import Known, View, Views
 from meshsim.mesh.deployment import ControlPlane, east_west_gateways
-from meshsim.mesh.endpoints import GatewayAddress, Gateways
+from meshsim.mesh.endpoints import GatewayAddress
 from meshsim.mesh.placement import Zone, spread, zones_of
 from meshsim.mesh.places import Client
 from meshsim.scenario.schema import Gateway
+from meshsim.scenario.selectors import select_clusters
+
+if TYPE_CHECKING:
+    from meshsim.engine.control_plane import IstiodGroup
+    from meshsim.engine.xds import Stream
+
+#: Takes back what a fault did.
+Undo = Callable[[], None]
+#: Why a gateway replica that the autoscaler has not asked for is down.
+NOT_SCALED = "not scaled"
 
 
 @dataclass(slots=True, eq=False)
 class Proxy:
-    """A proxy as the control plane sees it: what it asked for, what it has, and when the last push to it arrives."""
+    """A proxy as the control plane sees it: what it asked for, and what it has.
+
+    ``scope`` are the services in its Sidecar scope, None for all; ``changes`` the changes of configuration that are in
+    force at it, None before its first configuration. ``behind`` are services whose endpoints it has not got right;
+    ``causes`` tell why a gateway replica is down.
+    """
 
     number: int
+    name: str
     kind: int
     client: Client
     zone: int
     service: str
+    workload: str
     destinations: dict[str, tuple[int, ...]]
+    scope: frozenset[str] | None = None
+    changes: tuple[int, ...] | None = None
+    stream: Stream | None = None
     applied: dict[str, tuple[View, ...]] = field(default_factory=dict)
     behind: set[str] = field(default_factory=set)
     causes: list[str] = field(default_factory=list)
-    reached: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +106,7 @@ class Mesh:
         self.prepared = prepared
         self.truth = Truth(
             {name: (body.region, body.network) for name, body in document.clusters.items()},
+            lambda: self.env.now,
             prepared.endpoint_labels,
             prepared.plain,
         )
@@ -93,10 +116,13 @@ class Mesh:
         self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
         self.peers: dict[str, list[Proxy]] = defaultdict(list)
         self.pushes: dict[str, int] = defaultdict(int)
-        self.lost: Counter[str] = Counter()  # clusters whose API server is gone, with the rest of them
+        self.api_servers = {name: ApiServer(self.home_zone(name)) for name in self.clusters}
+        self.groups: dict[str, IstiodGroup] = {}
+        self.intended: tuple[int, ...] = ()
         self.gateways: dict[str, EastWest] = {}
         self.ingress: dict[str, list[Proxy]] = defaultdict(list)
-        self.views = Views(prepared, self._add_gateways())
+        self._add_gateways()
+        self.views = Views(prepared)
 
     def begin(self) -> None:
         """Compare proxies with the truth from now on."""
@@ -119,33 +145,84 @@ class Mesh:
         labels = self.prepared.client_labels.get(workload, ())
         return Client(cluster, body.network, body.region, zone, labels=labels)
 
+    def connected(self, a: int, b: int) -> bool:
+        """Return whether connections between two zones work: messages pass both ways."""
+        return self.network.open(a, b) and self.network.open(b, a)
+
+    def group_of(self, cluster: str) -> IstiodGroup:
+        """Return the control plane that serves a cluster's proxies."""
+        return next(group for group in self.groups.values() if cluster in group.plane.serves)
+
+    def paths_changed(self) -> None:
+        """Look at all streams and watches again, after anything that can open or close a way."""
+        for group in self.groups.values():
+            group.look()
+
     # --- proxies --------------------------------------------------------------------------------------------
 
-    def _add_gateways(self) -> Gateways:
+    def _add_gateways(self) -> None:
         """Add the east-west gateways; they pass traffic only where there are several networks."""
-        addresses: list[GatewayAddress] = []
         several = len({body.network for body in self.document.clusters.values()}) > 1
         for cluster, settings in east_west_gateways(self.document, self.planes).items():
             gateway = self.gateways[cluster] = EastWest(self._gateway_replicas(cluster, settings), [])
-            if not several:
-                continue
-            numbers = [proxy.number for proxy in gateway.replicas]
-            home = self.home_zone(cluster)
-            for _ in range(settings.addresses):
-                number = self.plane.add_gateway(self.clusters.index(cluster), home, numbers)
-                gateway.addresses.append(number)
-                addresses.append(GatewayAddress(number, cluster, self.document.clusters[cluster].network))
-        return Gateways.of(addresses)
+            if several:
+                gateway.addresses = self._new_addresses(cluster, settings.addresses)
+            for proxy in gateway.replicas[settings.replicas :]:
+                self.lose_gateway(cluster, proxy, NOT_SCALED)
+
+    def _new_addresses(self, cluster: str, count: int) -> list[int]:
+        """Give a gateway addresses and publish them in place of those it has."""
+        numbers = [proxy.number for proxy in self.gateways[cluster].replicas]
+        index, home = self.clusters.index(cluster), self.home_zone(cluster)
+        addresses = [self.plane.add_gateway(index, home, numbers) for _ in range(count)]
+        self._publish(cluster, addresses)
+        return addresses
+
+    def _publish(self, cluster: str, addresses: Sequence[int]) -> None:
+        network = self.document.clusters[cluster].network
+        self.truth.publish_gateways(cluster, tuple(GatewayAddress(number, cluster, network) for number in addresses))
+
+    def move_gateway(self, cluster: str, mode: str) -> Undo:
+        """Give a cluster's east-west gateway other addresses; the old ones lead nowhere, ``mode`` tells how."""
+        gateway, silent = self.gateways[cluster], mode == "blackhole"
+        old = gateway.addresses
+        gateway.addresses = new = self._new_addresses(cluster, len(old))
+        for address in old:
+            self.plane.close_gateway(address, self.env.now, closed=True, silent=silent)
+
+        def undo() -> None:
+            for address in old:
+                self.plane.close_gateway(address, self.env.now, closed=False, silent=silent)
+            for address in new:
+                self.plane.close_gateway(address, self.env.now, closed=True, silent=silent)
+            gateway.addresses = old
+            self._publish(cluster, old)
+
+        return undo
 
     def _gateway_replicas(self, cluster: str, settings: Gateway) -> list[Proxy]:
+        """Add as many replicas as there may ever be; those that are not wanted yet are down."""
         destinations = range(len(self.plane.plan.destinations))
-        zones = spread(settings.replicas, zones_of(self.document, cluster))
+        zones = spread(self._most_replicas(cluster, settings), zones_of(self.document, cluster))
         return [
             self.add_gateway_proxy(
                 state.EAST_WEST, f"{cluster}/east-west-{number}", self.client(cluster, zone), settings, destinations
             )
             for number, zone in enumerate(zones)
         ]
+
+    def _most_replicas(self, cluster: str, settings: Gateway) -> int:
+        """Return how many replicas of an east-west gateway there may ever be, those of its rollouts included."""
+        most, auto = settings.replicas, settings.autoscale
+        if auto is not None:
+            most = max(most, auto.max_replicas, auto.min_replicas or 0)
+        rolled = any(
+            event.event == "rollout"
+            and event.gateway == "east-west"
+            and cluster in select_clusters(self.document, event.target)
+            for event in self.document.timeline
+        )
+        return most + max(math.ceil(self.document.kubernetes.max_surge * most), 1) if rolled else most
 
     def add_gateway_proxy(
         self, kind: int, name: str, where: Client, settings: Gateway, destinations: Sequence[int]
@@ -159,16 +236,18 @@ class Mesh:
             settings=settings,
             callees=destinations,
         )
-        return self.register(number, kind, where, destinations)
+        return self.register(number, name, kind, where, destinations)
 
     def register(
         self,
         number: int,
+        name: str,
         kind: int,
         where: Client,
         destinations: Sequence[int],
-        service: str = "",
         *,
+        service: str = "",
+        workload: str = "",
         zone: int | None = None,
     ) -> Proxy:
         """Make a proxy known to the control plane; its zone is that of ``where`` unless told otherwise."""
@@ -177,7 +256,8 @@ class Mesh:
             called = self.plane.plan.destinations[destination][0]
             by_service[called] = (*by_service.get(called, ()), destination)
         zone = self.zone_number(where.cluster, where.zone) if zone is None else zone
-        proxy = Proxy(number, kind, where, zone, service, by_service)
+        scope = self.prepared.scopes.get((service, workload))
+        proxy = Proxy(number, name, kind, where, zone, service, workload, by_service, scope)
         self.proxies[number] = proxy
         for called in by_service:
             self.interested[called].append(proxy)
@@ -203,8 +283,12 @@ class Mesh:
             self.interested[service].remove(proxy)
         if proxy in self.peers[proxy.service]:
             self.peers[proxy.service].remove(proxy)
+        if proxy.stream is not None:
+            proxy.stream.end()
         if proxy.behind:
             self.recorder.stale[proxy.client.cluster].add(-1, self.env.now)
+        if self._drifts(proxy):
+            self.recorder.drifted[proxy.client.cluster].add(-1, self.env.now)
 
     def lose_gateway(self, cluster: str, proxy: Proxy, mode: str) -> None:
         """Take a gateway replica down for one more cause; ``mode`` tells what connections see."""
@@ -238,22 +322,28 @@ class Mesh:
         self._compare(proxy, service)
         return before != views
 
-    def view_of(self, proxy: Proxy, service: str, known: Callable[[str], Endpoints]) -> tuple[View, ...]:
-        """Return what istiod would send to a proxy, for each destination, given the endpoints of each service."""
+    def view_of(self, proxy: Proxy, service: str, known: Knowledge) -> tuple[View, ...]:
+        """Return what istiod would send to a proxy for each destination of a service, given what it knows."""
+        home = known.shards(proxy.service) if self.views.zone_aware and proxy.service else ()
+        seen = Known(known.shards(service), home, known.gateways())
         own = proxy.kind == state.EAST_WEST
-        home = known(proxy.service) if self.views.zone_aware and proxy.service else ()
         return tuple(
-            self.views.of(proxy.client, destination, known(service), home, own_network=own)
+            self.views.of(proxy.client, destination, seen, own_network=own)
             for destination in proxy.destinations[service]
         )
 
     def _truth_changed(self, service: str, cluster: str) -> None:  # noqa: ARG002 (a listener's signature)
+        if service == GATEWAYS:
+            for proxy in self.proxies.values():
+                for called in proxy.destinations:
+                    self._compare(proxy, called)
+            return
         for proxy, seen in self.concerned(service):
             self._compare(proxy, seen)
 
     def _compare(self, proxy: Proxy, service: str) -> None:
         """Keep count of the proxies whose endpoints are not what a control plane that knows all would send."""
-        if proxy.applied.get(service) != self.view_of(proxy, service, self.truth.of):
+        if proxy.applied.get(service) != self.view_of(proxy, service, self.truth):
             if not proxy.behind:
                 self.recorder.stale[proxy.client.cluster].add(1, self.env.now)
             proxy.behind.add(service)
@@ -261,3 +351,38 @@ class Mesh:
             proxy.behind.discard(service)
             if not proxy.behind:
                 self.recorder.stale[proxy.client.cluster].add(-1, self.env.now)
+
+    def configure(self, proxy: Proxy, applied: tuple[int, ...]) -> bool:
+        """Let a proxy take a configuration: the base and some changes; return whether it has one now that it takes.
+
+        Envoy rejects (NACK) what a bad change makes, and keeps what it has; a new proxy then has nothing.
+        """
+        prepared = self.prepared
+        if not prepared.rejected.isdisjoint(applied):
+            return False
+        if proxy.changes != applied:
+            drifted = self._drifts(proxy)
+            proxy.changes = applied
+            self.plane.configure(proxy.number, prepared.configuration(applied))
+            self._count_drift(proxy, drifted)
+        return True
+
+    def intend(self, change: int, *, applied: bool) -> None:
+        """Note that from now on everybody should run a change of configuration, or no longer."""
+        rest = tuple(known for known in self.intended if known != change)
+        wanted = (*rest, change) if applied and change not in self.prepared.rejected else rest
+        if wanted == self.intended or (applied and change in self.intended):
+            return
+        before = [(proxy, self._drifts(proxy)) for proxy in self.proxies.values()]
+        self.intended = wanted
+        for proxy, drifted in before:
+            self._count_drift(proxy, drifted)
+
+    def _drifts(self, proxy: Proxy) -> bool:
+        """Return whether a proxy runs another configuration than it should."""
+        return proxy.changes is not None and proxy.changes != self.intended
+
+    def _count_drift(self, proxy: Proxy, drifted: bool) -> None:  # noqa: FBT001 (what it was before)
+        change = int(self._drifts(proxy)) - int(drifted)
+        if change:
+            self.recorder.drifted[proxy.client.cluster].add(change, self.env.now)

@@ -15,10 +15,27 @@ from meshsim.scenario.fields import Percentiles
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkFault:
-    """Something wrong with the links between pairs of zones; ``delay`` in seconds one way."""
+    """Something wrong with links.
+
+    Parameters
+    ----------
+    pairs
+        From which zone to which; the way back is another pair.
+    delay
+        Added to every message, seconds.
+    jitter
+        Most that is added besides, seconds: uniform from zero, drawn for each message.
+    factor
+        The latency is multiplied by it.
+    loss
+        Part of the messages that are lost.
+    cut
+        Whether nothing passes.
+    """
 
     pairs: tuple[tuple[int, int], ...]
     delay: float = 0.0
+    jitter: float = 0.0
     factor: float = 1.0
     loss: float = 0.0
     cut: bool = False
@@ -65,15 +82,16 @@ class Network:
             here = [fault for fault in self.faults if (a, b) in fault.pairs]
             link = self.records[a, b]
             link.delay = sum(fault.delay for fault in here)
+            link.jitter = sum(fault.jitter for fault in here)
             link.factor = float(np.prod([fault.factor for fault in here]))
             link.loss = 1.0 - float(np.prod([1.0 - fault.loss for fault in here]))
             link.cut = sum(fault.cut for fault in here)
 
     def open(self, a: int, b: int) -> bool:
-        """Return whether anything passes between two zones."""
+        """Return whether anything passes from one zone to another."""
         return bool(self.records[a, b].cut == 0 and self.records[a, b].loss < 1.0)
 
     def one_way(self, a: int, b: int) -> float:
-        """Return the median one-way latency between two zones now, in seconds (control messages)."""
+        """Return the median latency from one zone to another now, in seconds (control messages)."""
         link = self.records[a, b]
-        return float(link.half * link.factor + link.delay)
+        return float(link.half * link.factor + link.delay + 0.5 * link.jitter)

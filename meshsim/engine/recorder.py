@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,19 @@ _LARGE = ("requests", "calls", "latency")
 class Level:
     """A number that steps up and down, with its time integral since the last reading."""
 
-    __slots__ = ("_area", "_since", "value")
+    __slots__ = ("_area", "_positive", "_since", "value")
 
     def __init__(self) -> None:
         self.value = 0
         self._area = 0.0
+        self._positive = 0.0
         self._since = 0.0
 
     def add(self, change: int, now: float) -> None:
         """Step at a time (seconds)."""
-        self._area += self.value * (now - self._since)
+        span = now - self._since
+        self._area += self.value * span
+        self._positive += span if self.value > 0 else 0.0
         self._since = now
         self.value += change
 
@@ -45,6 +49,69 @@ class Level:
         self.add(0, now)
         area, self._area = self._area, 0.0
         return area
+
+    def take_positive(self, now: float) -> float:
+        """Return for how long it was above zero since the last call, seconds."""
+        self.add(0, now)
+        seconds, self._positive = self._positive, 0.0
+        return seconds
+
+
+def _nothing() -> float:
+    return 0.0
+
+
+@dataclass(slots=True)
+class PlaneRecord:
+    """What one control plane does in the present time bucket; the engine adds to it.
+
+    Parameters
+    ----------
+    ready
+        Replicas that are ready.
+    connected
+        Proxies that have a stream to one of them.
+    cpu
+        CPU-seconds used.
+    spent
+        CPU-seconds used in the buckets before, which autoscaling looks at, too.
+    pushes, full_pushes
+        Updates generated, each for one proxy; rounds of pushes of everything, by each replica.
+    connections, refused_connections
+        Streams accepted, and refused: too many at once, or a token that could not be reviewed.
+    certificates, refused_certificates
+        Requests for a certificate that were signed, and that were not.
+    rejected_configurations
+        Updates that proxies rejected.
+    memory
+        Gives the bytes that the largest replica has now.
+    """
+
+    ready: Level = field(default_factory=Level)
+    connected: Level = field(default_factory=Level)
+    cpu: float = 0.0
+    spent: float = 0.0
+    pushes: int = 0
+    full_pushes: int = 0
+    connections: int = 0
+    refused_connections: int = 0
+    certificates: int = 0
+    refused_certificates: int = 0
+    rejected_configurations: int = 0
+    memory: Callable[[], float] = _nothing
+
+    def take(self, now: float) -> tuple[float, ...]:
+        """Return the bucket's values in the order of the table ``control_planes``, and begin the next."""
+        levels = (self.ready.take(now), self.ready.take_positive(now), self.connected.value)
+        counted = (
+            self.cpu, self.memory(), self.pushes, self.full_pushes, self.connections, self.refused_connections,
+            self.certificates, self.refused_certificates, self.rejected_configurations,
+        )  # fmt: skip
+        self.spent += self.cpu
+        self.cpu = 0.0
+        self.pushes = self.full_pushes = self.connections = self.refused_connections = 0
+        self.certificates = self.refused_certificates = self.rejected_configurations = 0
+        return (*levels, *counted)
 
 
 class Recorder:
@@ -69,8 +136,12 @@ class Recorder:
         self.ready: dict[tuple[str, str], Level] = defaultdict(Level)
         self.blocked: dict[tuple[str, str], Level] = defaultdict(Level)
         self.stale: dict[str, Level] = {name: Level() for name in clusters}
+        self.disconnected: dict[str, Level] = {name: Level() for name in clusters}
+        self.drifted: dict[str, Level] = {name: Level() for name in clusters}
+        self.plane: dict[str, PlaneRecord] = defaultdict(PlaneRecord)
         self.counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._convergence: dict[str, list[float]] = defaultdict(list)
+        self._expired: dict[str, float] = defaultdict(float)
         self._chunks: dict[str, list[dict[str, NDArray[Any]]]] = {name: [] for name in _LARGE}
         outcomes = [plane.outcome(number) for number in range(plane.outcomes)]
         self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
@@ -89,6 +160,13 @@ class Recorder:
     def count(self, what: str, cluster: str, service: str) -> None:
         """Count a pod that was rejected, blocked or started."""
         self.counts[what, cluster, service] += 1
+
+    def certified(self, cluster: str, expired: float, now: float) -> None:
+        """Note that a proxy whose certificate had run out at a time (seconds) has a new one, or is gone.
+
+        What is still expired at the end of a bucket is seen by itself; nothing happens where none was.
+        """
+        self._expired[cluster] += max(now - max(expired, self._start), 0.0)
 
     def close_bucket(self, now: float, proxies: dict[str, int], pushes: dict[str, int], *, last: bool) -> None:
         """Write the rows of the bucket that ends now.
@@ -115,6 +193,7 @@ class Recorder:
             self._latency((self._phase, now), "call", self._names("services"), taken["call_latency"])
             self._phase = now
         self._config(bucket, now, proxies, pushes)
+        self.tables["control_planes"].extend((*bucket, name, *plane.take(now)) for name, plane in self.plane.items())
         self._pods(bucket, now)
         self._proxies(bucket)
         self._access_log()
@@ -207,12 +286,21 @@ class Recorder:
         self._chunks[table].append({"start": np.full(rows, bucket[0]), "end": np.full(rows, bucket[1]), **columns})
 
     def _config(self, bucket: tuple[float, float], now: float, proxies: dict[str, int], pushes: dict[str, int]) -> None:
-        for cluster in self._clusters:
-            stale = self.stale[cluster].take(now)
-            self.tables["config"].append((*bucket, cluster, proxies.get(cluster, 0), stale, pushes.get(cluster, 0)))
+        expired = self._expired_seconds(now)
+        for number, cluster in enumerate(self._clusters):
+            behind = [level[cluster].take(now) for level in (self.stale, self.disconnected, self.drifted)]
+            expired_seconds = float(expired[number]) + self._expired.pop(cluster, 0.0)
+            row = (proxies.get(cluster, 0), *behind, expired_seconds, pushes.get(cluster, 0))
+            self.tables["config"].append((*bucket, cluster, *row))
             bins, counts = np.unique(bin_of(self._convergence.pop(cluster, [])), return_counts=True)
             rows = zip(bins.tolist(), counts.tolist(), strict=True)
             self.tables["convergence"].extend((*bucket, cluster, column, count) for column, count in rows)
+
+    def _expired_seconds(self, now: float) -> NDArray[np.float64]:
+        """Return the bucket's proxy-seconds with an expired certificate, by cluster, of those that still have it."""
+        proxies = self._plane.proxies
+        seconds = np.maximum(now - np.maximum(proxies.expires, self._start), 0.0) * proxies.alive
+        return np.bincount(proxies.cluster, weights=seconds, minlength=len(self._clusters)).astype(np.float64)
 
     def _pods(self, bucket: tuple[float, float], now: float) -> None:
         busy = self._busy_by_service(now)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from meshsim.engine.control_plane import Istiod, serving
+from meshsim.engine.autoscaler import Autoscaling
+from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.environment import Environment, Process, advance_freely, advance_stepwise
-from meshsim.engine.faults import Reach, Timeline
+from meshsim.engine.identity import Identity
 from meshsim.engine.kubernetes import Cluster
 from meshsim.engine.load import Load
 from meshsim.engine.mesh import Mesh
 from meshsim.engine.prepared import Prepared, prepare
 from meshsim.engine.recorder import Columns
+from meshsim.engine.timeline import Reach, Timeline
 from meshsim.mesh.deployment import control_planes
 from meshsim.mesh.placement import place
 from meshsim.scenario import Scenario
+from meshsim.scenario.happenings import happenings
 
 #: Time buckets in a run: width is the next of 1, 2 and 5 times a power of ten seconds above duration / BUCKETS.
 BUCKETS = 150
@@ -54,21 +57,29 @@ class Simulation:
         planes = control_planes(self.document, deployment)
         self.mesh = Mesh(prepared, planes, replication)
         self.load = Load(self.mesh)
-        self.istiods = [Istiod(self.mesh, plane) for plane in planes]
+        self.groups = self.mesh.groups
+        self.groups |= {plane.name: IstiodGroup(self.mesh, plane) for plane in planes}
+        self.identity = Identity(self.mesh)
         placed = place(self.document)
         self.clusters = {
             name: Cluster(
-                self.mesh, name, serving(self.istiods, name), [body for body in placed if body.cluster == name]
+                self.mesh,
+                name,
+                self.mesh.group_of(name),
+                self.identity,
+                [body for body in placed if body.cluster == name],
             )
             for name in self.mesh.clusters
         }
         for cluster in self.clusters.values():
             cluster.begin()
-        for istiod in self.istiods:
-            istiod.begin()
+        self.load.begin(self.clusters)
+        for group in self.groups.values():
+            group.begin()
+        self.identity.begin()
         self.mesh.begin()
-        self.load.begin()
-        Timeline(Reach(self.mesh, self.clusters, self.istiods, self.load)).begin()
+        Autoscaling(self.mesh, self.clusters, self.groups.values()).begin()
+        Timeline(Reach(self.mesh, self.clusters, self.load, self.identity, deployment)).begin()
         advance = advance_stepwise if stepwise else advance_freely
         self._watcher: Callable[[float], None] | None = None
         self.env.process(self._close_buckets())
@@ -104,6 +115,7 @@ class Simulation:
         proxies = dict.fromkeys(mesh.clusters, 0)
         for proxy in mesh.proxies.values():
             proxies[proxy.client.cluster] += 1
+        self.identity.settle()
         mesh.recorder.close_bucket(now, proxies, mesh.pushes, last=last)
         mesh.pushes.clear()
         if self._watcher is not None:
@@ -121,7 +133,7 @@ class Simulation:
             "calls started": clock.calls_started,
             "calls ended": clock.calls_ended,
             "events handled": clock.handled,
-            "control planes": len(self.istiods),
+            "control planes": len(self.groups),
             "worker-seconds demanded": clock.demand,
             "worker-seconds busy": float((pods.busy_area + pods.busy * (end - pods.busy_since)).sum()),
         }
@@ -145,8 +157,8 @@ def phase_edges(scenario: Scenario) -> frozenset[float]:
     """Return when warm-up ends and when events of the timeline begin and end, in seconds."""
     document = scenario.document
     edges = {document.warm_up}
-    for event in document.timeline:
-        edges |= {event.start, event.start + (getattr(event, "duration", None) or 0.0)}
+    for happening in happenings(document):
+        edges |= {happening.start, happening.start if happening.end is None else happening.end}
     return frozenset(edge for edge in edges if 0.0 < edge < document.duration)
 
 

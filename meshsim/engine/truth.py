@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from meshsim.mesh.endpoints import GatewayAddress
 from meshsim.mesh.places import OUTSIDE, Endpoint, outside_endpoint
 from meshsim.scenario.outside import Labels, Outside
 
 Endpoints = tuple[Endpoint, ...]
+#: In place of a service: the east-west gateways of a cluster.
+GATEWAYS = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """Endpoints of a service in a cluster at one moment; equal only to itself, which is quick to tell."""
+
+    endpoints: Endpoints = ()
+
+
+#: Where a cluster has no pods of a service.
+EMPTY = Shard()
+
+
+class Knowledge(Protocol):
+    """What somebody knows of the mesh: the truth itself, or what an istiod has heard of it."""
+
+    def shards(self, service: str) -> tuple[Shard, ...]:
+        """Return the endpoints of a service, cluster by cluster, then those that are in none."""
+
+    def gateways(self) -> tuple[GatewayAddress, ...]:
+        """Return the addresses of all east-west gateways."""
 
 
 @dataclass(slots=True)
@@ -44,29 +69,50 @@ class Truth:
         Labels by (service, workload), where anybody looks at them.
     plain
         Workloads, (service, workload), that do not take Istio's mutual TLS.
+    clock
+        Returns the present time, seconds.
     listeners
-        Called with (service, cluster) when the list of a cluster changes.
+        Called with (service, cluster) when the list of a cluster changes; `GATEWAYS` in place of the service for its
+        gateways.
+    since
+        When a list last changed, seconds, by (service, cluster).
     """
 
     clusters: dict[str, tuple[str, str]]
+    clock: Callable[[], float]
     labels: Mapping[tuple[str, str], Labels] = field(default_factory=dict)
     plain: frozenset[tuple[str, str]] = frozenset()
-    endpoints: dict[str, dict[str, Endpoints]] = field(default_factory=dict)
     listeners: list[Callable[[str, str], None]] = field(default_factory=list)
+    since: dict[tuple[str, str], float] = field(default_factory=dict)
+    _shards: dict[str, dict[str, Shard]] = field(default_factory=dict)
+    _gateways: dict[str, tuple[GatewayAddress, ...]] = field(default_factory=dict)
 
-    def of(self, service: str) -> Endpoints:
+    def shards(self, service: str) -> tuple[Shard, ...]:
         """Return all endpoints of a service, cluster by cluster, then those that are in none."""
-        shards = self.endpoints.get(service, {})
-        return tuple(endpoint for cluster in (*self.clusters, OUTSIDE) for endpoint in shards.get(cluster, ()))
+        known = self._shards.get(service, {})
+        return tuple(known[cluster] for cluster in (*self.clusters, OUTSIDE) if cluster in known)
 
-    def shard(self, service: str, cluster: str) -> Endpoints:
+    def gateways(self) -> tuple[GatewayAddress, ...]:
+        """Return the addresses of all east-west gateways, cluster by cluster."""
+        return tuple(address for cluster in self.clusters for address in self._gateways.get(cluster, ()))
+
+    def gateways_of(self, cluster: str) -> tuple[GatewayAddress, ...]:
+        """Return the addresses of a cluster's east-west gateway."""
+        return self._gateways.get(cluster, ())
+
+    def shard(self, service: str, cluster: str) -> Shard:
         """Return the endpoints of a service in one cluster."""
-        return self.endpoints.get(service, {}).get(cluster, ())
+        return self._shards.get(service, {}).get(cluster, EMPTY)
+
+    def publish_gateways(self, cluster: str, addresses: tuple[GatewayAddress, ...]) -> None:
+        """Publish the addresses of a cluster's east-west gateway."""
+        self._gateways[cluster] = addresses
+        self._tell(GATEWAYS, cluster)
 
     def publish(self, pod: Pod) -> None:
         """Publish a pod with its present readiness."""
         endpoint = self._endpoint(pod)
-        shard = self.shard(pod.service, endpoint.cluster)
+        shard = self.shard(pod.service, endpoint.cluster).endpoints
         if any(known.pod == pod.number for known in shard):
             self._replace(pod, tuple(endpoint if known.pod == pod.number else known for known in shard))
         else:
@@ -85,12 +131,17 @@ class Truth:
 
     def remove(self, pod: Pod) -> None:
         """Take back a pod that is terminating."""
-        left = tuple(e for e in self.shard(pod.service, pod.cluster) if e.pod != pod.number)
-        if len(left) != len(self.shard(pod.service, pod.cluster)):
+        shard = self.shard(pod.service, pod.cluster).endpoints
+        left = tuple(endpoint for endpoint in shard if endpoint.pod != pod.number)
+        if len(left) != len(shard):
             self._replace(pod, left)
 
     def _replace(self, pod: Pod, endpoints: Endpoints) -> None:
         cluster = pod.cluster if pod.outside is None else OUTSIDE
-        self.endpoints.setdefault(pod.service, {})[cluster] = endpoints
+        self._shards.setdefault(pod.service, {})[cluster] = Shard(endpoints)
+        self._tell(pod.service, cluster)
+
+    def _tell(self, service: str, cluster: str) -> None:
+        self.since[service, cluster] = self.clock()
         for listener in self.listeners:
-            listener(pod.service, cluster)
+            listener(service, cluster)

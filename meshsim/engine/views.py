@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from meshsim.dataplane.gateway import address_of
 from meshsim.dataplane.hosts import Hosts
 from meshsim.engine.prepared import Prepared
-from meshsim.engine.truth import Endpoints
-from meshsim.mesh.endpoints import Gateways, host_views
+from meshsim.engine.truth import Endpoints, Shard
+from meshsim.mesh.endpoints import GatewayAddress, Gateways, host_views
 from meshsim.mesh.places import Client
 
 #: Views kept; when there are more, all are forgotten and computed again.
@@ -27,6 +28,14 @@ class View:
     hosts: Hosts = field(compare=False)
 
 
+class Known(NamedTuple):
+    """What a view is made of: endpoints of the service, those of the client's own, and east-west gateways."""
+
+    shards: tuple[Shard, ...]
+    home: tuple[Shard, ...]
+    gateways: tuple[GatewayAddress, ...]
+
+
 class Views:
     """Views by client locality.
 
@@ -34,36 +43,38 @@ class Views:
     ----------
     prepared
         Policies of all destinations and their subsets' labels.
-    gateways
-        All east-west gateway addresses.
     """
 
-    def __init__(self, prepared: Prepared, gateways: Gateways) -> None:
+    def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
-        self._gateways = gateways
+        self._arranged: dict[tuple[GatewayAddress, ...], Gateways] = {}
         self._known: dict[tuple[object, ...], View] = {}
         aware = [policy.zone_aware for policy in prepared.policies]
         #: Whether any proxy looks at where its own service is.
         self.zone_aware = any(setting is not None and setting.self_discovery for setting in aware)
 
-    def of(self, client: Client, destination: int, endpoints: Endpoints, home: Endpoints, *, own_network: bool) -> View:
-        """Return the view of a destination that a proxy at ``client``, a pod of the service at ``home``, gets.
+    def of(self, client: Client, destination: int, known: Known, *, own_network: bool) -> View:
+        """Return the view of a destination that a proxy at ``client`` gets.
 
         An east-west gateway sees its own network only (ISTIO_META_REQUESTED_NETWORK_VIEW).
         """
-        key = (client, destination, own_network, endpoints, home)
+        key = (client, destination, own_network, known)
         view = self._known.get(key)
         if view is None:
             if len(self._known) >= CACHE:
                 self._known.clear()
-            view = self._known[key] = self._build(client, destination, endpoints, home, own_network=own_network)
+            view = self._known[key] = self._build(client, destination, known, own_network=own_network)
         return view
 
-    def _build(
-        self, client: Client, destination: int, endpoints: Endpoints, home: Endpoints, *, own_network: bool
-    ) -> View:
+    def _gateways(self, addresses: tuple[GatewayAddress, ...]) -> Gateways:
+        if addresses not in self._arranged:
+            self._arranged[addresses] = Gateways.of(addresses)
+        return self._arranged[addresses]
+
+    def _build(self, client: Client, destination: int, known: Known, *, own_network: bool) -> View:
+        endpoints, home = _all(known.shards), _all(known.home)
         seen = host_views(
-            endpoints, self._gateways, client, self._prepared.policies[destination],
+            endpoints, self._gateways(known.gateways), client, self._prepared.policies[destination],
             labels=self._prepared.labels[destination], own_network=own_network,
             gateway_dedup=self._prepared.scenario.document.one_gateway_copy,
         )  # fmt: skip
@@ -81,3 +92,7 @@ class Views:
         own_share = shares[client.region, client.zone] / total if total else -1.0
         arrays = (hosts, priorities, weights, unhealthy, localities, locality_weights, local, own_shares)
         return View(b"".join(array.tobytes() for array in arrays), Hosts(*arrays, own_share))
+
+
+def _all(shards: tuple[Shard, ...]) -> Endpoints:
+    return tuple(endpoint for shard in shards for endpoint in shard.endpoints)

@@ -101,12 +101,13 @@ def explain(
     who = parsed(scenario, source)
     flows = flows_of(scenario, who, to)
     from meshsim.engine.simulation import Simulation
-    from meshsim.explain.seeing import upstream_of
+    from meshsim.explain.seeing import configuration_of, upstream_of
 
     simulation = Simulation(scenario, name)
     simulation.env.run(until=simulation.env.at(at, priority=2))  # after all that happens at this instant
     proxy, shown, workload = proxy_of(simulation, who)
-    found = requests_of(scenario, flows, workload, headers)
+    rules = simulation.mesh.plane.plan.rules[configuration_of(simulation, proxy)]
+    found = requests_of(scenario, flows, workload, headers, rules.route_of)
     where = proxy.client
     ends = dict.fromkeys(end for one in found for end in one.route.reached if end.service)
     return Explanation(

@@ -14,6 +14,7 @@ from meshsim.scenario.selectors import workloads_of
 from meshsim.units import parse_duration
 
 if TYPE_CHECKING:
+    from meshsim.dataplane.blueprint import RouteOf
     from meshsim.engine.mesh import Proxy
     from meshsim.engine.simulation import Simulation
     from meshsim.lint.facts import Flow
@@ -177,17 +178,17 @@ def flows_of(scenario: Scenario, who: Who, to: str) -> list[Flow]:
 
 
 def requests_of(
-    scenario: Scenario, flows: Sequence[Flow], workload: str, headers: Mapping[str, str] | None
+    scenario: Scenario, flows: Sequence[Flow], workload: str, headers: Mapping[str, str] | None, route_of: RouteOf
 ) -> tuple[Asked, ...]:
     """Return the requests of a workload, each once, with their routes; with other headers where some are given."""
     found: dict[str, Asked] = {}
     for flow in flows:
         if flow.workload != workload:
             continue
-        request, route = flow.request, flow.route
+        request = flow.request
         if headers is not None:
             request = asked.request_of(scenario.document, flow.operation, headers)
-            route = scenario.resources.route(flow.client, request, scenario.document.istio_version)
+        route = route_of(flow.client, request)
         key = f"{request.method} {request.path} {request.authority} {sorted(request.headers.items())}"
         found.setdefault(key, Asked(flow.operation, request, route))
     return tuple(found.values())

@@ -22,16 +22,12 @@ _BALANCERS = {
 
 def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> UpstreamView:
     """Return a destination as a proxy sees it at this instant of a run."""
-    scenario, plane = simulation.scenario, simulation.mesh.plane
-    namespace = simulation.document.services[end.service].namespace
-    row = plane.plan.numbers.get((end.service, end.subset), -1)
-    if row >= 0:
-        policy = simulation.mesh.prepared.policies[row]
-    else:
-        policy = scenario.resources.policy(end.service, namespace, simulation.document.istio_version, end.subset)
+    plane, number = simulation.mesh.plane, configuration_of(simulation, proxy)
+    row = plane.plan.known_as[number].get((end.service, end.subset), -1)
     upstream = int(plane.world.upstream_of[proxy.number, row]) if row >= 0 else -1
     if upstream < 0:
-        return UpstreamView(end, policy, live=False, exists=_exists(simulation, end, namespace))
+        return _not_there(simulation, number, end)
+    policy = simulation.mesh.prepared.policies[row]
     up = plane.world.upstreams[upstream]
     breaker = policy.circuit_breaker
     used = (
@@ -46,12 +42,18 @@ def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> Upstr
     return UpstreamView(end, policy, True, True, levels, slots, limits, int(up.ejected))
 
 
-def _exists(simulation: Simulation, end: Destination, namespace: str) -> bool:
+def configuration_of(simulation: Simulation, proxy: Proxy) -> int:
+    """Return the number of the configuration that a proxy has at this instant of a run."""
+    return int(simulation.mesh.plane.proxies[proxy.number].configuration)
+
+
+def _not_there(simulation: Simulation, configuration: int, end: Destination) -> UpstreamView:
+    """Return a destination that the proxy does not know, with its policy if there is such a subset."""
+    rules = simulation.mesh.plane.plan.rules[configuration]
     try:
-        simulation.scenario.resources.subset_labels(end.service, namespace, end.subset)
+        return UpstreamView(end, rules.policy_of(end.service, end.subset), live=False, exists=True)
     except KeyError:
-        return not end.subset
-    return True
+        return UpstreamView(end, rules.policy_of(end.service, ""), live=False, exists=False)
 
 
 def _priorities(simulation: Simulation, upstream: int, policy: Policy) -> Iterator[PriorityView]:
@@ -143,8 +145,10 @@ def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, s
         number = address_of(host)
         cluster = mesh.clusters[int(mesh.plane.world.gateways[number].cluster)]
         addresses = mesh.gateways[cluster].addresses
-        name = f"gateway@{cluster}" + (f"/{addresses.index(number)}" if len(addresses) > 1 else "")
-        return name, cluster, mesh.document.clusters[cluster].region, "", len(mesh.truth.shard(service, cluster))
+        which = f"/{addresses.index(number)}" if number in addresses else "/former address"
+        name = f"gateway@{cluster}" + (which if len(addresses) > 1 or number not in addresses else "")
+        behind = len(mesh.truth.shard(service, cluster).endpoints)
+        return name, cluster, mesh.document.clusters[cluster].region, "", behind
     pod = mesh.plane.pods[host]
     region, zone = mesh.zones[int(pod.zone)]
     known = {one.number: one.name for body in simulation.clusters.values() for one in body.pods.values()}

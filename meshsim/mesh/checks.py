@@ -1,9 +1,10 @@
-"""Checks of a document that need figures and graphs: latencies that are known, calls that do not grow without end."""
+"""Checks of a document that need figures and graphs: latencies that are known, calls that end, who controls whom."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshsim.mesh import checks_control_planes
 from meshsim.mesh.calls import MAX_DEPTH, calls_per_entry, calls_run_away
 from meshsim.mesh.links import missing_links
 from meshsim.scenario.checks import Check, Finding
@@ -36,4 +37,4 @@ def calls_stay_bounded(document: Document) -> Iterator[Finding]:
 
 
 #: Every check of this room, for `meshsim.scenario.load`.
-CHECKS: tuple[Check, ...] = (links_have_figures, calls_stay_bounded)
+CHECKS: tuple[Check, ...] = (links_have_figures, calls_stay_bounded, *checks_control_planes.CHECKS)

@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from meshsim.scenario import schema
 from meshsim.scenario.schema import Deployment, Document, EastWestGateway
+from meshsim.scenario.selectors import zones_of
+
+#: Name of the root certificate that all control planes share unless the scenario says otherwise.
+COMMON_ROOT = "common root"
 
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """One istiod group, and whom it controls.
+    """One istiod Deployment, and whom it controls.
 
     Parameters
     ----------
     name
         Name of the control plane.
     home
-        Cluster it runs in.
+        Cluster it runs in; empty for one outside all clusters (external control plane).
     serves
         Clusters whose proxies get configuration, certificates and injection from it.
     watches
-        Clusters whose API servers it watches; always all of the mesh (spec §4.2).
+        Clusters whose API servers it watches: its home, and those it has a remote secret for (spec §4.2).
+    config_cluster
+        Cluster whose API server keeps its Istio configuration.
+    region, zones
+        Where its replicas run.
+    replicas
+        Replicas of istiod.
+    access
+        How proxies of other clusters reach it: ``gateway`` or ``direct``.
+    gateway_replicas
+        Replicas of the gateway in front of a control plane outside all clusters.
+    root
+        Name of the root certificate that it signs with.
     """
 
     name: str
     home: str
     serves: tuple[str, ...]
     watches: tuple[str, ...]
+    config_cluster: str
+    region: str
+    zones: tuple[str, ...]
+    replicas: int = 1
+    access: str = "gateway"
+    gateway_replicas: int = 1
+    root: str = COMMON_ROOT
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it runs outside all clusters."""
+        return not self.home
+
+    @property
+    def entrance(self) -> bool:
+        """Whether it has a gateway of its own in front: outside all clusters, unless access is direct (spec §4.1)."""
+        return self.is_external and self.access != "direct"
 
     def gateway_to(self, cluster: str) -> str | None:
         """Return the cluster whose east-west gateway carries a served cluster's xDS, CA and injection traffic.
@@ -40,16 +74,17 @@ class ControlPlane:
         Returns
         -------
         str or None
-            The home cluster for a remote one (spec §4.1: ports 15012 and 15017 of its east-west gateway), None for home
-            itself, where istiod is reached directly.
+            The home cluster for a remote one (spec §4.1: ports 15012 and 15017 of its east-west gateway). None where
+            istiod is reached without one: at home, where access is direct, and where it is external and has a gateway
+            of its own.
 
         Examples
         --------
-        >>> plane = ControlPlane("eu-1", "eu-1", ("eu-1", "us-1"), ("eu-1", "us-1"))
+        >>> plane = ControlPlane("eu-1", "eu-1", ("eu-1", "us-1"), ("eu-1", "us-1"), "eu-1", "eu", ("a",))
         >>> plane.gateway_to("us-1"), plane.gateway_to("eu-1")
         ('eu-1', None)
         """
-        return None if cluster == self.home else self.home
+        return None if cluster == self.home or self.access == "direct" or self.is_external else self.home
 
 
 def control_planes(document: Document, name: str) -> tuple[ControlPlane, ...]:
@@ -76,38 +111,66 @@ def control_planes(document: Document, name: str) -> tuple[ControlPlane, ...]:
     [('eu-1', ('eu-1', 'eu-2'))]
     """
     deployment = document.deployments[name]
-    if deployment.control_planes:
-        groups: Mapping[str, Sequence[str]] = deployment.control_planes
+    described = deployment.control_planes or _PRESETS[deployment.model or name](document, deployment)
+    return tuple(_control_plane(document, deployment, plane, body) for plane, body in described.items())
+
+
+def _control_plane(document: Document, deployment: Deployment, name: str, body: schema.ControlPlane) -> ControlPlane:
+    home = "" if body.place is not None else body.home or body.serves[0]
+    if body.place is not None:
+        region, _, zone = body.place.partition("/")
+        zones = [zone] if zone else document.regions[region].zones
     else:
-        groups = _PRESETS[deployment.model or name](document, deployment)
-    everything = tuple(document.clusters)
-    return tuple(ControlPlane(plane, served[0], tuple(served), everything) for plane, served in groups.items())
+        region, zones = document.clusters[home].region, zones_of(document, home)
+    config_cluster = body.config_cluster or home or body.serves[0]
+    # Its own cluster and that of its configuration are watched without a remote secret.
+    without_secret = [cluster for cluster in (home, config_cluster) if cluster]
+    watched = document.clusters if body.watches is None else dict.fromkeys([*without_secret, *body.watches])
+    roots = document.identity.roots
+    return ControlPlane(
+        name, home, tuple(body.serves), tuple(watched), config_cluster, region,
+        tuple(zones), body.replicas or document.istiod.replicas, deployment.access, body.gateway_replicas,
+        roots.get(name, roots.get(home, COMMON_ROOT)),
+    )  # fmt: skip
 
 
-def _multi_primary(document: Document, _deployment: Deployment) -> Mapping[str, Sequence[str]]:
+def _multi_primary(document: Document, _deployment: Deployment) -> Mapping[str, schema.ControlPlane]:
     """One control plane in every cluster."""
-    return {cluster: [cluster] for cluster in document.clusters}
+    return {cluster: schema.ControlPlane(serves=[cluster]) for cluster in document.clusters}
 
 
-def _primary_remote(document: Document, deployment: Deployment) -> Mapping[str, Sequence[str]]:
+def _primary_remote(document: Document, deployment: Deployment) -> Mapping[str, schema.ControlPlane]:
     """One control plane for all clusters."""
     home = deployment.primary or next(iter(document.clusters))
-    return {home: [home, *(cluster for cluster in document.clusters if cluster != home)]}
+    return {home: schema.ControlPlane(serves=_first(home, document.clusters))}
 
 
-def _hybrid(document: Document, _deployment: Deployment) -> Mapping[str, Sequence[str]]:
-    """One control plane per region, in the region's first cluster."""
+def _hybrid(document: Document, deployment: Deployment) -> Mapping[str, schema.ControlPlane]:
+    """One control plane per region, in the region's first cluster unless told otherwise."""
     by_region: dict[str, list[str]] = {}
     for name, cluster in document.clusters.items():
         by_region.setdefault(cluster.region, []).append(name)
-    return {clusters[0]: clusters for clusters in by_region.values()}
+    homes = {region: deployment.primaries.get(region, clusters[0]) for region, clusters in by_region.items()}
+    return {home: schema.ControlPlane(serves=_first(home, by_region[region])) for region, home in homes.items()}
 
 
-#: A preset turns clusters into control plane → clusters it serves, its home first.
-_PRESETS: Mapping[str, Callable[[Document, Deployment], Mapping[str, Sequence[str]]]] = {
+def _external(document: Document, deployment: Deployment) -> Mapping[str, schema.ControlPlane]:
+    """One control plane for all clusters, in none of them."""
+    place = deployment.place or next(iter(document.regions))
+    config = deployment.primary or next(iter(document.clusters))
+    return {"external": schema.ControlPlane(serves=list(document.clusters), place=place, config_cluster=config)}
+
+
+def _first(home: str, clusters: Iterable[str]) -> list[str]:
+    return [home, *(cluster for cluster in clusters if cluster != home)]
+
+
+#: A preset turns clusters into control planes.
+_PRESETS: Mapping[str, Callable[[Document, Deployment], Mapping[str, schema.ControlPlane]]] = {
     "multi-primary": _multi_primary,
     "primary-remote": _primary_remote,
     "hybrid": _hybrid,
+    "external": _external,
 }
 
 
@@ -135,7 +198,7 @@ def east_west_gateways(document: Document, planes: Sequence[ControlPlane]) -> di
     []
     """
     several_networks = len({cluster.network for cluster in document.clusters.values()}) > 1
-    homes = [plane.home for plane in planes if len(plane.serves) > 1]
+    homes = [plane.gateway_to(cluster) for plane in planes for cluster in plane.serves]
     return {
         name: document.gateways.get(name, EastWestGateway())
         for name in document.clusters

@@ -33,7 +33,7 @@ NODE_KINDS = {
     "zone": "region/zone",
     "cluster": "cluster",
     "network": "network",
-    "gateway": "cluster/east-west or cluster/ingress",
+    "gateway": "cluster/east-west, cluster/ingress, or control plane/entrance for one outside all clusters",
     "service": "service",
     "workload": "cluster/workload, or service/address for an endpoint that is in no cluster",
     "control-plane": "control plane",
@@ -41,14 +41,15 @@ NODE_KINDS = {
 
 #: Kind of an edge → what it joins and means.
 EDGE_KINDS = {
-    "hosts": "region → zone → cluster → workload, gateway, control plane: what runs where",
+    "hosts": "region → zone → cluster → workload, gateway, control plane: what runs where, or zone → it",
     "member": "cluster, east-west gateway → network",
     "backs": "workload → service",
     "enters": "ingress gateway → service: share of a load entry's user actions",
     "calls": "service → service: one edge per call step, with endpoints, count, probability",
     "link": "zone → zone, both ways: round-trip time, p50 and p99 in seconds",
-    "controls": "control plane → cluster whose proxies it serves; path local or the east-west gateway it takes",
+    "controls": "control plane → cluster whose proxies it serves; path local, direct or the gateway it takes",
     "watches": "control plane → cluster whose API server it watches; path local or direct",
+    "reads": "control plane → cluster whose API server keeps its Istio configuration",
 }
 
 
@@ -226,15 +227,28 @@ def _add_load(graph: Graph, document: Document) -> None:
 
 
 def _add_control_plane(graph: Graph, plane: ControlPlane) -> None:
-    """Draw a control plane, the clusters whose proxies it serves, and the API servers it watches."""
+    """Draw a control plane, the clusters whose proxies it serves, and the API servers it watches and reads."""
     node = f"control-plane:{plane.name}"
-    graph.add_node(node, kind="control-plane", name=plane.name, home=plane.home)
-    graph.add_edge(f"cluster:{plane.home}", node, kind="hosts")
+    graph.add_node(
+        node, kind="control-plane", name=plane.name, home=plane.home, region=plane.region, replicas=plane.replicas,
+        root=plane.root,
+    )  # fmt: skip
+    hosts = [f"zone:{plane.region}/{zone}" for zone in plane.zones] if plane.is_external else [f"cluster:{plane.home}"]
+    entrance = f"gateway:{plane.name}/entrance"
+    if plane.entrance:
+        name = f"{plane.name}/entrance"
+        graph.add_node(entrance, kind="gateway", name=name, role="entrance", replicas=plane.gateway_replicas)
+    for host in hosts:
+        graph.add_edge(host, node, kind="hosts")
+        if plane.entrance:
+            graph.add_edge(host, entrance, kind="hosts")
     for cluster in plane.serves:
         gateway = plane.gateway_to(cluster)
-        path = "local" if gateway is None else f"gateway:{gateway}/east-west"
+        path = "local" if cluster == plane.home else entrance if plane.entrance else "direct"
+        path = path if gateway is None else f"gateway:{gateway}/east-west"
         graph.add_edge(node, f"cluster:{cluster}", kind="controls", path=path)
     for cluster in plane.watches:
         # istiod reaches remote API servers at the address in the remote secret, not through the mesh's gateways.
         path = "local" if cluster == plane.home else "direct"
         graph.add_edge(node, f"cluster:{cluster}", kind="watches", path=path)
+    graph.add_edge(node, f"cluster:{plane.config_cluster}", kind="reads")

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.mesh.deployment import control_planes
 from meshsim.mesh.placement import Zone
 from meshsim.scenario.fields import Constant, Lognormal, Percentiles
 from meshsim.scenario.schema import Document, LinkOverride
@@ -106,7 +107,7 @@ def round_trip(document: Document) -> Links:
     Raises
     ------
     ScenarioError
-        If two regions with clusters have no figure; see `missing_links`.
+        If two regions where something runs have no figure; see `missing_links`.
 
     Examples
     --------
@@ -136,7 +137,7 @@ def missing_links(document: Document) -> list[tuple[Path, str]]:
     Parameters
     ----------
     document
-        The scenario. Regions without clusters need no links.
+        The scenario. Regions without clusters, and without a control plane outside all clusters, need no links.
 
     Examples
     --------
@@ -152,8 +153,9 @@ def missing_links(document: Document) -> list[tuple[Path, str]]:
         if region.cloud_region is not None and _find(region.cloud_region) is None:
             unknown.append(name)
             problems.append((("regions", name, "cloud_region"), _unknown_region(region.cloud_region)))
-    used = [name for name in document.regions if any(c.region == name for c in document.clusters.values())]
-    used = [name for name in used if name not in unknown]
+    inhabited = {cluster.region for cluster in document.clusters.values()}
+    inhabited |= {plane.region for name in document.deployments for plane in control_planes(document, name)}
+    used = [name for name in document.regions if name in inhabited and name not in unknown]
     missing = [(a, b) for i, a in enumerate(used) for b in used[i + 1 :] if _is_missing(document, a, b)]
     return [*problems, *((("latency",), _no_figure(document, a, b)) for a, b in missing)]
 

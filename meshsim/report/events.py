@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Room between two labels of a lane, points.
 _GAP = 6.0
+#: Repetitions whose starts and ends are ruled one by one.
+_RULED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def pack(found: Sequence[Span], end: float, width: float, size: float = SMALL) -
     for span in found:
         label = short(span.name, 44)
         length, gap = (points * end / width for points in (text_width(label, size), _GAP))
-        last = min(span.end if span.end is not None else span.start, end)
-        if last - span.start >= length + 2 * gap:
+        last = min(span.end if span.end is not None else span.times[-1][0], end)
+        if span.end is not None and last - span.start >= length + 2 * gap:
             x, align, left, right = span.start + gap, "left", span.start, last
         elif last + length + 2 * gap <= end:
             x, align, left, right = last + gap, "left", span.start, last + length + gap
@@ -83,7 +85,10 @@ def text_width(text: str, size: float) -> float:
 
 
 def draw_lanes(axes: Axes, placed: Sequence[Placed], warm_up: float) -> None:
-    """Draw the spans as named bars, the warm-up before them; what has no end is a mark."""
+    """Draw the spans as named bars, the warm-up before them; what has no end is a mark.
+
+    What happens several times is a pale bar from the first to the last, with a strip under its name for each time.
+    """
     lanes = max((item.lane for item in placed), default=0) + 1
     axes.set_ylim(lanes - 0.4, -0.6)
     axes.set_yticks([])
@@ -93,23 +98,40 @@ def draw_lanes(axes: Axes, placed: Sequence[Placed], warm_up: float) -> None:
         axes.axvspan(0.0, warm_up, **WARM_UP, gid="warm-up")
     end = axes.get_xlim()[1]
     for item in placed:
-        span = item.span
-        if span.end is None:
-            axes.plot([span.start], [item.lane], marker=">", ms=5, color=VERMILLION, ls="", clip_on=False)
+        _draw_bar(axes, item.span, item.lane, end)
+        above = 0.07 if item.span.parts and item.span.end is not None else 0.0
+        axes.text(
+            item.x, item.lane - above, item.label, fontsize=SMALL, ha=item.align, va="center_baseline", gid="event"
+        )
+
+
+def _draw_bar(axes: Axes, span: Span, lane: int, edge: float) -> None:
+    if span.parts and span.end is not None:
+        length = min(span.end, edge) - span.start
+        axes.barh(lane, length, left=span.start, height=0.82, color=FAULT_SHADE, alpha=0.4, lw=0)
+    for start, end in span.times:
+        if end is None:
+            axes.plot([start], [lane], marker=">", ms=5, color=VERMILLION, ls="", clip_on=False)
+        elif span.parts:
+            length = min(end, edge) - start
+            axes.barh(lane + 0.37, length, left=start, height=0.12, color=VERMILLION, ec=VERMILLION, lw=0.2)
         else:
-            length = min(span.end, end) - span.start
-            axes.barh(item.lane, length, left=span.start, height=0.82, color=FAULT_SHADE, ec=VERMILLION, lw=0.6)
-        axes.text(item.x, item.lane, item.label, fontsize=SMALL, ha=item.align, va="center_baseline", gid="event")
+            length = min(end, edge) - start
+            axes.barh(lane, length, left=start, height=0.82, color=FAULT_SHADE, ec=VERMILLION, lw=0.6)
 
 
 def rule(axes: Axes, found: Iterable[Span], warm_up: float) -> None:
-    """Rule where something starts and ends, over axes that are filled and so cannot be shaded."""
+    """Rule where something starts and ends, over axes that are filled and so cannot be shaded.
+
+    What happens more than `_RULED` times is ruled where it first starts and last ends: more lines would hide the rest.
+    """
     if warm_up > 0:
         axes.axvline(warm_up, color=GREY, lw=0.8, zorder=3, gid="warm-up")
     for span in found:
-        for at in (span.start, span.end):
-            if at is not None:
-                axes.axvline(at, color="black", lw=0.7, ls=(0, (1, 2)), zorder=3, gid=f"event {span.name}")
+        for times in span.times if len(span.times) <= _RULED else ((span.start, span.end),):
+            for at in times:
+                if at is not None:
+                    axes.axvline(at, color="black", lw=0.7, ls=(0, (1, 2)), zorder=3, gid=f"event {span.name}")
 
 
 def shade(axes: Axes, found: Iterable[Span], warm_up: float) -> None:
@@ -117,12 +139,12 @@ def shade(axes: Axes, found: Iterable[Span], warm_up: float) -> None:
     if warm_up > 0:
         axes.axvspan(0.0, warm_up, **WARM_UP, zorder=0.1, gid="warm-up")
     for span in found:
-        if span.end is None:
-            axes.axvline(span.start, color=VERMILLION, lw=0.7, ls=(0, (1, 2)), zorder=0.3, gid=f"event {span.name}")
-        else:
-            axes.axvspan(
-                span.start, span.end, color=FAULT_SHADE, alpha=0.55, lw=0, zorder=0.2, gid=f"event {span.name}"
-            )
+        for start, end in span.times:
+            name = f"event {span.name}"
+            if end is None:
+                axes.axvline(start, color=VERMILLION, lw=0.7, ls=(0, (1, 2)), zorder=0.3, gid=name)
+            else:
+                axes.axvspan(start, end, color=FAULT_SHADE, alpha=0.55, lw=0, zorder=0.2, gid=name)
 
 
 #: Height of a lane, inches.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from meshsim.analysis.metrics import METRICS, Metric, metric
+from meshsim.analysis.metrics import BY_FLAG, METRICS, Metric, metric
 from meshsim.results.tables import FLOWS
 
 #: What `quantity` writes a unit for; every other unit stands in the label.
-_WRITTEN = ("fraction", "seconds", "bytes", "count")
+_WRITTEN = ("fraction", "seconds", "bytes", "cores", "count")
 
 #: Rows of the tables: metric → its short name and the flows shown; ``full`` tables show all.
 ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -24,16 +25,24 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cross_region_bytes": ("bytes that crossed regions", ("all",)),
     "stale_share": ("stale proxies", ("all",)),
     "stale_proxy_seconds": ("stale proxy-seconds", ("all",)),
+    "disconnected_share": ("proxies without istiod", ("all",)),
+    "config_drift_seconds": ("config drift, proxy-seconds", ("all",)),
+    "expired_share": ("proxies, expired certificate", ("all",)),
     "convergence_p50": ("config convergence p50", ("all",)),
     "convergence_p99": ("config convergence p99", ("all",)),
+    "control_plane_availability": ("control planes available", ("all",)),
+    "certificates_refused": ("certificates refused", ("all",)),
+    "config_rejections": ("updates that proxies rejected", ("all",)),
     "pods_blocked": ("pods that could not start", ("all",)),
     "blocked_pod_seconds": ("blocked pod-seconds", ("all",)),
     "time_to_recover": ("time to recover", ("all",)),
     "config_recovery": ("time to recover, config", ("all",)),
     "control_planes": ("control planes", ("all",)),
 }
-#: Metrics of the details by response flag, such as ``errors:UH``, stand below their whole and vanish where all are 0.
-_DETAILED = ("errors", "call_errors")
+#: Metrics whose 0 is an answer. Of every other, a row of nothing but zeros is left out of the short table.
+_ZERO_SAYS = ("success_rate", "ready_pods", "time_to_recover", "config_recovery")
+#: What says nothing where every deployment has it, if that is not 0.
+_ORDINARY = {"control_plane_availability": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +57,17 @@ class Shown:
         As `meshsim.report.numbers.quantity` takes it.
     better
         Which way is better; None where it is a fact and not a merit.
-    hide_zero
-        Whether a row of nothing but zeros says nothing.
+    ordinary
+        What says nothing where every deployment has it; nan if every number says something.
+    optional
+        Whether a row of nothing but that is left out of the full table too.
     """
 
     label: str
     unit: str
     better: Literal["lower", "higher"] | None
-    hide_zero: bool = False
+    ordinary: float = math.nan
+    optional: bool = False
 
 
 def shown(name: str) -> Shown:
@@ -72,10 +84,11 @@ def shown(name: str) -> Shown:
     if colon:
         words = "in the service, no flag" if flag == "-" else f"with flag {flag}"
         return Shown(
-            f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, hide_zero=True
+            f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, 0.0, optional=True
         )
     label = ROWS[base][0] if base in ROWS else base.replace("_", " ")
-    return Shown(label, unit, known.better)
+    dull = math.nan if base in _ZERO_SAYS or base not in METRICS else _ORDINARY.get(base, 0.0)
+    return Shown(label, unit, known.better, dull)
 
 
 def is_key(name: str, flow: str) -> bool:
@@ -87,7 +100,7 @@ def is_key(name: str, flow: str) -> bool:
     (True, False, True)
     """
     base, colon, _ = name.partition(":")
-    return flow in ROWS[base][1] if base in ROWS and (not colon or base in _DETAILED) else False
+    return flow in ROWS[base][1] if base in ROWS and (not colon or base in BY_FLAG) else False
 
 
 def rank(name: str, flow: str) -> tuple[int, str, int]:

@@ -28,7 +28,7 @@ def quantity(unit: str, mean: float, half_width: float = math.nan) -> str:
     >>> quantity("seconds", 250.0, 12.0), quantity("count", math.nan) == NOTHING
     ('4m10s ± 12s', True)
     """
-    if not math.isfinite(mean):
+    if not math.isfinite(100 * mean):  # what has no percentage is no number that anybody reads
         return NOTHING
     if unit == "fraction":
         return _percent(mean, half_width)

@@ -54,11 +54,18 @@ class Plots:
     tables: Mapping[str, pd.DataFrame]
 
     @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Every metric of every run and phase, see `meshsim.analysis.summary.summarize`."""
+        from meshsim.analysis.summary import phases, summarize
+
+        return summarize(self.tables, phases(self.document))
+
+    @cached_property
     def comparison(self) -> pd.DataFrame:
         """Means, intervals and paired differences, see `meshsim.analysis.summary.compare`."""
-        from meshsim.analysis.summary import compare, phases, summarize
+        from meshsim.analysis.summary import compare
 
-        return compare(summarize(self.tables, phases(self.document)))
+        return compare(self.summary)
 
     @cached_property
     def deployments(self) -> tuple[str, ...]:

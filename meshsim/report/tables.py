@@ -24,6 +24,8 @@ WIDTH = 110
 _LABEL, _CELL = 32, 24
 _MARK = " *"
 
+#: What is printed where no replication recovered.
+NEVER = "never"
 
 #: Metrics read from histograms, and how close that is: half a bin, as a share of the value.
 FROM_HISTOGRAMS = ("latency_p", "convergence_p")
@@ -72,6 +74,7 @@ class Sheet:
                 cell.best for cell in cells
             ),
             f"{NOTHING} does not apply": any(cell.text == NOTHING for cell in cells),
+            f"{NEVER}: not by the end of the run": any(cell.text == NEVER for cell in cells),
         }
         return "; ".join(words for words, applies in said.items() if applies)
 
@@ -86,7 +89,7 @@ def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool
     spans
         The phases, where their times are to stand beside their names.
     full
-        Show every metric and flow, not only those a person reads first.
+        Show every metric and flow, not only those a person reads first and that are not zero for every deployment.
 
     Examples
     --------
@@ -100,7 +103,9 @@ def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool
     sections = []
     for phase, groups in _by_phase(comparison).items():
         rows = (
-            _row(name, flow, group, deployments) for (name, flow), group in groups.items() if full or is_key(name, flow)
+            _row(name, flow, group, deployments, full=full)
+            for (name, flow), group in groups.items()
+            if full or is_key(name, flow)
         )
         sections.append(Section(_phase(phase, spans), tuple(row for row in rows if row is not None)))
     return Sheet(deployments, tuple(sections), _caption(comparison))
@@ -126,22 +131,25 @@ def _phase(name: str, spans: Sequence[Phase]) -> str:
     return next((f"{title}: {duration(p.start)} to {duration(p.end)}" for p in spans if p.name == name), title)
 
 
-def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str]) -> Row | None:
+def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str], *, full: bool) -> Row | None:
     """Return a row, or None where it says nothing for any deployment."""
     known = shown(name)
     mean = [float(group["mean"].get(deployment, math.nan)) for deployment in deployments]
     finite = [value for value in mean if math.isfinite(value)]
-    if not finite or (known.hide_zero and not any(finite)):
+    never = {str(deployment): int(count) for deployment, count in group["never"].items()} if "never" in group else {}
+    if not finite and not any(never.values()):
+        return None
+    if finite and all(value == known.ordinary for value in finite) and (known.optional or not full):
         return None
     half = [float(group["half_width"].get(deployment, math.nan)) for deployment in deployments]
     if name.startswith(FROM_HISTOGRAMS):  # an interval over replications knows nothing of a bin's width
         half = [max(width, RESOLUTION * value) for value, width in zip(mean, half, strict=True)]
     winner = best(group, name)
-    cells = tuple(
-        Cell(quantity(known.unit, value, width) + _observed(group, deployment), deployment == winner)
-        for deployment, value, width in zip(deployments, mean, half, strict=True)
-    )
-    return Row(name, flow, known.label + ("" if flow in ("all", "") else f", {flow}"), cells)
+    cells = []
+    for deployment, value, width in zip(deployments, mean, half, strict=True):
+        text = quantity(known.unit, value, width) + _observed(group, deployment)
+        cells.append(Cell(NEVER if math.isnan(value) and never.get(deployment) else text, deployment == winner))
+    return Row(name, flow, known.label + ("" if flow in ("all", "") else f", {flow}"), tuple(cells))
 
 
 def _observed(group: pd.DataFrame, deployment: str) -> str:
@@ -351,6 +359,7 @@ def _metric_json(name: str, flow: str, group: pd.DataFrame) -> dict[str, Any]:
             str(deployment): {
                 **{column: _number(row[column]) for column in _NUMBERS},
                 "n": int(row["n"]),
+                "never": int(row.get("never", 0)),
                 "best": deployment == winner,
             }
             for deployment, row in group.iterrows()

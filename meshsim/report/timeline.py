@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +24,14 @@ if TYPE_CHECKING:
 
     from meshsim.scenario.schema import Document
 
-#: Inches of a panel of lines, and of one deployment's traffic split.
-_PANEL, _SPLIT = 1.4, 0.72
+#: Inches of a panel of lines, of one that is there only where it shows something, and of a deployment's traffic split.
+_PANEL, _LOW, _SPLIT = 1.4, 0.9, 0.72
+#: Shares of the proxies that get a panel where they reach 1 % in any deployment: title and name of the axis.
+_TROUBLES = {
+    "disconnected_share": ("Proxies without a control plane", "without (%)"),
+    "expired_share": ("Proxies whose certificate had expired", "expired (%)"),
+}
+_WORTH_A_PANEL = 0.01
 #: Share of the picture's width that the axes get: labels are packed before the layout is known.
 _USED = 0.86
 #: Lanes of events that are named; what happens beside so many others is only shaded.
@@ -33,12 +41,15 @@ _LANES = 12
 def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
     """Draw all deployments over one time axis: success, tail latency, stale proxies, and each one's traffic by flow.
 
+    Proxies without a control plane, or with an expired certificate, have a panel where there are any to speak of.
+
     Parameters
     ----------
     frame
         Per deployment, bucket (``start``, ``end``, seconds), ``metric`` and ``flow``: ``mean`` and ``half_width`` over
-        the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds) and ``stale_share`` of flow ``all``,
-        ``call_share`` of each flow. ``n``, where it is there, tells how many replications; bands need three.
+        the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds), ``stale_share``, ``disconnected_share``
+        and ``expired_share`` of flow ``all``, ``call_share`` of each flow. ``n``, where it is there, tells how many
+        replications; bands need three.
     document
         The scenario, for its timeline, warm-up and duration.
 
@@ -58,16 +69,19 @@ def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
     happened = spans(document)
     placed = pack(happened, document.duration, style.PORTRAIT * 72 * _USED)
     lanes = min(max((item.lane for item in placed), default=0) + 1, _LANES) * LANE + 0.1
-    heights = [lanes, _PANEL, _PANEL, _PANEL, *[_SPLIT] * len(looks)]
+    troubles = [name for name in _TROUBLES if _rows(frame, name)["mean"].max() >= _WORTH_A_PANEL]
+    heights = [lanes, _PANEL, _PANEL, _PANEL, *[_LOW] * len(troubles), *[_SPLIT] * len(looks)]
     with style.style():
         figure = style.picture(style.PORTRAIT, sum(heights) + 0.24 * len(heights) + 0.9)
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         style.time_axis(panels[-1], document.duration)
         _lanes(panels[0], placed, document)
-        for axes, draw in zip(panels[1:4], (success, tail, stale), strict=True):
+        draws: list[Callable[[pd.DataFrame, Axes], Axes]] = [success, tail, stale]
+        draws += [partial(share, name=name) for name in troubles]
+        for axes, draw in zip(panels[1:], draws, strict=False):
             draw(frame, axes)
             shade(axes, happened, document.warm_up)
-        for axes, name in zip(panels[4:], looks, strict=True):
+        for axes, name in zip(panels[1 + len(draws) :], looks, strict=True):
             split(frame, name, axes)
             rule(axes, happened, document.warm_up)
         for axes in panels[1:]:
@@ -100,14 +114,37 @@ def tail(frame: pd.DataFrame, axes: Axes) -> Axes:
 
 def stale(frame: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the share of proxies whose endpoints are behind the truth, percent, with the interval over replications."""
-    drawn = _lines(frame, "stale_share", axes, scale=100.0)
-    high = float(np.nanmax(drawn)) if np.isfinite(drawn).any() else 0.0
-    axes.set_ylim(0.0, max(min(1.08 * high, 100.0), 1.0))
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=style.ROUND))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
+    _share(frame, "stale_share", axes)
     axes.set_title("Proxies whose endpoints were behind the truth")
     axes.set_ylabel("stale proxies (%)")
     return axes
+
+
+def share(frame: pd.DataFrame, axes: Axes, name: str) -> Axes:
+    """Draw the share of proxies in one kind of trouble, percent, with the interval over replications.
+
+    Parameters
+    ----------
+    frame
+        As for `timeline`.
+    axes
+        Where to draw.
+    name
+        The metric, ``disconnected_share`` or ``expired_share``.
+    """
+    _share(frame, name, axes)
+    title, label = _TROUBLES[name]
+    axes.set_title(title)
+    axes.set_ylabel(label)
+    return axes
+
+
+def _share(frame: pd.DataFrame, name: str, axes: Axes) -> None:
+    drawn = _lines(frame, name, axes, scale=100.0)
+    high = float(np.nanmax(drawn)) if np.isfinite(drawn).any() else 0.0
+    axes.set_ylim(0.0, max(min(1.08 * high, 102.0), 1.0))  # a line at 100 % is not cut in half
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=style.ROUND))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
 
 
 def split(frame: pd.DataFrame, deployment: str, axes: Axes) -> Axes:
@@ -118,14 +155,14 @@ def split(frame: pd.DataFrame, deployment: str, axes: Axes) -> Axes:
     bottom = np.zeros(max(len(times) - 1, 0))
     for flow in FLOWS if len(times) > 1 else ():
         found = rows[rows["flow"] == flow].set_index("start")["mean"]
-        share = 100.0 * found.reindex(times[:-1]).fillna(0.0).to_numpy(dtype=float)
-        if not share.any():
+        part = 100.0 * found.reindex(times[:-1]).fillna(0.0).to_numpy(dtype=float)
+        if not part.any():
             continue
         axes.stairs(
-            bottom + share, times, baseline=bottom, fill=True, fc=style.FLOW_COLOURS[flow], ec="#555555", lw=0,
+            bottom + part, times, baseline=bottom, fill=True, fc=style.FLOW_COLOURS[flow], ec="#555555", lw=0,
             hatch=style.FLOW_HATCHES[flow], label=flow, zorder=1,
         )  # fmt: skip
-        bottom = bottom + share
+        bottom = bottom + part
     axes.set_ylim(0, 100)
     axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
     axes.set_title(f"Calls by distance, {short(deployment, 40)}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from meshsim.scenario.happenings import Happening, happenings
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -13,15 +15,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Something that happens for a while; ``end`` is None for what only has a start (a rollout, a change for good)."""
+    """Something that happens for a while, or several times.
+
+    Parameters
+    ----------
+    name
+        Under which it is shown.
+    start, end
+        From the first beginning to the last end, seconds; ``end`` is None for what only has a start (a rollout, a
+        change for good).
+    parts
+        Start and end of each time, where it happens more than once.
+    """
 
     name: str
     start: float
     end: float | None
+    parts: tuple[tuple[float, float | None], ...] = ()
+
+    @property
+    def times(self) -> tuple[tuple[float, float | None], ...]:
+        """Start and end of each time that it happens, seconds."""
+        return self.parts or ((self.start, self.end),)
 
 
 def spans(document: Document) -> list[Span]:
     """Return what happens in a scenario, by start, under the user's name for it or in words made from its target.
+
+    An event that is repeated is one span.
 
     Examples
     --------
@@ -37,14 +58,20 @@ def spans(document: Document) -> list[Span]:
     ...     )
     ... )
     >>> spans(document)
-    [Span(name='service slow: cart', start=9.0, end=10.0)]
+    [Span(name='service slow: cart', start=9.0, end=10.0, parts=())]
     """
-    found = []
-    for event in document.timeline:
-        lasting = getattr(event, "duration", None)
-        end = None if lasting is None else event.start + lasting
-        found.append(Span(event.name or _words(event), event.start, end))
-    return sorted(found, key=lambda span: span.start)
+    by_event = groupby(happenings(document), key=lambda happening: happening.index)
+    return sorted((_span(list(found)) for _, found in by_event), key=lambda span: span.start)
+
+
+def _span(found: list[Happening]) -> Span:
+    """Return all repetitions of one event, in order."""
+    first = found[0]
+    name = first.event.name or _words(first.event)
+    if len(found) == 1:
+        return Span(name, first.start, first.end)
+    parts = tuple((happening.start, happening.end) for happening in found)
+    return Span(f"{name}, {len(found)} times", first.start, found[-1].end, parts)
 
 
 def _words(event: BaseModel) -> str:
@@ -55,5 +82,6 @@ def _words(event: BaseModel) -> str:
         where = " to ".join(" ".join(str(value) for value in given[side].values()) for side in ("from", "to"))
     else:
         where = ", ".join("all" if value == "*" else str(value) for value in given.values())
-    what = str(getattr(event, "event", "event")).replace("_", " ")
+    what = " ".join(filter(None, (str(getattr(event, "event", "event")), getattr(event, "change", ""))))
+    what = what.replace("_", " ")
     return f"{what}: {where}" if where else what

@@ -23,15 +23,31 @@ _ACROSS, _PANELS, _APART = 3, 3, 0.15
 #: Fill and hatch of the networks, in order; both differ, so that greyscale prints keep them apart.
 _FILLS = (("#DCEBF7", ""), ("#FBE3B5", "////"), ("#CFE8DC", "...."), ("#EAD7E6", "\\\\\\\\"), ("#FFFFFF", "xx"))
 _CONTROLS = (style.BLUE, style.VERMILLION, style.GREEN, style.BLACK, style.PURPLE, style.ORANGE)
+#: Dashes of the lines to clusters that reach their control plane without a gateway.
+_DIRECT = (0, (3, 1.5))
+#: What the box of a control plane outside all clusters says; the first that fits.
+_OUTSIDE = ("outside all clusters", "in no cluster", "outside")
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """A control plane, the cluster it runs in and those it serves."""
+    """A control plane, the cluster it runs in (empty for one outside all clusters) and those it serves.
+
+    ``direct`` names the other clusters that reach it without a gateway, ``entrance`` tells whether it has one of its
+    own, ``region`` where it is.
+    """
 
     name: str
     home: str
     serves: tuple[str, ...]
+    direct: frozenset[str] = frozenset()
+    entrance: bool = False
+    region: str = ""
+
+    @property
+    def box(self) -> str:
+        """Key of the box that it stands in: its cluster's, or one of its own, which no cluster can be called."""
+        return self.home or f"plane {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where things are in one panel, inches from its lower left corner; boxes by cluster, gutters by row."""
+    """Where things are in one panel, inches from its lower left corner; boxes by `Plane.box` or cluster."""
 
     width: float
     height: float
@@ -57,6 +73,8 @@ class _Layout:
 
 def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]]) -> style.Picture:
     """Draw the deployments side by side, at most three in a row.
+
+    A control plane outside all clusters has a dashed box of its own in its region.
 
     Parameters
     ----------
@@ -69,7 +87,8 @@ def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]]) -> style.Picture:
     'none: 0 control planes'
     """
     plans = {name: read(graph) for name, graph in graphs.items()}
-    across = max(min(len(plans), _PANELS), 1)
+    # Four are a square rather than three and one.
+    across = 2 if len(plans) == 4 else max(min(len(plans), _PANELS), 1)
     down = max(-(-len(plans) // across), 1)
     width = style.LANDSCAPE / max(across, 2)
     layouts = [_place(plan, width - _APART) for plan in plans.values()]
@@ -116,10 +135,12 @@ def draw_plan(plan: Plan, title: str, axes: Axes, width: float, height: float = 
             _PAD, bottom + tall - 0.05, f"region {short(region, 40)}", va="top", fontsize=style.SMALL, color="#444444"
         )
     served = {cluster: plane.name for plane in plan.planes for cluster in plane.serves}
-    for cluster in layout.boxes:
+    for cluster in plan.networks:
         _draw_cluster(axes, plan, layout, cluster, served.get(cluster, ""))
     track = 0
     for plane in plan.planes:
+        if not plane.home:
+            _draw_outside(axes, layout, plane)
         _draw_plane(axes, layout, plane, track)
         track += bool(set(plane.serves) - {plane.home})
     return axes
@@ -127,12 +148,16 @@ def draw_plan(plan: Plan, title: str, axes: Axes, width: float, height: float = 
 
 def _place(plan: Plan, width: float) -> _Layout:
     """Stack the regions as bands, and the clusters of each in rows of at most three."""
-    across = max(min(max((len(names) for names in plan.regions.values()), default=1), _ACROSS), 1)
+    inside = {region: [*names] for region, names in plan.regions.items()}
+    for plane in plan.planes:
+        if not plane.home:
+            inside.setdefault(plane.region, []).append(plane.box)
+    across = max(min(max((len(names) for names in inside.values()), default=1), _ACROSS), 1)
     box = (width - 2 * _MARGIN - _PAD * (across - 1)) / across
-    rows = {region: -(-len(names) // across) for region, names in plan.regions.items()}
-    height = sum(_HEAD + rows[region] * (_BOX + _GUTTER) + _PAD for region in plan.regions)
+    rows = {region: -(-len(names) // across) for region, names in inside.items()}
+    height = sum(_HEAD + rows[region] * (_BOX + _GUTTER) + _PAD for region in inside)
     top, areas, boxes = height, {}, {}
-    for region, names in plan.regions.items():
+    for region, names in inside.items():
         tall = _HEAD + rows[region] * (_BOX + _GUTTER)
         areas[region] = (top - tall, tall)
         for i, cluster in enumerate(names):
@@ -167,13 +192,37 @@ def _draw_cluster(axes: Axes, plan: Plan, layout: _Layout, cluster: str, served_
     axes.text(x + 0.14, y + _BOX - 0.07, name, va="top", fontsize=style.SMALL, weight="bold", zorder=4)
     axes.text(x + 0.14, y + _BOX - 0.23, owner, va="top", fontsize=style.SMALL, zorder=4)
     if cluster in plan.gateways:
-        axes.plot([x + layout.box], [y + 0.14], marker="D", ms=6, mfc="white", mec="black", mew=1.0, zorder=5)
+        _draw_gateway(axes, layout, cluster, "white")
+
+
+def _draw_outside(axes: Axes, layout: _Layout, plane: Plane) -> None:
+    """Draw the box of a control plane outside all clusters, and the mark of its gateway."""
+    x, y = layout.boxes[plane.box]
+    axes.add_patch(
+        FancyBboxPatch(
+            (x + 0.03, y + 0.03), layout.box - 0.06, _BOX - 0.06, boxstyle="round,pad=0.03", fc="white", ec="#333333",
+            lw=0.8, ls=(0, (4, 2)), gid=f"outside {plane.name}", zorder=2,
+        )
+    )  # fmt: skip
+    room = (layout.box - 0.24) * 72
+    name = _fit(plane.name, style.SMALL, room, 1.14)
+    axes.text(x + 0.14, y + _BOX - 0.07, name, va="top", fontsize=style.SMALL, weight="bold", zorder=4)
+    where = next(words for words in _OUTSIDE if text_width(words, style.SMALL) <= room or words == _OUTSIDE[-1])
+    axes.text(x + 0.14, y + _BOX - 0.23, where, va="top", fontsize=style.SMALL, zorder=4)
+    if plane.entrance:
+        _draw_gateway(axes, layout, plane.box, "black")
+
+
+def _draw_gateway(axes: Axes, layout: _Layout, box: str, face: str) -> None:
+    x, y = layout.boxes[box]
+    gid = f"gateway {box}"
+    axes.plot([x + layout.box], [y + 0.14], marker="D", ms=6, mfc=face, mec="black", mew=1.0, zorder=5, gid=gid)
 
 
 def _draw_plane(axes: Axes, layout: _Layout, plane: Plane, track: int) -> None:
     """Draw the hexagon in the home cluster and, through the gutters so that no box is crossed, lines to all others."""
     colour = _CONTROLS[track % len(_CONTROLS)]
-    x, y = layout.boxes[plane.home]
+    x, y = layout.boxes[plane.box]
     out = x + layout.box - 0.26
     # Each control plane has its own track, so that lines never lie on each other.
     drop, side = 0.14 + 0.05 * (track % 4), 0.04 + 0.03 * (track % 4)
@@ -185,7 +234,8 @@ def _draw_plane(axes: Axes, layout: _Layout, plane: Plane, track: int) -> None:
         if abs(to_y - y) > 1e-9:
             path += [(side, y - drop), (side, to_y - drop)]
         path += [(into, to_y - drop)]
-        axes.plot(*zip(*path, strict=True), color=colour, lw=1.3, zorder=3, solid_joinstyle="round")
+        dashes = _DIRECT if cluster in plane.direct else "-"
+        axes.plot(*zip(*path, strict=True), color=colour, lw=1.3, ls=dashes, zorder=3, solid_joinstyle="round")
         axes.annotate(
             "", (into, to_y + 0.01), (into, to_y - drop - 0.008), zorder=3,
             arrowprops={
@@ -193,7 +243,7 @@ def _draw_plane(axes: Axes, layout: _Layout, plane: Plane, track: int) -> None:
             },
             gid=f"controls {plane.name} {cluster}",
         )  # fmt: skip
-    face = colour if plane.home in plane.serves else "white"
+    face = colour if not plane.home or plane.home in plane.serves else "white"
     axes.plot([out], [y], marker="h", ms=13, mfc=face, mec="black", mew=0.8, zorder=6, gid=f"plane {plane.name}")
 
 
@@ -221,13 +271,22 @@ def _legend(plans: Sequence[Plan]) -> list[Any]:
         Patch(fc=_FILLS[i % 5][0], hatch=_FILLS[i % 5][1], ec="#777777", label=f"network {short(name, 20)}")
         for i, name in enumerate(_networks(plans))
     ]
+    planes = [plane for plan in plans for plane in plan.planes]
     if any(plan.gateways for plan in plans):
         items.append(mark("D", 6, "white", "east-west gateway"))
-    items.append(mark("h", 10, _CONTROLS[0], "control plane, in the cluster it runs in and serves"))
-    if any(plane.home not in plane.serves for plan in plans for plane in plan.planes):
+    at_home = ", in the cluster it runs in and serves" if any(plane.home for plane in planes) or not planes else ""
+    items.append(mark("h", 10, _CONTROLS[0], f"control plane{at_home}"))
+    if any(plane.home and plane.home not in plane.serves for plane in planes):
         items.append(mark("h", 10, "white", "control plane that only serves others"))
-    if any(set(plane.serves) - {plane.home} for plan in plans for plane in plan.planes):
-        items.append(Line2D([], [], color=_CONTROLS[0], lw=1.3, marker=">", ms=5, label="controls another cluster"))
+    if any(not plane.home for plane in planes):
+        items.append(Patch(fc="white", ec="#333333", ls=(0, (4, 2)), label="control plane outside all clusters"))
+    if any(plane.entrance for plane in planes):
+        items.append(mark("D", 6, "black", "its gateway"))
+    others = {(plane.name, one, one in plane.direct) for plane in planes for one in plane.serves if one != plane.home}
+    for direct, words in ((False, "controls another cluster"), (True, "controls another cluster, directly")):
+        if any(found[2] == direct for found in others):
+            dashes = _DIRECT if direct else "-"
+            items.append(Line2D([], [], color=_CONTROLS[0], lw=1.3, ls=dashes, marker=">", ms=5, label=words))
     return items
 
 
@@ -253,11 +312,7 @@ def read(graph: nx.MultiDiGraph[Any]) -> Plan:
     regions: dict[str, list[str]] = {}
     for node in clusters:
         regions.setdefault(_region(graph, str(graph.nodes[node].get("region", ""))), []).append(names[node])
-    planes = tuple(
-        Plane(names[node], str(graph.nodes[node]["home"]), tuple(names[to] for to in _targets(graph, node, "controls")))
-        for node, kind in kinds.items()
-        if kind == "control-plane"
-    )
+    planes = tuple(_plane(graph, node) for node, kind in kinds.items() if kind == "control-plane")
     return Plan(
         {region: tuple(found) for region, found in regions.items()},
         {names[node]: str(graph.nodes[node].get("network", "")) for node in clusters},
@@ -266,6 +321,19 @@ def read(graph: nx.MultiDiGraph[Any]) -> Plan:
         )),
         planes,
     )  # fmt: skip
+
+
+def _plane(graph: nx.MultiDiGraph[Any], node: str) -> Plane:
+    data = graph.nodes[node]
+    paths = {
+        str(graph.nodes[to]["name"]): edge.get("path", "")
+        for _, to, edge in graph.out_edges(node, data=True)
+        if edge["kind"] == "controls"
+    }
+    direct = frozenset(cluster for cluster, path in paths.items() if path == "direct")
+    name = str(data["name"])
+    region = _region(graph, str(data.get("region", "")))
+    return Plane(name, str(data["home"]), tuple(paths), direct, f"gateway:{name}/entrance" in graph, region)
 
 
 def _region(graph: nx.MultiDiGraph[Any], region: str) -> str:

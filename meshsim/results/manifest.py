@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 #: Raised when files of older meshsim versions can no longer be read.
-FORMAT = 1
+FORMAT = 2
 
 _PACKAGES = (
     "meshsim",

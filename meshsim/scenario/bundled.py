@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 from meshsim.errors import ScenarioError
 from meshsim.scenario.reader import read_mapping
 
+#: Folders of scenarios that belong together, in the order in which they are listed after the others.
+COLLECTIONS = ("questions", "failures", "incidents")
+
 
 def bundled() -> dict[str, Path]:
-    """Return the files of the bundled scenarios by name, in alphabetical order; those of questions come last.
+    """Return the files of the bundled scenarios by name, in alphabetical order; those in folders come last.
 
     Examples
     --------
@@ -19,7 +23,8 @@ def bundled() -> dict[str, Path]:
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_scenarios", package.parent / "scenarios"):
         if folder.is_dir():
-            paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("questions/*.yaml"))]
+            inside = (sorted(folder.glob(f"{name}/*.yaml")) for name in COLLECTIONS)
+            paths = [*sorted(folder.glob("*.yaml")), *chain.from_iterable(inside)]
             return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     return {}
 

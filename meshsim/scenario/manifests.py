@@ -1,9 +1,10 @@
-"""The ``istio:`` list: Istio resources written inline or named by file, as one list of resources."""
+"""Istio resources written inline or named by file, in ``istio:`` and in changes of configuration, as plain lists."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.istio.fields_services import traffic_distribution
@@ -14,13 +15,13 @@ _MAX_LISTS = 10
 
 
 def with_resources(root: Node) -> tuple[Node, list[str]]:
-    """Return a document whose ``istio:`` holds resources only, and warnings about what was left out.
+    """Return a document whose lists of resources hold resources only, and warnings about what was left out.
 
     Parameters
     ----------
     root
-        The document; an item of ``istio:`` is a resource, a ``kind: List`` of them, or ``{path: file.yaml}`` relative
-        to the file it stands in.
+        The document; an item of ``istio:``, or of ``apply:`` of a ``config_change``, is a resource, a ``kind: List``
+        of them, or ``{path: file.yaml}`` relative to the file it stands in.
 
     Raises
     ------
@@ -36,16 +37,23 @@ def with_resources(root: Node) -> tuple[Node, list[str]]:
     >>> len(root.plain()["istio"]), warnings
     (1, ['istio: 1 object is not of Istio and has no effect in meshsim: Service'])
     """
-    node = root.child("istio")
-    if node is None or not isinstance(node.value, list):
-        return root, []
     collector = _Collector()
-    for index, item in enumerate(node.value):
-        collector.add(item, f"istio[{index}]")
+    root = collector.with_list(root, "istio", "")
+    timeline = root.child("timeline")
+    if timeline is not None and isinstance(timeline.value, list):
+        events = [
+            collector.with_list(event, "apply", f"timeline[{index}].") if _changes_configuration(event) else event
+            for index, event in enumerate(timeline.value)
+        ]
+        root = root.with_value("timeline", replace(timeline, value=events), root.locate(("timeline",)))
     if collector.problems:
         raise ScenarioError(collector.problems)
-    kept = Node(collector.kept, node.place)
-    return root.with_value("istio", kept, root.locate(("istio",))), list(collector.warnings())
+    return root, list(collector.warnings())
+
+
+def _changes_configuration(event: Node) -> bool:
+    kind = event.child("event")
+    return kind is not None and kind.value == "config_change"
 
 
 def _prefers_near(item: Node, version: str, kind: str) -> bool:
@@ -54,18 +62,29 @@ def _prefers_near(item: Node, version: str, kind: str) -> bool:
 
 
 class _Collector:
-    """Gathers resources and everything that is wrong with them."""
+    """Gathers the resources of a list, and everything that is wrong with those of all lists."""
 
     def __init__(self) -> None:
         self.kept: list[Node] = []
+        self.where = ""
         self.skipped: dict[str, Counter[str]] = {}
         self.problems: list[Problem] = []
 
+    def with_list(self, owner: Node, key: str, prefix: str) -> Node:
+        """Return a mapping with the list at a key as a list of resources."""
+        node = owner.child(key)
+        if node is None or not isinstance(node.value, list):
+            return owner
+        self.kept, self.where = [], prefix + key
+        for index, item in enumerate(node.value):
+            self.add(item, f"{self.where}[{index}]")
+        return owner.with_value(key, Node(self.kept, node.place), owner.locate((key,)))
+
     def add(self, item: Node, path: str) -> None:
-        """Add an item of ``istio:``: a file's name or an object."""
+        """Add an item of a list: a file's name or an object."""
         name = item.child("path")
         if name is None:
-            self.add_object(item, path, "istio")
+            self.add_object(item, path, self.where)
         elif not isinstance(name.value, str) or not isinstance(item.value, dict) or len(item.value) > 1:
             self.refuse("write {path: file.yaml}, with nothing beside it", path, item.place)
         else:

@@ -198,12 +198,12 @@ def _literal(spot: Spot, _: Mapping[str, Any]) -> str:
 def _event(spot: Spot, _: Mapping[str, Any]) -> str:
     node = spot.node.child("event") if spot.node is not None else None
     if node is None or not isinstance(node.value, str):
-        return f"found {found(node)}; the name of an event is wanted{did_you_mean('', event_names(), 20)}"
-    return f"unknown event {_shown(node)}{did_you_mean(node.value, event_names(), 20)}"
+        return f"found {found(node)}; the name of an event is wanted{did_you_mean('', event_names(), 30)}"
+    return f"unknown event {_shown(node)}{did_you_mean(node.value, event_names(), 30)}"
 
 
 def _no_event(_spot: Spot, _: Mapping[str, Any]) -> str:
-    return f"missing field 'event'{did_you_mean('', event_names(), 20)}"
+    return f"missing field 'event'{did_you_mean('', event_names(), 30)}"
 
 
 def _size(spot: Spot, context: Mapping[str, Any]) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.scenario import changes
 from meshsim.scenario.bundled import bundled
 from meshsim.scenario.checks import NAME_CHECKS, Check, check
+from meshsim.scenario.checks.changed import changed_configurations_hold
 from meshsim.scenario.checks.routed import routed_calls_come_to_an_end
 from meshsim.scenario.entries import with_entries
-from meshsim.scenario.istio import IstioResources, read_resources
+from meshsim.scenario.istio import IstioResources
 from meshsim.scenario.manifests import with_resources
 from meshsim.scenario.overrides import apply
 from meshsim.scenario.problems import Verdict, in_order, validate
@@ -41,6 +43,8 @@ class Scenario:
         What is allowed and probably not meant, one sentence each.
     hash
         SHA-256 of everything that can change a result (64 hexadecimal digits).
+    root
+        The file as a tree, for the files and lines of what the resources of other configurations say.
     """
 
     document: Document
@@ -48,6 +52,7 @@ class Scenario:
     file: str = field(default="", compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     hash: str = ""
+    root: Node = field(default=Node({}), compare=False, repr=False)
 
     def resolved(self) -> dict[str, Any]:
         """Return the whole document with every default, for JSON; `load` makes an equal scenario of it.
@@ -71,7 +76,10 @@ EXAMPLE: Mapping[str, Any] = {
 
 
 def load(
-    source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = (), checks: Sequence[Check] = ()
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    planes: changes.PlanesOf | None = None,
 ) -> Scenario:
     """Return the scenario of a file, a bundled name or a dict.
 
@@ -83,6 +91,9 @@ def load(
         Changes as ``path=value``, such as ``load.web.rate=20/s``.
     checks
         More checks to make of a document that passes this room's own.
+    planes
+        Gives the control planes of a deployment, which say what configurations there can be; None = one in each, which
+        takes every change of configuration.
 
     Raises
     ------
@@ -105,11 +116,16 @@ def load(
     problems, warnings = check(document, root.locate)
     if not problems:  # the others may count on names that exist
         routed = partial(routed_calls_come_to_an_end, resources=resources)
-        problems, _ = check(document, root.locate, [*checks, *([] if wrong else [routed])])
+        problems, more = check(document, root.locate, [*checks, *([] if wrong else [routed])])
+        warnings = [*warnings, *more]
+    changed: list[str] = []
+    if not problems and not wrong:
+        problems, changed = changed_configurations_hold(document, root, resources, planes)
     if problems or wrong:
         raise ScenarioError(in_order([*problems, *wrong]))
     told = (*skipped, *(str(warning) for warning in in_order(warnings)), *resources.warnings)
-    return Scenario(document, resources, file, told, _hash(document))
+    told = (*told, *changes.without_effect(document, root), *changed)
+    return Scenario(document, resources, file, told, _hash(document), root)
 
 
 def _more(verdict: Verdict) -> list[Problem]:
@@ -165,30 +181,13 @@ def _hash(document: Document) -> str:
     canonical = resolved(document)
     for part in ("istio", "mesh_config"):
         canonical[part] = json.dumps(canonical[part], sort_keys=True)
+    for event in canonical["timeline"]:
+        if "apply" in event:
+            event["apply"] = json.dumps(event["apply"], sort_keys=True)
     return hashlib.sha256(json.dumps(canonical, ensure_ascii=False).encode()).hexdigest()
 
 
 def _resources(document: Document, root: Node) -> tuple[IstioResources, list[Problem]]:
-    def locate(index: int, path: tuple[str | int, ...]) -> tuple[str, int]:
-        place = root.locate(("istio", index, *path))
-        return place.file, place.line
-
-    def locate_mesh(path: tuple[str | int, ...]) -> tuple[str, int]:
-        place = root.locate(("mesh_config", *path))
-        return place.file, place.line
-
-    services = {(name, service.namespace): service for name, service in document.services.items()}
-    return read_resources(
-        document.istio,
-        locate,
-        document.mesh_config,
-        locate_mesh,
-        services,
-        version=document.istio_version,
-        traffic_distributions={
-            name: service.traffic_distribution for name, service in services.items() if service.traffic_distribution
-        },
-        ports={name: service.port for name, service in services.items()},
-        outside={name: service.host for name, service in services.items() if service.host is not None},
-        places={name: region.zones for name, region in document.regions.items()},
-    )
+    """Return what the resources of the first configuration say, and what is wrong with those of all."""
+    resources, wrong = changes.read(document, root, changes.resource_paths(document, []))
+    return resources, [*wrong, *changes.problems(document, root)]

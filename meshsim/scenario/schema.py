@@ -14,7 +14,6 @@ from meshsim.scenario.fields import (
     Fraction,
     Lognormal,
     Name,
-    Percentiles,
     PositiveDuration,
     Size,
     Strict,
@@ -23,6 +22,8 @@ from meshsim.scenario.fields import (
 )
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.outside import Entry
+from meshsim.scenario.schema_control_plane import ControlPlane, Deployment, Identity, Istiod, Kubernetes
+from meshsim.scenario.schema_expect import Expectation
 from meshsim.scenario.schema_load import (
     Action,
     Diurnal,
@@ -36,18 +37,29 @@ from meshsim.scenario.schema_load import (
     Spike,
     SpikePhase,
 )
-from meshsim.scenario.schema_proxies import EastWestGateway, Gateway, Sidecar
+from meshsim.scenario.schema_proxies import Autoscale, EastWestGateway, Gateway, Sidecar
 from meshsim.scenario.schema_timeline import (
+    ApiServerDown,
     Between,
+    CertificateAuthorityDown,
     ClusterDown,
+    ConfigChange,
+    ControlPlaneCrashLoop,
     ControlPlaneDown,
+    ControlPlaneRollout,
+    ControlPlaneSlow,
+    GatewayAddressChange,
     GatewayDown,
     LinkLossy,
     LinkSlow,
     Partition,
     PodChurn,
     RegionOutage,
+    RemoteSecret,
+    Repeat,
     Rollout,
+    RootChange,
+    RootExpired,
     Scale,
     ServiceFailing,
     ServiceSlow,
@@ -60,12 +72,20 @@ from meshsim.scenario.schema_values import HOST, METHOD, PATH, Headers, Replicas
 
 __all__ = [
     "Action",
+    "ApiServerDown",
+    "Autoscale",
     "Between",
     "CallStep",
+    "CertificateAuthorityDown",
     "Cluster",
     "ClusterDown",
     "ComputeStep",
+    "ConfigChange",
+    "ControlPlane",
+    "ControlPlaneCrashLoop",
     "ControlPlaneDown",
+    "ControlPlaneRollout",
+    "ControlPlaneSlow",
     "Deployment",
     "Diurnal",
     "DiurnalPhase",
@@ -73,8 +93,11 @@ __all__ = [
     "EastWestGateway",
     "Endpoint",
     "EntryLoad",
+    "Expectation",
     "Gateway",
+    "GatewayAddressChange",
     "GatewayDown",
+    "Identity",
     "Istiod",
     "Keys",
     "Kubernetes",
@@ -89,7 +112,11 @@ __all__ = [
     "RampPhase",
     "Region",
     "RegionOutage",
+    "RemoteSecret",
+    "Repeat",
     "Rollout",
+    "RootChange",
+    "RootExpired",
     "Scale",
     "Service",
     "ServiceFailing",
@@ -249,6 +276,9 @@ class Service(Strict):
     ] = False
     request_size: Size = 1000
     response_size: Size = 1000
+    autoscale: Annotated[
+        Autoscale | None, Field(description="a HorizontalPodAutoscaler for each of its Deployments; none by default")
+    ] = None
     traffic_distribution: Annotated[
         Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None,
         Field(description="the Kubernetes Service's field of that name: near endpoints first, without ejection"),
@@ -267,59 +297,6 @@ class Service(Strict):
         copy = self.model_copy()
         copy._entry = entry  # noqa: SLF001 (of its own class)
         return copy
-
-
-# --- control plane --------------------------------------------------------------------------------------------
-
-
-class Istiod(Strict):
-    """istiod of every control plane; defaults are Istio's, except ``push_time``, for which no figure is published."""
-
-    replicas: Replicas = 1
-    cpu: Annotated[int, Field(ge=1, le=256, description="GOMAXPROCS; sets the push concurrency")] = 2
-    debounce_after: Annotated[Duration, Field(description="PILOT_DEBOUNCE_AFTER")] = 0.1
-    debounce_max: Annotated[Duration, Field(description="PILOT_DEBOUNCE_MAX")] = 10.0
-    push_time: Annotated[Duration, Field(description="generating and sending one proxy's update")] = 0.01
-    restart_time: Annotated[Duration, Field(description="until a restarted istiod has synced its caches")] = 5.0
-
-
-class Kubernetes(Strict):
-    """Pods' life in every cluster; defaults are Kubernetes', except the start time, which is yours to measure."""
-
-    watch_latency: Annotated[Distribution, Field(description="API server event to istiod, besides the link")] = (
-        Lognormal(lognormal=Percentiles(p50="20ms", p99="100ms"))
-    )
-    pod_start: Annotated[Distribution, Field(description="scheduled to ready: image, app, first configuration")] = (
-        Lognormal(lognormal=Percentiles(p50="8s", p99="20s"))
-    )
-    retry_create: Annotated[
-        PositiveDuration,
-        at_least("1ms"),
-        Field(description="first pause after a rejected pod, 1ms or more; doubles up to 16 times"),
-    ] = 1.0
-    drain: Annotated[Duration, Field(description="a terminating pod still serves (Istio terminationDrainDuration)")] = (
-        5.0
-    )
-    node_grace: Annotated[Duration, Field(description="until pods of a lost node are taken out of the endpoints")] = (
-        40.0
-    )
-    max_surge: Fraction = 0.25
-    max_unavailable: Fraction = 0.25
-    gone_pods: Annotated[
-        Literal["refuse", "blackhole"],
-        Field(description="what a connection to a deleted pod sees: a refusal, or nothing until the connect timeout"),
-    ] = "refuse"
-
-
-class Deployment(Strict):
-    """Who controls whom. Without fields: the preset of that name."""
-
-    model: Literal["multi-primary", "primary-remote", "hybrid"] | None = None
-    primary: Annotated[str | None, Field(description="the primary cluster (primary-remote)")] = None
-    control_planes: Annotated[
-        dict[Name, Annotated[list[str], Field(min_length=1)]],
-        Field(description="control plane → clusters it serves; the first is the one it runs in"),
-    ] = {}
 
 
 def _named_presets(value: Any) -> Any:
@@ -352,6 +329,7 @@ class Document(Strict):
         Field(description="east-west gateways by cluster; present where there are networks to join"),
     ] = {}
     istiod: Istiod = Istiod()
+    identity: Identity = Identity()
     kubernetes: Kubernetes = Kubernetes()
     istio: Annotated[list[dict[str, Any]], Field(description="Istio resources, inline or as {path: file.yaml}")] = []
     mesh_config: Annotated[dict[str, Any], Field(description="Istio's MeshConfig")] = {}
@@ -361,6 +339,7 @@ class Document(Strict):
         "hybrid": Deployment(),
     }
     timeline: list[TimelineEvent] = []
+    expect: Annotated[list[Expectation], Field(description="what `meshsim run --check` holds the results to")] = []
     duration: Annotated[PositiveDuration, at_least("1ms"), Field(description="1ms or more")] = 300.0
     warm_up: Duration = 30.0
     gateway_dedup: Annotated[

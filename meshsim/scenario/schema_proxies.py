@@ -6,14 +6,28 @@ from typing import Annotated
 
 from pydantic import Field
 
-from meshsim.scenario.fields import Distribution, Duration, Lognormal, Percentiles, Strict
+from meshsim.scenario.fields import Distribution, Duration, Fraction, Lognormal, Percentiles, Strict
 from meshsim.scenario.schema_values import Replicas
+
+
+class Autoscale(Strict):
+    """A HorizontalPodAutoscaler on CPU: what Kubernetes keeps between two numbers of replicas."""
+
+    min_replicas: Annotated[Replicas | None, Field(description="the number of replicas given, by default")] = None
+    max_replicas: Annotated[Replicas, Field(description="5, or the least if that is more")] = 5
+    utilization: Annotated[Fraction, Field(gt=0, description="of the CPU requested, that it aims at")] = 0.8
+    cpu_request: Annotated[
+        float | None, Field(gt=0, le=1024, description="cores that a replica requests; a pod's workers by default")
+    ] = None
 
 
 class Gateway(Strict):
     """An Envoy gateway deployment; defaults are those of Istio's gateway chart (2 CPU limit: 2 workers)."""
 
     replicas: Replicas = 1
+    autoscale: Annotated[Autoscale | None, Field(description="the chart's: 80 % of 100m CPU, up to 5 replicas")] = (
+        Autoscale(cpu_request=0.1)
+    )
     concurrency: Annotated[int, Field(ge=1, le=256, description="worker threads per replica")] = 2
     cpu: Annotated[Duration, Field(description="worker time a request takes")] = 0.0002
     latency: Annotated[Distribution, Field(description="time a request spends in the proxy besides waiting")] = (

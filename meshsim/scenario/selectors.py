@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
 from meshsim.scenario.outside import Entry, Outside
 from meshsim.scenario.schema import Document, Service, Target, Workload
+
+
+class Controls(Protocol):
+    """A control plane as selectors see it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def home(self) -> str:
+        """The cluster that it runs in; empty for none."""
+
+    @property
+    def region(self) -> str:
+        """The region that it runs in."""
+
+
+Plane = TypeVar("Plane", bound=Controls)
 
 
 def matches(pattern: str | None, value: str) -> bool:
@@ -160,6 +182,30 @@ def select_clusters(document: Document, target: Target) -> list[str]:
         if matches(target.cluster, name)
         and matches(target.region, cluster.region)
         and (target.zone is None or _has_zone(document, name, target.zone))
+    ]
+
+
+def select_control_planes(planes: Iterable[Plane], target: Target) -> list[Plane]:
+    """Return the control planes that fit a selector: by their name, the cluster that they run in, and the region.
+
+    One outside all clusters fits no selector with a cluster.
+
+    Examples
+    --------
+    >>> from meshsim.mesh.deployment import ControlPlane
+    >>> at_home = ControlPlane("eu", "eu-1", ("eu-1",), ("eu-1",), "eu-1", "eu", ("a",))
+    >>> outside = ControlPlane("external", "", ("eu-1",), ("eu-1",), "eu-1", "eu", ("a",))
+    >>> [plane.name for plane in select_control_planes([at_home, outside], Target(region="eu"))]
+    ['eu', 'external']
+    >>> [plane.name for plane in select_control_planes([at_home, outside], Target(cluster="*"))]
+    ['eu']
+    """
+    return [
+        plane
+        for plane in planes
+        if matches(target.control_plane, plane.name)
+        and matches(target.region, plane.region)
+        and (target.cluster is None or (plane.home != "" and matches(target.cluster, plane.home)))
     ]
 
 

@@ -133,6 +133,9 @@ def _into(spot: Spot, part: str | int, annotation: Any, model: type[BaseModel] |
 def _field(spot: Spot, model: type[BaseModel], part: str) -> Spot:
     named = {info.alias or name: info for name, info in model.model_fields.items()}
     info: FieldInfo | None = named.get(part)
+    if info is not None and spot.node is not None and isinstance(spot.node.value, list):
+        # A list that stands for a mapping with this one field (`eu: [eu-1, eu-2]`).
+        return Spot(spot.path, spot.node, info.annotation, model, fits=spot.fits)
     if info is not None and model in _WRAPPERS and (spot.node is None or spot.node.child(part) is None):
         return Spot(spot.path, spot.node, info.annotation, model, fits=spot.fits)
     if info is not None:

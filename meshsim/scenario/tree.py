@@ -83,6 +83,8 @@ class Node:
     def locate(self, path: Path) -> Place:
         """Return where the key of a path stands, or the deepest part of the path that exists.
 
+        A name within a list is passed over: such a list stands for a mapping with one field (``eu: [eu-1, eu-2]``).
+
         Examples
         --------
         >>> Node({"a": Node(1, Place("f", 2))}, Place("f", 1), {"a": Place("f", 2)}).locate(("a", "b"))
@@ -91,6 +93,8 @@ class Node:
         node, place = self, self.place
         for key in path:
             inner = node.child(key)
+            if inner is None and isinstance(key, str) and isinstance(node.value, list):
+                continue
             if inner is None:
                 break
             place = node.keys.get(key, inner.place) if isinstance(key, str) else inner.place

@@ -60,6 +60,13 @@ def test_a_change_without_an_end_lasts_to_the_end_of_the_run():
     assert spans(event("scale", "120s", replicas=5)) == [("before", 30.0, 120.0), ("during", 120.0, 300.0)]
 
 
+def test_repetitions_count_from_the_first_to_the_last():
+    flapping = event("gateway_down", "60s", "10s", repeat={"every": "40s", "times": 3})
+    assert spans(flapping) == [("before", 30.0, 60.0), ("during", 60.0, 150.0), ("after", 150.0, 300.0)]
+    for_ever = event("gateway_down", "60s", "10s", repeat={"every": "50s"})
+    assert spans(for_ever) == [("before", 30.0, 60.0), ("during", 60.0, 270.0), ("after", 270.0, 300.0)]
+
+
 def test_phases_stay_within_what_is_measured():
     early = event("cluster_down", "10s", "50s")
     late = event("cluster_down", "200s", "500s")
@@ -71,7 +78,9 @@ def test_phases_stay_within_what_is_measured():
 def test_every_kind_of_fault_is_a_kind_of_event():
     kinds = {branch.model_fields["event"].annotation.__args__[0] for branch in _event_classes()}
     assert set(FAULTS) <= kinds
-    assert kinds - set(FAULTS) == {"rollout", "pod_churn", "scale"}
+    assert kinds - set(FAULTS) == {
+        *("rollout", "pod_churn", "scale", "control_plane_rollout", "root_change", "config_change")
+    }
 
 
 def _event_classes():

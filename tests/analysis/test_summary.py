@@ -167,6 +167,50 @@ def test_staleness_convergence_pods_and_utilisation_are_summed_over_clusters():
     assert value(summary, "stale_proxy_seconds", "before") == 0
 
 
+def test_who_had_no_control_plane_no_valid_certificate_or_another_configuration_is_summed_over_clusters():
+    tables = Tables()
+    for cluster, seconds in (("eu", 30.0), ("us", 10.0)):
+        tables.add(
+            "config", RUN, 20.0, cluster=cluster, proxies=10, disconnected_seconds=seconds,
+            drift_seconds=seconds / 2, expired_seconds=seconds / 10,
+        )  # fmt: skip
+    summary = summarize(tables.built(), PHASES)
+    expected = {
+        "disconnected_proxy_seconds": 40.0,
+        "disconnected_share": 0.4,
+        "config_drift_seconds": 20.0,
+        "expired_proxy_seconds": 4.0,
+        "expired_share": 0.04,
+    }
+    assert {name: value(summary, name, "during") for name in expected} == pytest.approx(expected)
+    assert value(summary, "disconnected_proxy_seconds", "before") == 0
+
+
+def test_istiod_is_summed_over_control_planes_except_for_what_the_largest_needs():
+    tables = Tables()
+    counts = {"full_pushes": 1, "refused_connections": 2, "certificates": 3, "refused_certificates": 4}
+    for plane, up, memory, connected in (("eu", 5.0, 2e8, 30), ("us", 0.0, 3e8, 10)):
+        for start in (20.0, 25.0):
+            tables.add(
+                "control_planes", RUN, start, control_plane=plane, ready_seconds=2 * up, up_seconds=up, cpu_seconds=2.5,
+                memory_bytes=memory if start == 20.0 else 1e8, connected=connected, **counts, rejected_configurations=5,
+            )  # fmt: skip
+    summary = summarize(tables.built(), PHASES)
+    expected = {
+        "control_plane_availability": 0.5,
+        "istiod_cpu": 0.5,  # 10 CPU-seconds in a phase of 20 seconds
+        "istiod_memory": 3e8,
+        "istiod_connected": 30,
+        "full_pushes": 4,
+        "refused_connections": 8,
+        "certificates_issued": 12,
+        "certificates_refused": 16,
+        "config_rejections": 20,
+    }
+    assert {name: value(summary, name, "during") for name in expected} == pytest.approx(expected)
+    assert math.isnan(value(summary, "istiod_memory", "before"))
+
+
 def test_a_bucket_across_the_edge_of_a_phase_is_refused():
     tables = Tables().add("requests", RUN, 17.5, 22.5, code=200, count=1).built()
     with pytest.raises(ResultsError, match=r"the time bucket from 17.5 s to 22.5 s crosses the edge of a phase"):
@@ -224,10 +268,10 @@ def _requests(tables: Tables, start: float, success: float) -> None:
         ([0.9985, 0.9985, 0.9985, 0.9985], 0.0),  # within 0.1 percentage points of 99.9 %
         ([0.9, 0.95, 0.999, 0.999], 10.0),
         ([0.999, 0.999, 0.9, 0.999], 15.0),
-        ([0.9, 0.9, 0.9, 0.9], math.nan),
-        ([0.999, 0.999, 0.999, 0.9], math.nan),
+        ([0.9, 0.9, 0.9, 0.9], math.inf),
+        ([0.999, 0.999, 0.999, 0.9], math.inf),
         ([0.9, 0.999, None, None], 5.0),
-        ([0.9, None, None, None], math.nan),
+        ([0.9, None, None, None], math.inf),
         ([None, None, None, None], math.nan),
     ],
 )
@@ -309,6 +353,13 @@ def test_replications_without_a_value_are_counted():
     table = compare(summary_of(first=[1.0, 2.0, 3.0], second=[1.0, math.nan, 3.0])).set_index(["deployment", "metric"])
     assert table.loc[("second", "calls"), ["mean", "n", "missing"]].tolist() == [2.0, 2, 1]
     assert table.loc[("second", "calls"), "difference"] == 0.0
+
+
+def test_what_never_recovered_counts_as_missing_and_leaves_the_mean_alone():
+    table = compare(summary_of(first=[1.0, 2.0, math.inf], second=[math.inf] * 3)).set_index(["deployment", "metric"])
+    assert table.loc[("first", "calls"), ["mean", "n", "missing", "never"]].tolist() == [1.5, 2, 1, 1]
+    assert math.isnan(table.loc[("second", "calls"), "mean"])
+    assert table.loc[("second", "calls"), "verdict"] == "no difference seen"
 
 
 def test_a_deployment_that_finished_fewer_replications_is_compared_over_those():

@@ -138,8 +138,10 @@ class Run:
             row.count, row.first, row.fixed = 0, state.NONE, _word(f"{self.name}/{key}") << 32 | _word(key)
         plan.arrays["hash_keys"] = rows
         plan.arrays["variant_keys"] = np.arange(len(self.keys), dtype=np.int32)[:, None]
-        resolved = plan.arrays["resolved"]
-        plan.arrays["resolved"] = np.repeat(resolved[:1], max(len(self.keys), len(resolved)), axis=0)
+        steps, resolved = plan.arrays["steps"], plan.arrays["resolved"]
+        steps.route[steps.kind == state.CALL_OUT] = resolved.shape[1]  # the one call there is, for every variant
+        calls = np.repeat(resolved[:, :1], len(self.keys), axis=1)
+        plan.arrays["resolved"] = np.concatenate([resolved, calls], axis=1)
 
     def key(self, number: int) -> str:
         """Return the key of a request that consistent hashing looks at."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from meshsim.dataplane import state
+from meshsim.dataplane.blueprint import Rules
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.lowering import lower
 from meshsim.dataplane.plane import DataPlane
@@ -30,7 +31,8 @@ class Bench:
 
     ``policies`` are by service or by service/subset; ``routes`` say what differs from the default route of calls to a
     service (or are a function of client and request), ``retry`` applies to those that do not say. The ingress gateway
-    has one worker thread, so that it keeps one connection where one will do. ``load`` is the entry's.
+    has one worker thread, so that it keeps one connection where one will do. ``load`` is the entry's; ``changed`` are
+    configurations besides the first.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Bench:
         zones: Mapping[str, Sequence[str]] | None = None, sidecar: Mapping[str, Any] | None = None,
         gateway: Mapping[str, Any] | None = None, load: Mapping[str, Any] | None = None,
         timeline: Sequence[Mapping[str, Any]] = (), seed: int = 1, half: Sequence[float] = HALF,
+        changed: Sequence[Rules] = (),
     ) -> None:  # fmt: skip
         self.entry = next(iter(services))
         self.document = Document.model_validate(
@@ -64,7 +67,7 @@ class Bench:
             own = routes(client, request) if callable(routes) else (routes or {}).get(request.service, {})
             return Route(**(common | dict(own)))
 
-        self.plan = lower(self.document, policy_of, route_of)
+        self.plan = lower(self.document, policy_of, rules=[Rules(policy_of, route_of), *changed])
         links = state.records("links", (3, 3))
         for a in range(3):
             for b in range(3):

@@ -402,3 +402,210 @@ def test_a_pod_behind_a_gateway_cannot_be_told_from_the_others(server, fail):
     assert {int(line.host) for line in ended} == {-address - 2}
     assert sorted(int(line.code) for line in ended) == [200, 200, 503, 503]
     assert not any(line.flag == UC for line in ended)
+
+
+# --- links that are cut in one direction ------------------------------------------------------------------------------
+
+
+def cut(bench, *pairs, cut=1):
+    for a, b in pairs:
+        bench.links[a, b].cut = cut
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("pair", [(0, 2), (2, 0)])
+def test_a_handshake_over_a_link_that_is_cut_one_way_times_out(server, tls, pair):
+    bench = server("us/a", tls=tls, connect_timeout=1.0)
+    cut(bench, pair)
+    assert bench.took(0.0) == pytest.approx([1.0])
+    assert bench.requests() == {(503, "UF"): 1}
+    assert bench.served("web") == [0]
+
+
+@pytest.mark.parametrize("pair", [(0, 2), (2, 0), (2, 1), (1, 2)])
+def test_a_handshake_through_a_gateway_times_out_wherever_a_link_is_cut_one_way(server, pair):
+    bench = server("us/a", tls=True, connect_timeout=1.0)
+    bench.behind_gateway(bench.ingress, "web", zone="eu/b" if 1 in pair else "us/a")
+    cut(bench, pair)
+    assert bench.took(0.0) == pytest.approx([1.0])
+    assert bench.requests() == {(503, "UF"): 1}
+
+
+@pytest.mark.parametrize("pair", [(0, 2), (2, 0)])
+def test_a_gateway_address_without_replicas_cannot_refuse_over_a_link_that_is_cut_one_way(server, pair):
+    bench = server("us/a", tls=True, connect_timeout=1.0)
+    _, (proxy,) = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.plane.set_gateway(proxy, 0.0, alive=False)
+    cut(bench, pair)
+    assert bench.took(0.0) == pytest.approx([1.0])
+
+
+def test_a_request_arrives_but_its_answer_does_not_over_a_link_that_is_cut_on_the_way_back(server):
+    bench = server("us/a")
+    bench.send(0.0)
+    bench.run(1.0)
+    cut(bench, (2, 0))
+    assert bench.took(2.0, until=2000.0) == pytest.approx([0.5 * FAR + WORK + GIVE_UP])
+    assert bench.requests() == {(200, ""): 1, (503, "UC"): 1}
+    assert bench.served("web") == [2]
+
+
+def test_a_request_does_not_arrive_over_a_link_that_is_cut_on_the_way_there(server):
+    bench = server("us/a")
+    bench.send(0.0)
+    bench.run(1.0)
+    cut(bench, (0, 2))
+    assert bench.took(2.0, until=2000.0) == pytest.approx([GIVE_UP])
+    assert bench.served("web") == [1]
+
+
+@pytest.mark.parametrize(("pair", "again"), [((2, 0), 0.5 * FAR), ((0, 2), FAR + WORK)])
+def test_what_a_link_that_was_cut_one_way_held_back_goes_on(server, pair, again):
+    bench = server("us/a")
+    bench.send(0.0)
+    bench.run(1.0)
+    cut(bench, pair)
+    bench.send(2.0)
+    bench.run(50.0)
+    cut(bench, pair, cut=0)
+    bench.plane.end_silence(50.0)
+    bench.run(60.0)
+    assert bench.requests() == {(200, ""): 2}
+    assert bench.total() == pytest.approx(2 * FAR + WORK + 48.0 + again)
+
+
+def test_a_client_that_cannot_hear_that_its_pod_died_goes_on_until_it_can(server):
+    bench = server("us/a")
+    bench.send(0.0)
+    bench.run(1.0)
+    cut(bench, (2, 0))
+    kill(bench, 1.0)
+    assert bench.open_now() == 1
+    bench.send(2.0)
+    bench.run(50.0)
+    assert bench.requests() == {(200, ""): 1}
+    cut(bench, (2, 0), cut=0)
+    bench.plane.end_silence(50.0)
+    bench.run(60.0)
+    assert bench.requests() == {(200, ""): 1, (503, "UC"): 1}
+    assert bench.open_now() == 0
+
+
+# --- jitter -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_s_jitter_is_uniform_and_drawn_for_each_message(server):
+    bench = server("us/a")
+    bench.send(0.0)
+    bench.run(1.0)
+    bench.links[0, 2].jitter = 0.020
+    late = [took - FAR - WORK for took in bench.took(*range(1, 201), until=300.0)]
+    assert 0.0 <= min(late) < 0.001
+    assert 0.019 < max(late) <= 0.020
+    assert sum(late) / len(late) == pytest.approx(0.010, abs=4 * 0.020 / 12**0.5 / 200**0.5)
+    bench.links[0, 2].jitter = 0.0
+    assert bench.took(400.0, until=500.0) == pytest.approx([FAR + WORK])
+
+
+def test_the_draws_of_a_lossy_link_are_the_same_with_jitter(server):
+    took = []
+    for jitter in (0.0, 0.020):
+        bench = server("us/a")
+        bench.links[0, 2].loss, bench.links[0, 2].jitter = 0.3, jitter
+        took.append(bench.took(*range(0, 400, 20), until=500.0))
+    for without, with_it in zip(*took, strict=True):
+        assert 0.0 <= with_it - without < 3 * 0.020
+
+
+# --- gateway addresses that lead nowhere ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("silent", "latency"), [(False, FAR), (True, 1.0)])
+def test_a_new_connection_to_a_closed_address_fails(server, silent, latency):
+    bench = server("us/a", tls=True, connect_timeout=1.0)
+    address, _ = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.plane.close_gateway(address, 0.0, closed=True, silent=silent)
+    assert bench.took(0.0) == pytest.approx([latency])
+    assert bench.requests() == {(503, "UF"): 1}
+    bench.plane.close_gateway(address, 200.0, closed=False, silent=silent)
+    bench.send(200.0)
+    bench.run(300.0)
+    assert bench.requests() == {(503, "UF"): 1, (200, ""): 1}
+
+
+@pytest.mark.parametrize(("silent", "at"), [(s, at) for s in (False, True) for at in (0.03, 0.07, 0.13, 0.165, 0.2)])
+def test_a_handshake_under_way_at_an_address_that_closes_fails(server, silent, at):
+    # SYN, SYN and ACK, ClientHello (0.12), its answer and, from 0.164 on, the first request (0.204).
+    bench = server("us/a", tls=True, connect_timeout=1.0, work="1s")
+    address, _ = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.send(0.0)
+    bench.run(at)
+    bench.plane.close_gateway(address, at, closed=True, silent=silent)
+    bench.run(3000.0)
+    assert bench.requests() == {(503, "UF" if at < 0.13 or (at < 0.164 and not silent) else "UC"): 1}
+
+
+@pytest.mark.parametrize("protocol", ["http", "http2"])
+def test_what_goes_through_an_address_that_closes_is_reset(server, protocol):
+    bench = server("us/a", tls=True, work="30s", protocol=protocol)
+    address, _ = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.send(0.0, times=2)
+    bench.run(1.0)
+    bench.plane.close_gateway(address, 1.0, closed=True, silent=False)
+    bench.run(2.0)
+    assert bench.requests() == {(503, "UC"): 2}
+    assert bench.total() == pytest.approx(2 * (1.0 + 0.5 * FAR))
+    assert bench.open_now() == 0
+
+
+def test_what_goes_through_an_address_that_vanishes_hangs(server):
+    bench = server("us/a", tls=True, work="1s", protocol="http2")
+    address, _ = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.send(0.0)
+    bench.run(5.0)
+    bench.plane.close_gateway(address, 5.0, closed=True, silent=True)
+    assert bench.took(6.0, until=3000.0) == pytest.approx([0.5 * FAR + GIVE_UP])
+
+
+def test_an_answer_finds_no_way_through_an_address_that_vanished_and_does_when_it_is_back(server):
+    bench = server("us/a", tls=True, work="1s", protocol="http2")
+    address, _ = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.send(0.0)
+    bench.run(0.5)
+    bench.plane.close_gateway(address, 0.5, closed=True, silent=True)
+    bench.run(50.0)
+    assert bench.requests() == {}
+    assert bench.served("web") == [1]
+    bench.plane.close_gateway(address, 50.0, closed=False, silent=True)
+    bench.run(60.0)
+    assert bench.requests() == {(200, ""): 1}
+    assert bench.total() == pytest.approx(50.0 + 0.5 * (FAR + NEAR))
+
+
+def test_other_addresses_of_a_gateway_go_on(server):
+    bench = server("us/a", tls=True, load_balancer="ROUND_ROBIN")
+    first, proxies = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    second = bench.plane.add_gateway(1, 2, proxies)
+    bench.push(bench.ingress, "web", hosts=[-first - 2, -second - 2])
+    bench.send(0.0, times=2)
+    bench.run(1.0)
+    bench.plane.close_gateway(first, 1.0, closed=True, silent=False)
+    assert bench.open_now() == 1
+    bench.send(2.0, times=2)
+    bench.run(5.0)
+    assert bench.requests() == {(200, ""): 3, (503, "UF"): 1}
+
+
+def test_a_client_that_cannot_hear_that_an_address_closed_is_reset_when_it_can(server):
+    bench = server("us/a", tls=True, work="1s")
+    address, _ = bench.behind_gateway(bench.ingress, "web", zone="us/a")
+    bench.send(0.0)
+    bench.run(0.5)
+    cut(bench, (2, 0))
+    bench.plane.close_gateway(address, 0.5, closed=True, silent=False)
+    bench.run(50.0)
+    assert bench.requests() == {}
+    cut(bench, (2, 0), cut=0)
+    bench.plane.end_silence(50.0)
+    bench.run(60.0)
+    assert bench.requests() == {(503, "UC"): 1}

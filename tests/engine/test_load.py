@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 ONE = {"clusters": {"c1": {"region": "eu"}}, "services": {"web": {"workers": 100, "endpoints": {"GET": {}}}}}
+#: Autoscalers would undo what the test does.
+LATER = {"hpa_sync_period": "1h"}
 
 
 def arrivals(simulation, step=1.0):
@@ -63,7 +65,7 @@ def test_all_users_are_there_however_they_enter(run, users):
     load = {"web": {"arrivals": "closed", "users": users, "think_time": "1s"}}
     clusters = {f"c{n}": {"region": "eu"} for n in range(1, 4)}
     simulation = run(clusters=clusters, load=load)
-    sources = {stream.number for stream in simulation.load.streams}
+    sources = {source for stream in simulation.load.streams for source in stream.sources}
     world = simulation.mesh.plane.world
     heap = world.heap[: int(world.clock[0].scheduled)]
     assert sum(int(e["kind"]) == 1 for e in heap) == users
@@ -86,3 +88,44 @@ def test_requests_of_an_action_come_one_after_the_other_by_weight(run):
     counts = arrivals(run(clusters=ONE["clusters"], services=services, load=load))
     # 100 actions a second of 1.75 requests: 120 s, ± 4·0.433·√12000/12000.
     assert counts.mean() / 100 == pytest.approx(1.75, abs=0.02)
+
+
+def test_load_is_divided_over_the_ingress_replicas_that_serve(run):
+    load = {"web": {"rate": "100/s", "arrivals": "constant"}}
+    simulation = run(**ONE, load=load, duration="100s", kubernetes=LATER)
+    gateway = simulation.clusters["c1"].gateways["ingress"]
+    simulation.at(20.0, lambda: gateway.scale(4))
+    simulation.at(60.0, lambda: gateway.scale(2))
+    (stream,) = simulation.load.streams
+
+    def rates():
+        return [float(simulation.mesh.plane.world.sources[source].rate) for source in stream.sources]
+
+    seen = [simulation.at(time, rates) for time in (10.0, 50.0, 70.0)]
+    counts = arrivals(simulation)
+    assert [sorted(rate) for (rate,) in seen] == [[100.0], [25.0] * 4, [0.0, 0.0, 50.0, 50.0]]
+    assert [round(counts[second], -1) for second in (10, 50, 80)] == [100, 100, 100]
+
+
+def test_a_surge_holds_for_replicas_that_come_later(run, event):
+    load = {"web": {"rate": "100/s", "arrivals": "constant"}}
+    timeline = [event("traffic_surge", "10s", "60s", factor=2.0)]
+    simulation = run(**ONE, load=load, duration="100s", timeline=timeline, kubernetes=LATER)
+    simulation.at(20.0, lambda: simulation.clusters["c1"].gateways["ingress"].scale(2))
+    counts = arrivals(simulation)
+    assert [round(counts[second], -1) for second in (5, 15, 50, 90)] == [100, 200, 200, 100]
+
+
+def test_users_of_a_replica_that_goes_are_led_to_others_and_the_rest_stay(run):
+    load = {"web": {"arrivals": "closed", "users": 9, "think_time": "1s"}}
+    simulation = run(**ONE, ingress={"c1": {"replicas": 3}}, load=load, duration="60s", kubernetes=LATER)
+    simulation.at(20.0, lambda: simulation.clusters["c1"].gateways["ingress"].scale(2))
+    (stream,) = simulation.load.streams
+
+    def users():
+        sources = simulation.mesh.plane.world.users.source[:9]
+        return [int((sources == source).sum()) for source in stream.sources]
+
+    seen = [simulation.at(time, users) for time in (10.0, 30.0)]
+    simulation.run()
+    assert seen == [[[3, 3, 3]], [[5, 4, 0]]]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.mesh.deployment import ControlPlane, control_planes, east_west_gateways
+from meshsim.mesh.deployment import COMMON_ROOT, ControlPlane, control_planes, east_west_gateways
 from meshsim.scenario.scenario import EXAMPLE
 from meshsim.scenario.schema import Document
 
@@ -82,3 +82,70 @@ def test_in_one_network_only_primaries_of_remote_clusters_have_gateways():
         for deployment in ("multi-primary", "primary-remote", "hybrid")
     }
     assert names == {"multi-primary": [], "primary-remote": ["eu-1"], "hybrid": ["eu-1"]}
+
+
+# --- places, secrets, roots -------------------------------------------------------------------------------------
+
+
+def plane(**body) -> ControlPlane:
+    (found,) = control_planes(document(deployments={"x": {"control_planes": {"p": body}}}), "x")
+    return found
+
+
+def test_an_external_control_plane_serves_all_clusters_from_none():
+    (found,) = control_planes(document(deployments=["external"]), "external")
+    assert (found.name, found.home, found.serves) == ("external", "", ("eu-1", "us-1", "eu-2"))
+    assert (found.config_cluster, found.region, found.zones) == ("eu-1", "eu", ("a",))
+    assert found.is_external
+    assert found.entrance
+
+
+def test_an_external_control_plane_may_stand_anywhere_and_read_any_cluster():
+    other = document(deployments={"external": {"place": "us/a", "primary": "eu-2"}})
+    (found,) = control_planes(other, "external")
+    assert (found.config_cluster, found.region, found.zones) == ("eu-2", "us", ("a",))
+
+
+def test_a_control_plane_outside_all_clusters_is_reached_by_its_own_gateway_or_directly():
+    assert plane(serves=list(CLUSTERS), place="us").gateway_to("eu-1") is None
+    direct = document(deployments={"external": {"access": "direct"}})
+    (found,) = control_planes(direct, "external")
+    assert not found.entrance
+
+
+def test_with_direct_access_no_gateway_carries_control():
+    direct = document(deployments={"primary-remote": {"access": "direct"}})
+    (found,) = control_planes(direct, "primary-remote")
+    assert [found.gateway_to(cluster) for cluster in found.serves] == [None, None, None]
+
+
+def test_the_primary_of_a_region_may_be_chosen():
+    chosen = document(deployments={"hybrid": {"primaries": {"eu": "eu-2"}}})
+    assert served(control_planes(chosen, "hybrid")) == {"eu-2": ("eu-2", ("eu-2", "eu-1")), "us-1": ("us-1", ("us-1",))}
+
+
+def test_a_control_plane_may_run_where_it_serves_nobody():
+    found = plane(serves=["us-1"], home="eu-1")
+    assert (found.home, found.region, found.config_cluster) == ("eu-1", "eu", "eu-1")
+    assert found.gateway_to("us-1") == "eu-1"
+
+
+def test_own_cluster_and_that_of_the_configuration_are_watched_without_a_secret():
+    assert plane(serves=list(CLUSTERS), watches=["us-1"]).watches == ("eu-1", "us-1")
+    assert plane(serves=list(CLUSTERS), watches=[], config_cluster="eu-2").watches == ("eu-1", "eu-2")
+    assert plane(serves=list(CLUSTERS), watches=[], place="us").watches == ("eu-1",)
+
+
+def test_replicas_are_the_control_planes_own_or_those_of_all():
+    scenario = document(istiod={"replicas": 3}, deployments={"x": {"control_planes": {
+        "p": {"serves": ["eu-1"], "replicas": 2}, "q": ["us-1", "eu-2"],
+    }}})  # fmt: skip
+    assert [found.replicas for found in control_planes(scenario, "x")] == [2, 3]
+
+
+def test_roots_are_by_control_plane_or_else_by_its_home():
+    scenario = document(
+        identity={"roots": {"eu-1": "a", "q": "b"}},
+        deployments={"x": {"control_planes": {"p": ["eu-1"], "q": ["us-1"], "r": ["eu-2"]}}},
+    )
+    assert [found.root for found in control_planes(scenario, "x")] == ["a", "b", COMMON_ROOT]

@@ -100,6 +100,24 @@ def test_a_primary_controls_its_remotes_through_its_gateway_and_watches_their_ap
     }
 
 
+def test_a_control_plane_outside_all_clusters_runs_in_zones_behind_its_own_gateway():
+    graph = build(load(BOUTIQUE, ["deployments={external: {place: us}}"]).document, "external")
+    hosts = [source for source, target, _ in edges(graph, "hosts") if target == "control-plane:external"]
+    assert hosts == ["zone:us/a", "zone:us/b", "zone:us/c"]
+    assert {data["path"] for _, _, data in edges(graph, "controls")} == {"gateway:external/entrance"}
+    assert graph.nodes["gateway:external/entrance"]["role"] == "entrance"
+    assert {data["path"] for _, _, data in edges(graph, "watches")} == {"direct"}
+    assert [target for _, target, _ in edges(graph, "reads")] == ["cluster:eu-1"]
+
+
+@pytest.mark.parametrize("deployment", ["external", "primary-remote"])
+def test_direct_access_takes_no_gateway(deployment):
+    graph = build(load(BOUTIQUE, [f"deployments={{{deployment}: {{access: direct}}}}"]).document, deployment)
+    paths = {target: data["path"] for _, target, data in edges(graph, "controls")}
+    assert paths["cluster:us-1"] == "direct"
+    assert not any(data.get("role") == "entrance" for _, data in graph.nodes(data=True))
+
+
 def test_every_gateway_named_as_a_path_is_a_node(graph):
     paths = [data["path"] for _, _, data in edges(graph, "controls") if data["path"] != "local"]
     assert all(path in graph for path in paths)

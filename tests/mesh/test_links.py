@@ -139,6 +139,14 @@ def test_a_region_without_clusters_needs_no_figure():
     assert round_trip(alone).between(("eu", "a"), ("eu", "a")).p50 > 0
 
 
+def test_a_region_with_a_control_plane_only_needs_figures():
+    regions = {"eu": {}, "ops": {}}
+    outside = {**EXAMPLE, "regions": regions, "deployments": {"external": {"place": "ops"}}}
+    ((path, message),) = missing_links(Document.model_validate(outside))
+    assert path == ("latency",)
+    assert message.startswith("no round-trip time between regions 'eu' and 'ops'")
+
+
 def test_an_unknown_cloud_region_is_reported_with_the_nearest_name():
     regions = {"eu": {"cloud_region": "aws:eu-west-11"}, "us": {"cloud_region": "aws:us-east-1"}}
     ((path, message),) = missing_links(document(regions))

@@ -84,7 +84,9 @@ def _bucket(
     wrong = min(max(start - FAULT[0], 0.0), 100.0) / 100 * len(stale) / 3 if start < FAULT[1] else 0.0
     for cluster in CLUSTERS:
         behind = cluster in stale and FAULT[0] <= start < FAULT[1]
-        rows["config"].append((*key, cluster, 20, 20 * BUCKET * 0.9 * wrong if behind else random.exponential(0.4), 3))
+        late = 20 * BUCKET * 0.9 * wrong if behind else random.exponential(0.4)
+        cut_off = 20 * BUCKET if behind else 0.0
+        rows["config"].append((*key, cluster, 20, late, cut_off, 0.0, 0.0, 3))
         rows["convergence"].append((*key, cluster, int(bin_of(0.25 + random.exponential(0.1))), 3))
         for kind in ("sidecar", "ingress", "east-west"):
             rows["proxies"].append((*key, cluster, kind, 1.0 + random.random(), 10.0))
@@ -93,6 +95,12 @@ def _bucket(
             rows["pods"].append(
                 (*key, cluster, service, 10.0, 10.0 - blocked, blocked * BUCKET, blocked, blocked, 0, 2.0, 10.0)
             )
+    for plane in {1: CLUSTERS, 2: ("eu-1", "us-1"), 3: ("eu-1",)}[len(stale)]:
+        up = 0.0 if plane == "eu-1" and FAULT[0] <= start < FAULT[1] else BUCKET
+        served = 20 * len(stale) if plane == "eu-1" else 20
+        rows["control_planes"].append(
+            (*key, plane, up, up, served if up else 0, 0.1 * up, 2e8 + 5e5 * served, 3, 0, 0, 0, 0, 0, 0)
+        )
     for flow, arrivals, latency in zip(FLOWS, (600, 260, 140), (0.012, 0.014, 0.085), strict=True):
         moved = -0.5 if flow == "local" else 0.6
         count = int(random.poisson(arrivals * (1 + moved * wrong)))

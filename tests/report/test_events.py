@@ -67,3 +67,37 @@ def test_every_lane_is_drawn_with_its_name():
     axes.set_xlim(0, END)
     draw_lanes(axes, pack([Span("lost", 10, 20), Span("$x_1$", 15, None)], END, WIDTH), 30.0)
     assert [text.get_text() for text in axes.texts] == ["lost", "$x_1$"]
+
+
+_FLAPPING = Span("flaps, 3 times", 10, 70, ((10, 20), (35, 45), (60, 70)))
+
+
+def test_what_happens_several_times_is_one_pale_bar_with_a_strip_for_each():
+    axes = style.picture(4, 2).subplots()
+    axes.set_xlim(0, END)
+    draw_lanes(axes, pack([_FLAPPING], END, WIDTH), 0.0)
+    whole, *strips = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    assert whole == (10, 60)
+    assert strips == [(10, 10), (35, 10), (60, 10)]
+    assert [text.get_text() for text in axes.texts] == ["flaps, 3 times"]
+
+
+def test_each_time_is_shaded_and_ruled():
+    axes = style.picture(4, 2).subplots()
+    shade(axes, [_FLAPPING], 0.0)
+    assert len(axes.patches) == 3
+    rule(axes, [_FLAPPING], 0.0)
+    assert [line.get_xdata()[0] for line in axes.lines] == [10, 20, 35, 45, 60, 70]
+
+
+def test_many_times_are_ruled_where_the_first_starts_and_the_last_ends():
+    axes = style.picture(4, 2).subplots()
+    rule(axes, [Span("flaps", 10, 95, tuple((10.0 * n, 10.0 * n + 5) for n in range(1, 10)))], 0.0)
+    assert [line.get_xdata()[0] for line in axes.lines] == [10, 95]
+
+
+def test_repetitions_without_an_end_are_marks():
+    axes = style.picture(4, 2).subplots()
+    axes.set_xlim(0, END)
+    draw_lanes(axes, pack([Span("rollout, 2 times", 10, None, ((10, None), (50, None)))], END, WIDTH), 0.0)
+    assert [line.get_xdata()[0] for line in axes.lines] == [10, 50]

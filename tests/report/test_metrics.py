@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from meshsim.analysis.metrics import METRICS
 from meshsim.report.metrics import ROWS, is_key, rank, shown
 
@@ -23,6 +25,14 @@ def test_details_of_errors_stand_below_the_errors():
         "latency_p50",
         "x",
     ]
+
+
+def test_what_says_nothing_is_known_of_every_metric():
+    assert shown("stale_share").ordinary == 0.0
+    assert shown("control_plane_availability").ordinary == 1.0
+    assert math.isnan(shown("time_to_recover").ordinary)
+    assert math.isnan(shown("my_own").ordinary)
+    assert shown("errors:UH").optional
 
 
 def test_the_short_table_leaves_out_what_few_people_read():

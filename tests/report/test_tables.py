@@ -91,13 +91,34 @@ def test_what_was_not_seen_in_every_replication_says_in_how_many():
     assert "in 3 of 5" in sheet.caption
 
 
+def test_what_never_recovered_is_told_from_what_does_not_apply():
+    sheet = lay_out(_comparison({"a": [math.inf] * 2, "b": [1.0, math.inf], "c": [math.nan] * 2}, "time_to_recover"))
+    [row] = sheet.sections[0].rows
+    assert [cell.text for cell in row.cells] == ["never", "1 s (1/2)", NOTHING]
+    assert "never: not by the end of the run" in sheet.how_to_read("*")
+    assert lay_out(_comparison({"a": [math.inf] * 2}, "time_to_recover")).sections[0].rows != ()
+
+
 def test_one_replication_says_that_there_are_no_intervals():
     assert "no intervals" in plain(_comparison({"a": [1.0], "b": [2.0]}))
 
 
 def test_flags_without_errors_have_no_row():
     assert lay_out(_comparison({"a": [0.0, 0.0]}, "errors:UH")).sections[0].rows == ()
-    assert lay_out(_comparison({"a": [0.0, 0.0]}, "errors")).sections[0].rows != ()
+    assert lay_out(_comparison({"a": [0.0, 0.0]}, "errors:UH"), full=True).sections[0].rows == ()
+
+
+def test_a_row_that_says_nothing_is_in_the_full_table_only():
+    for name, ordinary in (("stale_share", 0.0), ("pods_blocked", 0.0), ("control_plane_availability", 1.0)):
+        ordinarily = _comparison({"a": [ordinary] * 2, "b": [ordinary] * 2}, name)
+        assert lay_out(ordinarily).sections[0].rows == ()
+        assert lay_out(ordinarily, full=True).sections[0].rows != ()
+        assert lay_out(_comparison({"a": [ordinary] * 2, "b": [0.5] * 2}, name)).sections[0].rows != ()
+
+
+@pytest.mark.parametrize("name", ["success_rate", "time_to_recover", "config_recovery"])
+def test_a_zero_that_is_an_answer_is_shown(name):
+    assert lay_out(_comparison({"a": [0.0, 0.0]}, name)).sections[0].rows != ()
 
 
 def test_the_full_table_has_more_rows(plots):

@@ -24,14 +24,16 @@ def test_panels_say_what_is_seen_and_in_which_unit(panels):
         "User requests that succeeded",
         "Latency that 99 % of user requests stayed below",
         "Proxies whose endpoints were behind the truth",
+        "Proxies without a control plane",
         "Calls by distance, multi-primary",
         "Calls by distance, primary-remote",
         "Calls by distance, hybrid",
     ]
-    assert [axes.get_ylabel() for axes in panels[1:5]] == [
+    assert [axes.get_ylabel() for axes in panels[1:6]] == [
         "success rate (%)",
         "p99 latency",
         "stale proxies (%)",
+        "without (%)",
         "calls (%)",
     ]
     assert panels[-1].get_xlabel() == "simulated time (min)"
@@ -44,7 +46,7 @@ def test_every_event_is_named_once_and_shaded_in_every_panel_of_lines(panels):
         "cart v2",
         "frontend v2",
     }
-    for axes in panels[1:4]:
+    for axes in panels[1:5]:
         shaded = {patch.get_gid() for patch in axes.patches}
         assert {"warm-up", "event pod churn: all", "event istiod of eu-1 is lost"} <= shaded
         assert {"event cart v2", "event frontend v2"} <= {line.get_gid() for line in axes.lines}
@@ -52,7 +54,7 @@ def test_every_event_is_named_once_and_shaded_in_every_panel_of_lines(panels):
 
 def test_each_panel_has_a_line_and_a_band_for_each_deployment_in_its_own_colour(panels):
     looks = style.looks(synthetic.FROZEN)
-    for axes in panels[1:4]:
+    for axes in panels[1:5]:
         lines = {line.get_label(): line for line in axes.lines if line.get_label() in looks}
         assert {name: line.get_color() for name, line in lines.items()} == {n: k.colour for n, k in looks.items()}
         assert len(axes.collections) == len(looks)
@@ -90,6 +92,15 @@ def test_two_replications_have_lines_but_no_band_that_covers_everything(plots):
 def _line(axes, band):
     at = list(axes.collections).index(band)
     return axes.lines[at].get_ydata()
+
+
+def test_what_hardly_happens_has_no_panel():
+    tables = synthetic.tables(1)
+    config = tables["config"]
+    tables["config"] = config.assign(disconnected_seconds=config["disconnected_seconds"] * 0.009, expired_seconds=60.0)
+    titles = [axes.get_title(loc="left") for axes in Plots(synthetic.document(), tables).timeline().axes]
+    assert "Proxies without a control plane" not in titles
+    assert titles[4] == "Proxies whose certificate had expired"
 
 
 def test_so_many_events_that_they_cannot_be_named_are_counted():

@@ -51,6 +51,52 @@ def test_the_plan_is_read_in_the_order_of_the_file():
     assert plan.planes[0].serves == ("eu-1", "eu-2", "us-1")
 
 
+def _external(**changes):
+    deployments = {"external": {}, "direct": {"model": "primary-remote", "access": "direct"}}
+    return Plots(synthetic.document(**{"deployments": deployments, "timeline": [], **changes}), concatenate([]))
+
+
+def test_a_control_plane_outside_all_clusters_has_a_box_and_a_gateway_of_its_own():
+    outside, direct = _external().topology().axes
+    assert _gids(outside, "outside ") == ["external"]
+    assert _gids(outside, "plane ") == ["external"]
+    assert _gids(outside, "controls ") == ["external eu-1", "external eu-2", "external us-1"]
+    assert "plane external" in _gids(outside, "gateway ")
+    assert _gids(direct, "outside ") == []
+
+
+def test_it_stands_in_its_own_region_even_where_no_cluster_is():
+    regions = {**synthetic.document().model_dump()["regions"], "ops": {}}
+    plots = _external(deployments={"external": {"place": "ops"}}, regions=regions, latency=_NEAR)
+    (axes,) = (axes for axes in plots.topology().axes if axes.get_title(loc="left"))
+    assert _gids(axes, "region ") == ["eu (aws:eu-west-1)", "us (aws:us-east-1)", "ops"]
+
+
+_NEAR = [{"between": ["ops", region], "rtt": "9ms"} for region in ("eu", "us")]
+
+
+def test_lines_that_avoid_gateways_are_dashed_and_in_the_legend():
+    figure = _external().topology()
+    outside, direct = ([line for line in axes.lines if line.get_lw() == 1.3] for axes in figure.axes)
+    assert [line.get_linestyle() for line in outside] == ["-"] * 3
+    assert [line.get_linestyle() for line in direct] == ["--"] * 2
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[3:] == [
+        "control plane, in the cluster it runs in and serves",
+        "control plane outside all clusters",
+        "its gateway",
+        "controls another cluster",
+        "controls another cluster, directly",
+    ]
+
+
+def test_four_deployments_make_a_square():
+    four = ["multi-primary", "primary-remote", "hybrid", "external"]
+    figure = _external(deployments=four).topology()
+    spans = [axes.get_subplotspec() for axes in figure.axes]
+    assert [(span.rowspan.start, span.colspan.start) for span in spans] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
 def _twelve():
     names = [f"europe-west-{i}" for i in range(1, 13)]
     clusters = {name: {"region": "eu" if i % 2 else "us"} for i, name in enumerate(names)}

@@ -30,13 +30,14 @@ def test_a_wheel_has_them_inside_the_package(installed):
     assert describe() == [("a", ""), ("b", "First line.")]
 
 
-def test_scenarios_of_questions_are_named_by_their_folder_and_come_last(installed):
-    folder = installed / "_scenarios" / "questions"
-    (folder / "base").mkdir(parents=True)
-    (folder / "base" / "mesh.yaml").write_text("")
-    (folder / "a.yaml").write_text("")
-    (folder.parent / "z.yaml").write_text("")
-    assert list(bundled()) == ["z", "questions/a"]
+def test_scenarios_in_folders_are_named_by_them_and_come_last(installed):
+    scenarios = installed / "_scenarios"
+    for folder in ("failures", "incidents", "questions", "others"):
+        (scenarios / folder / "base").mkdir(parents=True)
+        (scenarios / folder / "base" / "mesh.yaml").write_text("")
+        (scenarios / folder / "a.yaml").write_text("")
+    (scenarios / "z.yaml").write_text("")
+    assert list(bundled()) == ["z", "questions/a", "failures/a", "incidents/a"]
 
 
 def test_without_any_there_are_none(installed):

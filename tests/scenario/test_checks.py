@@ -54,16 +54,12 @@ def test_checks_of_names_are_checks():
         ([("timeout: 1s", "count: 0")], "scenario.yaml:19: services.cart: no load reaches the service 'cart'"),
         ([("timeout: 1s", "probability: 0%")], "scenario.yaml:19: services.cart: no load reaches the service 'cart'"),
         (
-            [("network: n2", "network: n1"), ("duration: 5m", "gateways: {eu-1: {}}\nduration: 5m")],
-            "scenario.yaml:29: gateways: all clusters are in the network 'n1'; requests need no east-west gateway",
-        ),
-        (
             [("enters: {eu-1: 1}", "phases: [{spike: {start: 10m, duration: 1s, factor: 2}}]")],
             "scenario.yaml:24: load.web.phases[0].spike.start: begins after the end of the run",
         ),
         (
             [("event: partition", "event: link_slow")],
-            "scenario.yaml:28: timeline[1]: changes nothing; give a delay or a factor",
+            "scenario.yaml:28: timeline[1]: changes nothing; give a delay, a jitter or a factor",
         ),
     ],
 )
@@ -140,7 +136,7 @@ def test_a_selector_that_means_nothing_to_an_event_is_refused(event, field, load
     "event",
     [
         "{event: scale, start: 1s, replicas: 3, target: {service: c*, workload: cart}}",
-        "{event: control_plane_down, start: 1s, duration: 1s, target: {control_plane: eu}}",
+        "{event: control_plane_down, start: 1s, duration: 1s, target: {control_plane: eu-1}}",
         "{event: zone_outage, start: 1s, duration: 1s, target: {zone: eu/b}}",
         "{event: traffic_surge, start: 1s, duration: 1s, factor: 2}",
         "{event: link_lossy, start: 1s, duration: 1s, loss: 1%, target: {from: {}, to: {zone: us/a}}}",
@@ -343,3 +339,155 @@ def test_localities_of_distribute_that_match_no_zone_are_named(locality, known):
     warnings = [str(warning) for warning in check(document, lambda _: Place())[1] if "locality" in str(warning)]
     assert len(warnings) == (0 if known else 1)
     assert all(f"has no effect: the locality '{locality}' matches no zone of the scenario" in text for text in warnings)
+
+
+# --- control planes, certificates, repetitions ------------------------------------------------------------------
+
+
+def told(*events: dict[str, object], **changes: object) -> list[str]:
+    """Return path and message of each warning of the example with a timeline."""
+    document = Document.model_validate({**EXAMPLE, "timeline": list(events), **changes})
+    problems, warnings = check(document, lambda _: Place())
+    assert problems == []
+    return [str(warning) for warning in warnings]
+
+
+def happens(kind: str, duration: str = "10s", **fields: object) -> dict[str, object]:
+    return {"event": kind, "start": "1m", **({"duration": duration} if duration else {}), "target": {}, **fields}
+
+
+_SECRET = {"event": "remote_secret", "start": "1m", "target": {"cluster": "eu-1"}}
+_CHANGE = {"event": "config_change", "start": "1m", "delete": ["Sidecar/x"]}
+_SIDECAR = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "warning"),
+    [
+        (happens("partition", target={"from": {}, "to": {}}, repeat={"every": "20s"}), None),
+        (
+            happens("api_server_down", repeat={"every": "5s", "times": 2}),
+            "timeline[0].repeat.every: 5s is shorter than the duration, 10s: each time overlaps the next",
+        ),
+        (
+            happens("api_server_down", repeat={"every": "2m", "times": 5}),
+            "timeline[0].repeat.times: only 2 of 5 times begin before the end of the run",
+        ),
+        (
+            happens("api_server_down", "90s", repeat={"every": "3m", "times": 2}),
+            "timeline[0].duration: goes on to 5m30s; the run ends at 5m",
+        ),
+        (happens("api_server_down", "90s", repeat={"every": "3m"}), None),
+        (
+            {**_CHANGE, "repeat": {"every": "10s", "times": 3}},
+            "timeline[0].repeat: changes nothing the second time: config_change is for good; give it a duration",
+        ),
+        ({**_CHANGE, "duration": "5s", "repeat": {"every": "10s", "times": 3}}, None),
+        (happens("rollout", "", repeat={"every": "1m"}), None),
+        (happens("control_plane_slow", factor=1), "timeline[0].factor: changes nothing"),
+        (happens("link_slow", target={"from": {}, "to": {}}, jitter="1ms"), None),
+        ({**_SECRET, "change": "rotated"}, None),
+        (
+            {**_SECRET, "change": "removed", "picked_up": False},
+            "timeline[0].picked_up: has no effect: no new secret is there to be read when one is removed",
+        ),
+        (
+            {**_SECRET, "change": "rotated", "duration": "10s"},
+            "timeline[0].duration: has no effect: a rotated secret that istiod reads at once is a good one",
+        ),
+    ],
+)
+def test_events_in_vain_and_their_repetitions_are_told(event, warning):
+    assert told(event, istio=[_SIDECAR]) == ([warning] if warning else [])
+
+
+def test_what_a_change_applies_a_later_one_may_delete():
+    apply = {"event": "config_change", "start": "1m", "apply": [_SIDECAR]}
+    delete = {"event": "config_change", "start": "2m", "delete": ["Sidecar/x"]}
+    assert told(delete, apply) == []
+    assert told({**delete, "delete": ["Sidecar/default/x"]}, apply) == []
+    early = Document.model_validate({**EXAMPLE, "timeline": [{**delete, "start": "30s"}, apply]})
+    assert problems_of(early) == ["timeline[0].delete[0]: no Sidecar/x is there or applied before"]
+
+
+@pytest.mark.parametrize(
+    ("deployments", "warning"),
+    [
+        (
+            {"multi-primary": {"access": "direct"}},
+            "access: has no effect: every cluster has a control plane of its own",
+        ),
+        ({"primary-remote": {"access": "direct"}}, None),
+        ({"x": {"model": "external", "access": "direct", "place": "eu/b", "primary": "eu-1"}}, None),
+        (
+            {"x": {"control_planes": {"p": {"serves": ["eu-1"], "gateway_replicas": 2}}}},
+            (
+                "control_planes.p.gateway_replicas: has no effect: only a control plane outside all clusters has a "
+                "gateway of its own; give it a place"
+            ),
+        ),
+        ({"x": {"control_planes": {"p": {"serves": ["eu-1"], "place": "eu", "gateway_replicas": 2}}}}, None),
+        ({"x": {"control_planes": {"p": {"serves": ["eu-1"], "watches": []}}}}, None),
+        (
+            {"x": {"control_planes": {"p": {"serves": ["eu-1", "eu-2"], "watches": []}}}},
+            "control_planes.p.watches: eu-2 missing: istiod refuses proxies of a cluster that it has no secret for",
+        ),
+        ({"x": {"control_planes": {"p": {"serves": ["eu-1", "eu-2"], "watches": [], "config_cluster": "eu-2"}}}}, None),
+    ],
+)
+def test_deployments_in_vain_are_told(deployments, warning):
+    served = "eu-2" in str(deployments)
+    clusters = {name: {"region": "eu"} for name in ("eu-1", "eu-2")[: 1 + served]}
+    name = next(iter(deployments))
+    assert told(clusters=clusters, deployments=deployments) == ([f"deployments.{name}.{warning}"] if warning else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"istiod": {"replicas": 8}}, None),
+        (
+            {"istiod": {"replicas": 8, "autoscale": {"max_replicas": 6}}},
+            (
+                "istiod.autoscale.max_replicas: has no effect: there are 8 replicas, and no fewer by default; "
+                "give min_replicas"
+            ),
+        ),
+        (
+            {"gateways": {"eu-1": {"replicas": 1, "autoscale": {"min_replicas": 2}}}},
+            "gateways.eu-1.replicas: the autoscaler keeps 2 to 5 replicas; 1 are changed at once",
+        ),
+        ({"ingress": {"eu-1": {"replicas": 9, "autoscale": None}}}, None),
+    ],
+)
+def test_autoscalers_in_vain_are_told(changes, warning):
+    assert told(**changes) == ([warning] if warning else [])
+
+
+def test_an_outage_of_the_authority_that_no_certificate_notices_is_told():
+    down = happens("certificate_authority_down")
+    assert told(down) == [
+        (
+            "timeline[0]: no certificate expires in 10s: each is renewed with 11h45m36s or more of its life left, and "
+            "no event starts pods meanwhile"
+        )
+    ]
+    assert told(down, happens("rollout", "")) == []
+    assert told(happens("certificate_authority_down", "2m"), identity={"certificate_ttl": "4m"}) == []
+
+
+def test_a_change_of_the_root_that_hardly_a_proxy_learns_of_is_told():
+    change = {"event": "root_change", "start": "1m", "target": {}, "root": "b"}
+    (warning,) = told(change)
+    assert warning.startswith("timeline[0]: hardly a proxy learns of it: certificates are renewed every 12h, and the")
+    assert told(change, identity={"certificate_ttl": "10m"}) == []
+    assert told(change, duration="36h") == []
+
+
+def test_expectations_are_of_phases_that_the_run_has():
+    document = Document.model_validate(
+        {**EXAMPLE, "expect": [{"metric": "success_rate", "phase": "after", "at_least": "99%"}]}
+    )
+    assert problems_of(document) == [
+        "expect[0].phase: there is no phase 'after' without a timeline; leave it out to look at the whole run"
+    ]

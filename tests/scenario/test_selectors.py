@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from meshsim.mesh.deployment import control_planes
 from meshsim.scenario.schema import Document, Target
 from meshsim.scenario.selectors import (
     matches,
     replicas_of,
     select_clusters,
+    select_control_planes,
     select_services,
     select_workloads,
     select_zones,
@@ -127,3 +129,23 @@ def test_a_workload_has_its_own_replicas_or_its_services(mesh):
     }
     assert counts == {"v1": [2, 2, 2], "v2": [0, 0, 7], "v3": [4, 4, 4]}
     assert [replicas_of(mesh, "web", "web", cluster) for cluster in mesh.clusters] == [3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("target", "hit"),
+    [
+        ({}, ["us-1", "eu-1", "eu-2", "external"]),
+        ({"control_plane": "e*"}, ["eu-1", "eu-2", "external"]),
+        ({"cluster": "*"}, ["us-1", "eu-1", "eu-2"]),
+        ({"region": "us"}, ["us-1", "external"]),
+        ({"region": "us", "cluster": "eu-*"}, []),
+    ],
+)
+def test_control_planes_are_chosen_by_name_home_and_region(mesh, target, hit):
+    planes = [plane for name in ("multi-primary", "external") for plane in control_planes(_with_external(mesh), name)]
+    assert [plane.name for plane in select_control_planes(planes, Target(**target))] == hit
+
+
+def _with_external(mesh: Document) -> Document:
+    both = {"multi-primary": {}, "external": {"place": "us"}}
+    return Document.model_validate({**mesh.model_dump(mode="json", by_alias=True), "deployments": both})

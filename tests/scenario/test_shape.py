@@ -57,7 +57,7 @@ def test_only_the_member_of_a_union_that_has_the_shape_of_the_value_fits():
 
 
 def test_every_event_of_the_schema_is_known():
-    assert len(event_names()) == len(set(event_names())) == 14
+    assert len(event_names()) == len(set(event_names())) == 24
     assert "from" in field_names(schema.Between)
     assert choices(schema.Service.model_fields["protocol"].annotation) == ["http", "http2", "grpc", "tcp"]
     assert choices(str) == []

@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import Problem
-from meshsim.scenario.checks import entries, failover, gateways, load, places, services, timeline
+from meshsim.scenario.checks import (
+    autoscaling,
+    configuration,
+    control_planes,
+    entries,
+    expectations,
+    failover,
+    gateways,
+    identity,
+    load,
+    places,
+    services,
+    timeline,
+)
 from meshsim.scenario.checks.finding import Finding
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Path, Place, format_path
@@ -20,7 +33,8 @@ NAME_CHECKS: tuple[Check, ...] = (
     places.clusters_lie_in_known_zones,
     places.gateways_stand_in_known_clusters,
     places.latency_is_between_known_places,
-    places.deployments_control_every_cluster_once,
+    control_planes.deployments_control_every_cluster_once,
+    identity.roots_belong_to_control_planes,
     services.services_have_pods,
     entries.hosts_have_entries,
     entries.entries_have_endpoints,
@@ -29,6 +43,8 @@ NAME_CHECKS: tuple[Check, ...] = (
     load.load_enters_known_services,
     load.load_enters_by_known_clusters,
     timeline.targets_match_something,
+    configuration.deleted_resources_exist,
+    expectations.expectations_are_of_something,
 )
 #: Every check.
 CHECKS: tuple[Check, ...] = (
@@ -39,9 +55,12 @@ CHECKS: tuple[Check, ...] = (
     load.load_reaches_every_service,
     load.phases_happen_within_the_run,
     load.scale_meets_open_load,
+    autoscaling.autoscalers_fit_their_replicas,
     timeline.events_happen_within_the_run,
+    timeline.repetitions_are_possible,
     timeline.events_change_something,
     timeline.surges_meet_open_load,
+    identity.certificates_have_time_to_matter,
     failover.failover_is_between_known_regions,
     failover.distribute_is_over_known_localities,
     gateways.east_west_gateways_are_opened,

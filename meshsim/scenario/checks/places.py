@@ -1,14 +1,11 @@
-"""Checks of places and deployments: every name is known, and every cluster has one control plane."""
+"""Checks of places: every name is known, and what is said of proxies means something."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshsim.errors import did_you_mean
 from meshsim.scenario.checks.finding import Finding, twice, unknown
-from meshsim.scenario.schema import Deployment, Document
-
-PRESETS = ("multi-primary", "primary-remote", "hybrid")
+from meshsim.scenario.schema import Document
 
 
 def clusters_lie_in_known_zones(document: Document) -> Iterator[Finding]:
@@ -31,17 +28,13 @@ def clusters_lie_in_known_zones(document: Document) -> Iterator[Finding]:
 
 
 def gateways_stand_in_known_clusters(document: Document) -> Iterator[Finding]:
-    """Yield gateways of unknown clusters, and east-west gateways that have nothing to join."""
+    """Yield gateways of unknown clusters."""
     for name in document.ingress:
         if name not in document.clusters:
             yield unknown(("ingress", name), "cluster", name, document.clusters)
     for name in document.gateways:
         if name not in document.clusters:
             yield unknown(("gateways", name), "cluster", name, document.clusters)
-    networks = {cluster.network for cluster in document.clusters.values()}
-    if document.gateways and len(networks) == 1:
-        message = f"all clusters are in the network '{min(networks)}'; requests need no east-west gateway"
-        yield Finding(("gateways",), message, warning=True)
 
 
 def latency_is_between_known_places(document: Document) -> Iterator[Finding]:
@@ -57,46 +50,6 @@ def latency_is_between_known_places(document: Document) -> Iterator[Finding]:
         if pair in seen:
             yield Finding(path, f"the same two places as latency[{seen[pair]}]")
         seen.setdefault(pair, index)
-
-
-def deployments_control_every_cluster_once(document: Document) -> Iterator[Finding]:
-    """Yield deployments that describe nothing, or leave a cluster without exactly one control plane."""
-    for name, deployment in document.deployments.items():
-        yield from _deployment(document, name, deployment)
-
-
-def _deployment(document: Document, name: str, deployment: Deployment) -> Iterator[Finding]:
-    path = ("deployments", name)
-    if deployment.model is not None and deployment.control_planes:
-        yield Finding(path, "has a model and control_planes; give one of them")
-    elif name not in PRESETS and deployment.model is None and not deployment.control_planes:
-        message = f"{name!r} is no preset and has neither model nor control_planes{did_you_mean(name, PRESETS)}"
-        yield Finding(path, message)
-    if deployment.primary is not None:
-        preset = deployment.model or name
-        if preset != "primary-remote" or deployment.control_planes:
-            yield Finding((*path, "primary"), "belongs to the model primary-remote only")
-        if deployment.primary not in document.clusters:
-            yield unknown((*path, "primary"), "cluster", deployment.primary, document.clusters)
-    if deployment.control_planes:
-        yield from _control_planes(document, name, deployment)
-
-
-def _control_planes(document: Document, name: str, deployment: Deployment) -> Iterator[Finding]:
-    server: dict[str, str] = {}
-    for plane, clusters in deployment.control_planes.items():
-        path = ("deployments", name, "control_planes", plane)
-        for index, cluster in enumerate(clusters):
-            if cluster not in document.clusters:
-                yield unknown((*path, index), "cluster", cluster, document.clusters)
-            elif cluster in server:
-                yield Finding((*path, index), f"the cluster '{cluster}' is already served by '{server[cluster]}'")
-            else:
-                server[cluster] = plane
-    left = [cluster for cluster in document.clusters if cluster not in server]
-    if left:
-        message = f"no control plane serves {', '.join(left)}"
-        yield Finding(("deployments", name, "control_planes"), message)
 
 
 def proxies_cost_what_they_do(document: Document) -> Iterator[Finding]:
