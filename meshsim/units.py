@@ -34,9 +34,8 @@ _EXACT = 2**53
 MAX_DURATION = 3.2e9
 #: Highest rate, per second.
 MAX_RATE = 1e9
-#: Largest size, in bytes: that of one message.
-MAX_SIZE = 1 << 30
-_SIZE_BOUND = "a size is at most 1GiB"
+#: Largest size of one message, and of memory, in bytes.
+MAX_SIZE, MAX_MEMORY = 1 << 30, 1 << 40
 _RATE = re.compile(rf"({_NUMBER})\s*/\s*(ms|sec|s|min|m|hour|h|d)")
 _SIZE = re.compile(rf"({_NUMBER})\s*([A-Za-z]+)")
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
@@ -140,29 +139,37 @@ def parse_rate(text: object) -> float:
     return _at_most(MAX_RATE, float(match[1]) / _PERIODS[match[2]], text, "a rate is at most 1e9/s")
 
 
-def parse_size(text: object) -> int:
+def parse_size(text: object, most: int = MAX_SIZE) -> int:
     """Return the bytes of a size such as ``"2KB"`` or ``"1MiB"``; a bare whole number is bytes.
+
+    Parameters
+    ----------
+    text
+        The size.
+    most
+        The largest that is allowed: whole GiB, in bytes.
 
     Raises
     ------
     ValueError
-        If it is not a size, or above 1 GiB.
+        If it is not a size, or larger.
 
     Examples
     --------
     >>> parse_size("2KB"), parse_size("1MiB"), parse_size(17)
     (2000, 1048576, 17)
     """
+    bound = f"a size is at most {most >> 30}GiB"
     if isinstance(text, int) and not isinstance(text, bool):
         if text < 0:
             raise ValueError(f"{text} is negative; a size is 0 or more bytes")
-        return round(_at_most(MAX_SIZE, text, text, _SIZE_BOUND))
+        return round(_at_most(most, text, text, bound))
     match = _matched(_SIZE, text)
     if match is None or match[2] not in _BYTES:
         if isinstance(text, str) and text.strip().startswith("-"):
             raise ValueError(f"{_shown(text)} is negative; a size is 0 or more bytes")
         raise ValueError(f"{_shown(text)} is not a size; write it like 500B, 2KB or 1MiB")
-    return round(_at_most(MAX_SIZE, float(match[1]) * _BYTES[match[2]], text, _SIZE_BOUND))
+    return round(_at_most(most, float(match[1]) * _BYTES[match[2]], text, bound))
 
 
 def parse_fraction(text: object) -> float:

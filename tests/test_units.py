@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from meshsim.units import (
     MAX_DURATION,
+    MAX_MEMORY,
     MAX_RATE,
     MAX_SIZE,
     format_duration,
@@ -142,6 +143,12 @@ def test_what_is_no_size_is_told_the_way_out(text, message):
     with pytest.raises(ValueError) as caught:
         parse_size(text)
     assert str(caught.value) == message
+
+
+def test_memory_may_be_larger_than_a_message():
+    assert parse_size("2GiB", MAX_MEMORY) == 2**31
+    with pytest.raises(ValueError, match="a size is at most 1024GiB"):
+        parse_size("2000GB", MAX_MEMORY)
 
 
 def test_the_largest_values_are_still_read():

@@ -43,6 +43,13 @@ def pass_station(w, proxy, worker, now, u, request, path, attempt):
 
 
 @jit
+def is_cut(w, here, there):
+    """Return whether nothing passes a link in this direction."""
+    link = w.links[here, there]
+    return link.cut > 0 or link.loss >= 1.0
+
+
+@jit
 def transit(w, here, there, jitter, request, path, salt):
     """Return the one-way latency in seconds of a link for one message; a cut link has none (negative).
 
@@ -50,9 +57,9 @@ def transit(w, here, there, jitter, request, path, salt):
     percentiles of the table. A lost message is sent again after TCP's timeout, which doubles. What a link's own jitter
     adds is drawn for each message.
     """
-    link = w.links[here, there]
-    if link.cut > 0 or link.loss >= 1.0:
+    if is_cut(w, here, there):
         return -1.0
+    link = w.links[here, there]
     latency = link.half if link.sigma == 0.0 else link.half * math.exp(link.sigma * jitter)
     latency = latency * link.factor + link.delay
     if link.loss > 0.0 or link.jitter > 0.0:
@@ -62,10 +69,3 @@ def transit(w, here, there, jitter, request, path, salt):
             lost = int(math.log(u) / math.log(link.loss))
             latency += RETRANSMISSION_TIMEOUT * (2.0 ** min(lost, 10) - 1.0)
     return latency
-
-
-@jit
-def is_cut(w, here, there):
-    """Return whether nothing passes a link in this direction."""
-    link = w.links[here, there]
-    return link.cut > 0 or link.loss >= 1.0

@@ -1,10 +1,9 @@
-"""The data plane as the engine sees it: build, advance, change the world between two advances, read the counters."""
+"""The data plane as the engine sees it: advance, change the world between two advances, read the counters."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.dataplane import consistent_hashing, failures, flags, loop, state
-from meshsim.dataplane.arrays import PRIORITIES, at_start
-from meshsim.dataplane.blueprint import Actions, Blueprint
+from meshsim.dataplane.arrays import PRIORITIES
+from meshsim.dataplane.blueprint import Actions
+from meshsim.dataplane.building import Building
 from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
@@ -21,12 +21,9 @@ from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
 from meshsim.dataplane.loop import CALENDAR_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
-from meshsim.dataplane.recorder import BESIDE, FLAGS
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import ROOM
-from meshsim.dataplane.world import World
 from meshsim.errors import SimulationError
-from meshsim.scenario.schema import Gateway, Sidecar
 
 #: Events handled in one compiled call; between two of them Ctrl-C is heard.
 EVENTS_A_CALL = 2_000_000
@@ -36,181 +33,10 @@ MOST_FRAMES = 16_000_000
 _FULL = {FRAMES_FULL: "frames", CALENDAR_FULL: "heap", CONNECTIONS_FULL: "connections", TRACE_FULL: "trace"}
 
 
-class DataPlane:
-    """State of the compiled room with the methods that change it.
+class DataPlane(Building):
+    """State of the compiled room with the methods that change it while it runs; its parameters are `Building`'s."""
 
-    Parameters
-    ----------
-    plan
-        Lowered constants of the scenario.
-    links
-        Link records between all zones, shape ``(zones, zones)``.
-    clusters, entries
-        How many clusters and load entries there are.
-    seed, replication
-        Key of every draw.
-    """
-
-    def __init__(
-        self, plan: Blueprint, links: NDArray[Any], *, clusters: int, entries: int, seed: int, replication: int
-    ) -> None:
-        self.plan = plan
-        self._used: dict[str, int] = {}
-        #: Sidecars of pods that are gone, by service and worker threads, which may differ between its workloads.
-        self._idle: dict[tuple[int, int], list[int]] = {}
-        #: The pod that each sidecar belongs to.
-        self._pod_of: dict[int, int] = {}
-        self.pod_names: list[str] = []
-        self.proxy_names: list[str] = []
-        self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)
-        self._arrays = at_start(
-            plan, links, clusters=clusters, entries=entries, outcomes=self.outcomes, seed=seed, replication=replication
-        )
-        self.world: World = None  # type: ignore[assignment]
-        self._freeze_distributions()
-        self.world = World(self._arrays)
-        clock = self.world.clock[0]
-        clock.free = clock.free_connection = NONE
-        steps = plan.arrays["steps"]
-        unawaited = steps[(steps.kind == state.CALL_OUT) & (steps.wait == 0)]
-        clock.widest = int(steps.branches.max(initial=0) + np.ceil(unawaited["count"]).sum())
-
-    # --- arrays that grow -----------------------------------------------------------------------------------
-
-    def _freeze_distributions(self) -> None:
-        rows = state.records("distributions", max(len(self.plan.distribution_rows), 1))
-        for row, values in zip(rows, self.plan.distribution_rows, strict=False):
-            row.kind, row.a, row.b, row.first, row.count = values
-        self._set("distributions", rows)
-        self._set("samples", np.array(self.plan.samples or [0.0]))
-
-    def _set(self, name: str, array: NDArray[Any]) -> None:
-        self._arrays[name] = array
-        if self.world is not None:
-            self.world.set(name, array)
-
-    def _grow(self, name: str, needed: int) -> None:
-        """Make room for ``needed`` rows of an array, by doubling."""
-        old = self._arrays[name]
-        if needed <= len(old):
-            return
-        size = max(needed, 2 * len(old))
-        new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
-        if name == "upstream_of":
-            new[...] = NONE
-        new[: len(old)] = old
-        self._set(name, new.view(np.recarray) if isinstance(old, np.recarray) else new)
-
-    def _take(self, name: str, count: int = 1) -> int:
-        """Return the first of ``count`` fresh rows of an array."""
-        first = self._used.get(name, 0)
-        self._grow(name, first + count)
-        self._used[name] = first + count
-        return first
-
-    # --- building -------------------------------------------------------------------------------------------
-
-    def add_proxy(
-        self, kind: int, name: str, *, cluster: int, zone: int, settings: Gateway | Sidecar, callees: Sequence[int]
-    ) -> int:
-        """Add a sidecar or a gateway replica with an empty view of each callee; return its number.
-
-        A sidecar that is not enabled has no workers: requests pass it at once and for nothing.
-        """
-        index = self._take("proxies")
-        workers = _workers(settings)
-        station = self._take("free_at", max(workers, 1))
-        latency = self.plan.distribution(settings.latency)
-        if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
-            self._freeze_distributions()
-        self._grow("upstream_of", index + 1)
-        self.proxy_names.append(name)
-        proxy = self.world.proxies[index]
-        proxy.kind, proxy.cluster, proxy.zone, proxy.service = kind, cluster, zone, NONE
-        proxy.workers, proxy.station, proxy.cpu, proxy.latency = workers, station, settings.cpu, latency
-        proxy.threads, proxy.handshake = max(workers, 1), settings.handshake
-        proxy.alive = 1
-        proxy.seed = zlib.crc32(name.encode())
-        self.set_certificate(index)
-        for destination in callees:
-            self._add_upstream(index, destination)
-        return index
-
-    def _add_upstream(self, proxy: int, destination: int) -> None:
-        index = self._take("upstreams")
-        self._grow("priorities", index + 1)
-        up, client = self.world.upstreams[index], self.world.proxies[proxy]
-        up.proxy, up.policy, up.threads = proxy, destination, client.threads
-        up.service = self.world.policies[destination].service
-        seed = int(client.seed)
-        interval = float(self.world.policies[destination].interval) or 1.0
-        up.phase = interval * (zlib.crc32(f"{seed}/{destination}".encode()) / 2**32)
-        up.first_balancer = self._take("balancers", PRIORITIES * int(client.threads))
-        self._room_for(index, 4)
-        self.world.upstream_of[proxy, destination] = index
-
-    def _room_for(self, upstream: int, capacity: int) -> None:
-        up = self.world.upstreams[upstream]
-        threads = int(up.threads)
-        base = self._take("slots", capacity)
-        first_pool = self._take("pools", (capacity - int(up.capacity)) * threads)
-        policy = self.world.policies[up.policy]
-        if policy.locality_weighted == 1 or policy.zone_aware == 1:
-            up.first_locality = self._take("localities", capacity)
-            up.first_turn = self._take("balancers", capacity * threads)
-        up.first_queue = self._take("queue", capacity * threads)
-        for name in ("members", "available"):
-            self._grow(name, base + capacity)
-        failures.move_upstream(self.world, upstream, base, capacity, first_pool)
-
-    def add_pod(
-        self, service: int, workload: int, name: str, *,
-        cluster: int, zone: int, sidecar: Sidecar, strict: bool = False, inbound_limit: int = 0,
-    ) -> int:  # fmt: skip
-        """Add a pod that does not listen yet, with its sidecar; return its number.
-
-        A ``strict`` sidecar refuses plain text; ``inbound_limit`` is how many requests it lets in at a time (0: any).
-
-        A pod takes over the records of a sidecar with as many worker threads, of a pod of the same service that is
-        gone, cleared, so that churn does not make the world grow by more than the pods themselves.
-        """
-        index = self._take("pods")
-        idle = self._idle.get((service, _workers(sidecar)))
-        if idle:
-            proxy = self._renew(idle.pop(), name, cluster, zone)
-        else:
-            callees = self.plan.callees[service]
-            proxy = self.add_proxy(state.SIDECAR, name, cluster=cluster, zone=zone, settings=sidecar, callees=callees)
-        self.pod_names.append(name)
-        self._pod_of[proxy] = index
-        self.world.proxies[proxy].service = service
-        described = self.world.services[service]
-        pod = self.world.pods[index]
-        pod.service, pod.workload, pod.cluster, pod.zone, pod.proxy = service, workload, cluster, zone, proxy
-        pod.workers, pod.limit, pod.hold = described.workers, described.queue, described.hold_worker
-        pod.slow, pod.seed = 1.0, zlib.crc32(name.encode())
-        pod.strict, pod.inbound_limit = int(strict and sidecar.enabled), inbound_limit
-        pod.head = pod.tail = NONE
-        return index
-
-    def _renew(self, proxy: int, name: str, cluster: int, zone: int) -> int:
-        row = self.world.proxies[proxy]
-        self.proxy_names[proxy] = name
-        row.cluster, row.zone, row.alive, row.seed = cluster, zone, 1, zlib.crc32(name.encode())
-        row.configuration = 0
-        self.world.free_at[row.station : row.station + row.workers] = 0.0
-        self.set_certificate(proxy)
-        failures.forget_hosts(self.world, proxy)
-        return proxy
-
-    def add_gateway(self, cluster: int, zone: int, replicas: Sequence[int]) -> int:
-        """Add an address of an east-west gateway with the replicas behind it; return its number."""
-        index = self._take("gateways")
-        first = self._take("gateway_replicas", len(replicas))
-        self.world.gateway_replicas[first : first + len(replicas)] = replicas
-        row = self.world.gateways[index]
-        row.cluster, row.zone, row.first, row.replicas = cluster, zone, first, len(replicas)
-        return index
+    # --- users' requests ------------------------------------------------------------------------------------
 
     def add_source(
         self, name: str, *, proxy: int, entry: int, kind: int, rate: float, think: Any, actions: Actions
@@ -250,6 +76,34 @@ class DataPlane:
             first = sample(self.world, think, u, user.number, np.uint64(2), 3) if think != NONE else 0.0
             schedule(self.world, first, USER, index, 0, 0)
 
+    def move_users(self, leaving: Sequence[int], staying: Sequence[int]) -> None:
+        """Let the users of closed sources that are ``leaving`` go to those ``staying``, in turn."""
+        users = self.world.users[: self._used.get("users", 0)]
+        moved = np.flatnonzero(np.isin(users.source, leaving))
+        users.source[moved] = np.asarray(staying)[np.arange(len(moved)) % len(staying)]
+
+    def set_rate(self, source: int, rate: float, now: float) -> None:
+        """Change a source's rate; what has passed of the gap counts, so that every rate sees the same draws.
+
+        Exact for a Poisson process with a rate that is constant between changes (time change theorem).
+        """
+        row = self.world.sources[source]
+        if rate == row.rate:
+            return
+        if row.rate > 0.0:
+            row.left = (row.due - now) * row.rate
+        row.rate = rate
+        row.generation += 1
+        if rate > 0.0:
+            self._grow("heap", int(self.world.clock[0].scheduled) + 2 * loop.MARGIN)
+            row.due = now + row.left / rate
+            schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
+
+    def inject(self, source: int, at: float) -> None:
+        """Let one action of a source begin at a time of the caller's choice, besides those of its rate."""
+        self._grow("heap", int(self.world.clock[0].scheduled) + 2 * loop.MARGIN)
+        schedule(self.world, at, ARRIVAL, source, int(self.world.sources[source].generation), 0)
+
     # --- while it runs --------------------------------------------------------------------------------------
 
     @property
@@ -274,28 +128,6 @@ class DataPlane:
                 self._room_for_tables()
             elif reason == loop.DONE or budget <= 0:
                 return bool(reason == loop.DONE)
-
-    def set_rate(self, source: int, rate: float, now: float) -> None:
-        """Change a source's rate; what has passed of the gap counts, so that every rate sees the same draws.
-
-        Exact for a Poisson process with a rate that is constant between changes (time change theorem).
-        """
-        row = self.world.sources[source]
-        if rate == row.rate:
-            return
-        if row.rate > 0.0:
-            row.left = (row.due - now) * row.rate
-        row.rate = rate
-        row.generation += 1
-        if rate > 0.0:
-            self._grow("heap", int(self.world.clock[0].scheduled) + 2 * loop.MARGIN)
-            row.due = now + row.left / rate
-            schedule(self.world, row.due, ARRIVAL, source, row.generation, 0)
-
-    def inject(self, source: int, at: float) -> None:
-        """Let one action of a source begin at a time of the caller's choice, besides those of its rate."""
-        self._grow("heap", int(self.world.clock[0].scheduled) + 2 * loop.MARGIN)
-        schedule(self.world, at, ARRIVAL, source, int(self.world.sources[source].generation), 0)
 
     def push(self, proxy: int, destination: int, hosts: Hosts, now: float) -> None:
         """Give one proxy a new list of endpoints for a destination.
@@ -360,6 +192,20 @@ class DataPlane:
         if for_good:
             alike = int(self.world.pods[pod].service), int(self.world.proxies[proxy].workers)
             self._idle.setdefault(alike, []).append(proxy)
+
+    def silence(self, pod: int) -> None:
+        """Let a pod that is down answer nothing from now on, not even with a refusal."""
+        self.world.pods[pod].state = state.SILENT
+
+    def revive(self, pod: int, was: int) -> None:
+        """Let a pod that was not killed for good be in the state that it ``was`` in before."""
+        self.serve(pod)
+        self.world.pods[pod].state = was
+
+    def trouble(self, pod: int, *, slow: float, fraction: float, code: int) -> None:
+        """Let a pod compute ``slow`` times as long, and answer a fraction of its requests with an error code."""
+        row = self.world.pods[pod]
+        row.slow, row.fail_fraction, row.fail_code = slow, fraction, code
 
     def end_silence(self, now: float) -> None:
         """Carry on with messages that a cut link or a silent pod held back, where the way is open again."""
@@ -442,6 +288,10 @@ class DataPlane:
         """Return the records of all proxies, shape ``(proxies,)``."""
         return self._arrays["proxies"][: self._used.get("proxies", 0)]
 
+    def is_alive(self, proxy: int) -> bool:
+        """Return whether a proxy is up."""
+        return bool(self.proxies["alive"][proxy])
+
     def take_counts(self, *names: str) -> dict[str, NDArray[Any]]:
         """Return copies of counters and histograms, and set them to zero."""
         taken = {}
@@ -466,11 +316,6 @@ class DataPlane:
     def outcome(self, number: int) -> tuple[int, str]:
         """Return the code and response flags of an outcome number."""
         return flags.outcome(number, self.plan.codes)
-
-
-def _workers(settings: Gateway | Sidecar) -> int:
-    """Return the worker threads of a proxy; a sidecar that is not enabled has none."""
-    return 0 if isinstance(settings, Sidecar) and not settings.enabled else settings.concurrency
 
 
 def _identity(name: str, room: int) -> int:

@@ -24,6 +24,8 @@ from meshsim.scenario.schema import Autoscale, Kubernetes
 MOST_PODS, MOST_TIMES, RATE_PERIOD = 4, 2, 15.0
 #: Cores that a replica requests where the scenario does not say: Istio's gateway chart, and its istiod chart.
 GATEWAY_REQUEST, ISTIOD_REQUEST = 0.1, 0.5
+#: More than any autoscaler may ask for; CPU use that many events multiply can be infinite.
+_TOO_MANY = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def wanted_replicas(replicas: int, sample: Sample, *, request: float, utilizatio
     ratio_of_all = cores / (pods * target)
     if abs(ratio_of_all - 1.0) <= tolerance or (ratio_of_all - 1.0) * (ratio - 1.0) < 0.0:
         return replicas
-    wanted = math.ceil(round(ratio_of_all * pods, 9))
+    wanted = math.ceil(round(min(ratio_of_all * pods, _TOO_MANY), 9))
     if pods > sample.ready and (wanted - replicas) * (ratio_of_all - 1.0) < 0.0:
         return replicas
     return wanted
@@ -252,11 +254,10 @@ class Pair:
 
 @dataclass(slots=True, eq=False)
 class OfIstiod:
-    """A control plane with its autoscaler: replicas that it asked for, and CPU-seconds used up to the last look."""
+    """A control plane with its autoscaler, and the CPU-seconds that it had used at the last look."""
 
     group: IstiodGroup
     autoscaler: Autoscaler
-    replicas: int
     used: float = 0.0
 
 
@@ -280,7 +281,7 @@ class Autoscaling:
         self._pairs = [pair for cluster in self._clusters for pair in self._pairs_of(cluster)]
         described = mesh.document.istiod.autoscale
         self._istiods = [
-            OfIstiod(group, self._autoscaler(described, group.replicas, ISTIOD_REQUEST), group.replicas)
+            OfIstiod(group, self._autoscaler(described, group.replicas, ISTIOD_REQUEST))
             for group in groups
             if described is not None
         ]
@@ -306,7 +307,7 @@ class Autoscaling:
         for pair in self._pairs:
             pair.autoscaler.remember(0.0, pair.scaled.replicas)
         for istiod in self._istiods:
-            istiod.autoscaler.remember(0.0, istiod.replicas)
+            istiod.autoscaler.remember(0.0, istiod.group.replicas)
         if self._pairs or self._istiods:
             self._mesh.env.process(self._run())
 
@@ -337,11 +338,10 @@ class Autoscaling:
         """Do the same for istiod: replicas that are not ready count as missing."""
         group, one, home = istiod.group, istiod.autoscaler, istiod.group.plane.home
         before, istiod.used = istiod.used, group.record.spent + group.record.cpu
-        if one.least == one.most == istiod.replicas or (home and not self._mesh.api_servers[home].up):
+        if one.least == one.most == group.replicas or (home and not self._mesh.api_servers[home].up):
             return
         ready = sum(replica.ready for replica in group.istiods)
-        sample = Sample((istiod.used - before) / period, ready, missing=max(istiod.replicas - ready, 0))
-        wanted = one.decide(self._mesh.env.now, istiod.replicas, sample)
-        if wanted != istiod.replicas:
-            istiod.replicas = wanted
+        sample = Sample((istiod.used - before) / period, ready, missing=max(group.replicas - ready, 0))
+        wanted = one.decide(self._mesh.env.now, group.replicas, sample)
+        if wanted != group.replicas:
             group.scale(wanted)

@@ -121,7 +121,7 @@ class IstiodGroup:
 
     def way(self, proxy: Proxy, istiod: Istiod) -> int:
         """Return what a proxy finds on its way to a replica: open, refused, or silent."""
-        if not self.mesh.plane.world.proxies[proxy.number].alive:
+        if not self.mesh.plane.is_alive(proxy.number):
             return SILENT
         return self._way(proxy.client.cluster, proxy.zone, istiod)
 

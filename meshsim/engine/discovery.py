@@ -170,8 +170,11 @@ class Informers:
         return self._group.credentials[cluster].stored
 
     def drop(self, cluster: str) -> None:
-        """Forget a cluster whose secret was removed: its endpoints and gateways are no longer sent to anybody."""
-        if cluster in self._watches:
+        """Forget a cluster whose secret was removed: its endpoints and gateways are no longer sent to anybody.
+
+        Its own, and the one that keeps its configuration, it watches without a secret.
+        """
+        if cluster in self._watches and not self._is_own(cluster):
             self._close(cluster)
             del self._watches[cluster]
             self._changed(GATEWAYS, self._mesh.env.now)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import NOT_SCALED, Proxy
-from meshsim.engine.replica_sets import Member, surge_and_unavailable
+from meshsim.engine.replica_sets import Member
 from meshsim.scenario.schema import Gateway
 
 if TYPE_CHECKING:
@@ -186,16 +186,10 @@ class GatewaySet:
     def roll_out(self) -> Process:
         """Replace every replica, within the surge and unavailable limits."""
         yield from self.cluster.admission.until_up()
-        env, waiting, settings = self._mesh.env, list(self.serving), self.cluster.settings
-        count = len(waiting)
-        surge, unavailable = surge_and_unavailable(count, settings.max_surge, settings.max_unavailable)
-        self._mesh.recorder.event(env.now, "rollout begins", self.name, f"{count} replicas")
-        lanes = [
-            env.process(self._lane(waiting, first_delete=lane >= surge))
-            for lane in range(min(surge + unavailable, count))
-        ]
-        yield env.all_of(lanes)
-        self._mesh.recorder.event(env.now, "rollout done", self.name, f"{count} replicas")
+        waiting = list(self.serving)
+        yield from self.cluster.replace_all(
+            self.name, len(waiting), "replicas", lambda late: self._lane(waiting, first_delete=late)
+        )
 
     def _lane(self, waiting: list[Proxy], *, first_delete: bool) -> Process:
         """Replace replicas one after the other; where the pool has no room for one more, the old one goes first."""

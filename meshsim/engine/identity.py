@@ -192,7 +192,7 @@ class Identity:
         return self.mesh.group_of(proxy.client.cluster)
 
     def _is_up(self, proxy: Proxy) -> bool:
-        return bool(self.mesh.plane.proxies["alive"][proxy.number])
+        return self.mesh.plane.is_alive(proxy.number)
 
     def _needs_one(self, proxy: Proxy) -> bool:
         """Return whether a proxy is one: pods without a sidecar are proxies without workers."""

@@ -21,8 +21,6 @@ from meshsim.mesh.places import Client
 from meshsim.scenario.outside import Outside
 from meshsim.scenario.schema import EastWestGateway
 
-__all__ = ["Cluster", "ReplicaSet", "Slot"]
-
 
 class Cluster:
     """The pods of one Kubernetes cluster, and the controllers that keep them.
@@ -90,7 +88,7 @@ class Cluster:
         if gateway is not None:
             settings = self.mesh.document.gateways.get(self.name, EastWestGateway())
             east_west = GatewaySet(self, "east-west", settings, gateway.replicas)
-            east_west.on_change.append(self._lead_through_gateway)
+            east_west.on_change.append(lambda _: self.lead_through_east_west())
             self.add_gateway(east_west)
 
     def add_gateway(self, gateway: GatewaySet) -> None:
@@ -98,14 +96,11 @@ class Cluster:
         self.gateways[gateway.kind] = gateway
         gateway.begin()
 
-    def _lead_through_gateway(self, gateway: GatewaySet) -> None:
-        """Let new connections to the east-west gateway go to the replicas that its Service has now."""
-        world = self.mesh.plane.world
+    def lead_through_east_west(self) -> None:
+        """Let new connections to the east-west gateway's addresses go to the replicas that its Service has now."""
+        numbers = [proxy.number for proxy in self.gateways["east-west"].serving]
         for address in self.mesh.gateways[self.name].addresses:
-            row = world.gateways[address]
-            row.replicas = len(gateway.serving)
-            numbers = [proxy.number for proxy in gateway.serving]
-            world.gateway_replicas[row.first : row.first + row.replicas] = numbers
+            self.mesh.plane.lead_gateway(address, numbers)
 
     def _begin_outside(self, placed: PlacedWorkload, outside: Outside) -> None:
         """Have a server ready that no Deployment keeps: nothing admits, replaces or counts it later."""
@@ -227,12 +222,8 @@ class Cluster:
             yield configured
             yield from self.identity.issue(proxy)
 
-    def terminate(self, replica_set: ReplicaSet, number: int) -> None:
-        """Delete the pod in a slot: its endpoint goes at once, the pod after its drain time."""
-        slot = replica_set.slots[number]
-        self.admission.when_up(lambda: self._terminate(replica_set, slot))
-
     def _terminate(self, replica_set: ReplicaSet, slot: Slot) -> None:
+        """Delete the pod in a slot, if there is one: its endpoint goes at once, the pod after its drain time."""
         pod, slot.pod = slot.pod, None
         if pod is None:
             return
@@ -280,10 +271,9 @@ class Cluster:
         proxy = self.proxies.pop(pod.number)
         self.identity.forget(proxy)
         self.mesh.forget(proxy)
-        silent = self.settings.gone_pods == "blackhole"
         self.mesh.plane.kill(pod.number, self.mesh.env.now, silent=False, for_good=True)
-        if silent:
-            self.mesh.plane.pods[pod.number].state = state.SILENT
+        if self.settings.gone_pods == "blackhole":
+            self.mesh.plane.silence(pod.number)
 
     # --- what people and controllers do ---------------------------------------------------------------------
 
@@ -302,16 +292,28 @@ class Cluster:
     def roll_out(self, replica_set: ReplicaSet) -> Process:
         """Replace every pod: as many at a time as the surge and unavailable limits allow."""
         yield from self.admission.until_up()
-        env, count = self.mesh.env, replica_set.desired
-        surge, unavailable = surge_and_unavailable(count, self.settings.max_surge, self.settings.max_unavailable)
-        waiting = list(range(count))
-        self.mesh.recorder.event(env.now, "rollout begins", replica_set.name, f"{count} pods")
-        lanes = [
-            env.process(self._lane(replica_set, waiting, first_delete=lane >= surge))
-            for lane in range(min(surge + unavailable, count))
-        ]
+        waiting = list(range(replica_set.desired))
+        yield from self.replace_all(
+            replica_set.name, len(waiting), "pods", lambda late: self._lane(replica_set, waiting, first_delete=late)
+        )
+
+    def replace_all(self, name: str, count: int, what: str, lane: Callable[[bool], Process]) -> Process:
+        """Run a rolling update, of pods or of a gateway's replicas, in as many lanes as its limits allow.
+
+        Parameters
+        ----------
+        name, count, what
+            Whose it is, and how many of what are replaced.
+        lane
+            Replaces one after the other. It is told whether it is one of those beyond the surge, which have to delete
+            an old one first.
+        """
+        env, settings = self.mesh.env, self.settings
+        surge, unavailable = surge_and_unavailable(count, settings.max_surge, settings.max_unavailable)
+        self.mesh.recorder.event(env.now, "rollout begins", name, f"{count} {what}")
+        lanes = [env.process(lane(number >= surge)) for number in range(min(surge + unavailable, count))]
         yield env.all_of(lanes)
-        self.mesh.recorder.event(env.now, "rollout done", replica_set.name, f"{count} pods")
+        self.mesh.recorder.event(env.now, "rollout done", name, f"{count} {what}")
 
     def _lane(self, replica_set: ReplicaSet, waiting: list[int], *, first_delete: bool) -> Process:
         """Replace pods one after the other, deleting the old one before or after the new one is ready."""

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-
 from meshsim.dataplane import state
 from meshsim.engine.environment import Process
 from meshsim.engine.gateway_sets import GatewaySet
@@ -141,10 +139,8 @@ class Load:
 
     def _move_users(self, stream: Stream) -> None:
         """Let users whose replica has left go to the others in turn; all the others stay where they are."""
-        users = self.mesh.plane.world.users
-        live = np.array([stream.sources[place] for place in stream.live])
-        left = np.flatnonzero(np.isin(users.source, [source for source in stream.sources if source not in live]))
-        users.source[left] = live[np.arange(len(left)) % len(live)]
+        live = [stream.sources[place] for place in stream.live]
+        self.mesh.plane.move_users([source for source in stream.sources if source not in live], live)
 
     # --- rates ----------------------------------------------------------------------------------------------
 

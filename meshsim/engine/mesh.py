@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,11 @@ class EastWest:
         """Return whether any replica is up."""
         return any(not proxy.causes for proxy in self.replicas)
 
+    @property
+    def silent(self) -> bool:
+        """Return whether its addresses, without a replica, give no answer rather than refuse connections."""
+        return any("blackhole" in proxy.causes for proxy in self.replicas)
+
 
 class Mesh:
     """Shared state of one run.
@@ -114,7 +119,7 @@ class Mesh:
         self.recorder = Recorder(self.plane, self.clusters, list(document.load.entries))
         self.proxies: dict[int, Proxy] = {}
         self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
-        self.peers: dict[str, list[Proxy]] = defaultdict(list)
+        self._peers: dict[str, list[Proxy]] = defaultdict(list)
         self.pushes: dict[str, int] = defaultdict(int)
         self.api_servers = {name: ApiServer(self.home_zone(name)) for name in self.clusters}
         self.groups: dict[str, IstiodGroup] = {}
@@ -187,6 +192,7 @@ class Mesh:
         gateway, silent = self.gateways[cluster], mode == "blackhole"
         old = gateway.addresses
         gateway.addresses = new = self._new_addresses(cluster, len(old))
+        self._silence(gateway)
         for address in old:
             self.plane.close_gateway(address, self.env.now, closed=True, silent=silent)
 
@@ -196,9 +202,14 @@ class Mesh:
             for address in new:
                 self.plane.close_gateway(address, self.env.now, closed=True, silent=silent)
             gateway.addresses = old
+            self._silence(gateway)
             self._publish(cluster, old)
 
         return undo
+
+    def _silence(self, gateway: EastWest) -> None:
+        for address in gateway.addresses:
+            self.plane.set_gateway_silent(address, silent=gateway.silent)
 
     def _gateway_replicas(self, cluster: str, settings: Gateway) -> list[Proxy]:
         """Add as many replicas as there may ever be; those that are not wanted yet are down."""
@@ -262,27 +273,16 @@ class Mesh:
         for called in by_service:
             self.interested[called].append(proxy)
         if service and self.views.zone_aware:
-            self.peers[service].append(proxy)
+            self._peers[service].append(proxy)
         return proxy
-
-    def concerned(self, service: str) -> Iterator[tuple[Proxy, str]]:
-        """Yield the proxies that a service's endpoints matter to, and the service that they see differently.
-
-        A proxy that routes by zone also looks at where the pods of its own service are.
-        """
-        for proxy in self.interested[service]:
-            yield proxy, service
-        for proxy in self.peers[service]:
-            for called in proxy.destinations:
-                yield proxy, called
 
     def forget(self, proxy: Proxy) -> None:
         """Drop a proxy whose pod is gone."""
         del self.proxies[proxy.number]
         for service in proxy.destinations:
             self.interested[service].remove(proxy)
-        if proxy in self.peers[proxy.service]:
-            self.peers[proxy.service].remove(proxy)
+        if proxy in self._peers[proxy.service]:
+            self._peers[proxy.service].remove(proxy)
         if proxy.stream is not None:
             proxy.stream.end()
         if proxy.behind:
@@ -302,11 +302,8 @@ class Mesh:
 
     def _gateway_changed(self, cluster: str, proxy: Proxy) -> None:
         self.plane.set_gateway(proxy.number, self.env.now, alive=not proxy.causes, silent="blackhole" in proxy.causes)
-        gateway = self.gateways.get(cluster)
-        if gateway is not None:
-            silent = any("blackhole" in replica.causes for replica in gateway.replicas)
-            for address in gateway.addresses:
-                self.plane.set_gateway_silent(address, silent=silent)
+        if cluster in self.gateways:
+            self._silence(self.gateways[cluster])
 
     # --- configuration --------------------------------------------------------------------------------------
 
@@ -338,8 +335,11 @@ class Mesh:
                 for called in proxy.destinations:
                     self._compare(proxy, called)
             return
-        for proxy, seen in self.concerned(service):
-            self._compare(proxy, seen)
+        for proxy in self.interested[service]:
+            self._compare(proxy, service)
+        for proxy in self._peers[service]:  # who routes by zone also looks at where the pods of its own service are
+            for called in proxy.destinations:
+                self._compare(proxy, called)
 
     def _compare(self, proxy: Proxy, service: str) -> None:
         """Keep count of the proxies whose endpoints are not what a control plane that knows all would send."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import heapq
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Mesh, Proxy
@@ -47,12 +50,18 @@ class Pushes:
         self._first = self._last = 0.0
         self._wanted = mesh.env.event()
         self._workers: list[float] = []
+        self._processors_free = 0.0
         self.clear()
+
+    @cached_property
+    def _random(self) -> np.random.Generator:
+        return self._mesh.streams.of(f"push/{self._istiod.group.plane.name}/{self._istiod.number}")
 
     def clear(self) -> None:
         """Forget what waits: the process is gone."""
         self._dirty.clear()
         self._workers = [0.0] * throttle(self._settings.cpu)
+        self._processors_free = 0.0
 
     def begin(self) -> None:
         """Push what changes from now on."""
@@ -98,9 +107,10 @@ class Pushes:
     # --- queue ----------------------------------------------------------------------------------------------
 
     def _push(self, dirty: dict[str, float]) -> None:
-        """Queue every connected proxy that has one of the services in its scope."""
-        for stream in list(self._istiod.streams.values()):
-            proxy = stream.proxy
+        """Queue every connected proxy that has one of the services in its scope, in any order."""
+        connected = list(self._istiod.streams.values())
+        for number in self._random.permutation(len(connected)).tolist():
+            stream, proxy = connected[number], connected[number].proxy
             if GATEWAYS in dirty:
                 everything = {service: dirty.get(service, dirty[GATEWAYS]) for service in proxy.destinations}
                 self._enqueue(stream, everything, self._in_scope(proxy), needed=True)
@@ -131,19 +141,22 @@ class Pushes:
             stream.waiting.setdefault(service, since)
         if place.start <= now:
             place.start = max(heapq.heappop(self._workers), now)
-            place.end = place.start + self._seconds(services)
+            place.end = self._generated(place.start, services)
             place.sent = False
             heapq.heappush(self._workers, place.end)
         if (stream.waiting or needed) and not place.sent:
             place.sent = True
             self._mesh.env.process(self._send(stream, stream.connection, place.end))
 
-    def _seconds(self, services: int) -> float:
-        settings = self._settings
-        seconds = (settings.push_time + settings.push_time_per_service * services) * self._istiod.group.slowness
-        self._istiod.record.cpu += seconds
+    def _generated(self, start: float, services: int) -> float:
+        """Return when an update that is begun at ``start`` is generated: after its time, and when the CPU had time."""
+        settings, slowness = self._settings, self._istiod.group.slowness
+        seconds = (settings.push_time + settings.push_time_per_service * services) * slowness
+        work = (settings.push_cpu + settings.push_cpu_per_service * services) * slowness
+        self._processors_free = max(self._processors_free, start) + work / settings.cpu
+        self._istiod.record.cpu += work
         self._istiod.record.pushes += 1
-        return seconds
+        return max(start + seconds, self._processors_free)
 
     def _send(self, stream: Stream, connection: int, generated: float) -> Process:
         yield self._mesh.env.at(generated)
@@ -152,4 +165,5 @@ class Pushes:
 
     def answer(self, proxy: Proxy) -> float:
         """Return how long istiod takes to make all that a proxy needs that has just connected, seconds."""
-        return self._seconds(self._in_scope(proxy))
+        now = self._mesh.env.now
+        return self._generated(now, self._in_scope(proxy)) - now

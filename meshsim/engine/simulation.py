@@ -14,7 +14,8 @@ from meshsim.engine.load import Load
 from meshsim.engine.mesh import Mesh
 from meshsim.engine.prepared import Prepared, prepare
 from meshsim.engine.recorder import Columns
-from meshsim.engine.timeline import Reach, Timeline
+from meshsim.engine.timeline import Timeline
+from meshsim.engine.timeline.reach import Reach
 from meshsim.mesh.deployment import control_planes
 from meshsim.mesh.placement import place
 from meshsim.scenario import Scenario

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -187,13 +186,7 @@ def _states(
 
 def _latest(events: Sequence[int]) -> tuple[int, ...]:
     """Return events in the order in which each happened last: what is applied again counts from then on."""
-    left = len(Counter(events)) if len(events) > 1 else len(events)
-    found: dict[int, None] = {}
-    for event in reversed(events):
-        found.setdefault(event)
-        if len(found) == left:
-            break
-    return tuple(reversed(found))
+    return tuple(reversed(dict.fromkeys(reversed(events))))
 
 
 def resource_paths(document: Document, events: Sequence[int]) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from meshsim.units import format_duration, parse_duration, parse_fraction, parse_rate, parse_size
+from meshsim.units import MAX_MEMORY, format_duration, parse_duration, parse_fraction, parse_rate, parse_size
 
 
 class Strict(BaseModel):
@@ -83,6 +83,11 @@ Rate = Annotated[
     _schema("a rate, up to 1e9/s", "200/s", "6/min"),
 ]
 Size = Annotated[int, BeforeValidator(parse_size), _schema("bytes, up to 1GiB", "2KB", "1MiB", 512, number=True)]
+Memory = Annotated[
+    int,
+    BeforeValidator(lambda value: parse_size(value, MAX_MEMORY)),
+    _schema("bytes, up to 1024GiB", "200MB", "2GiB", number=True),
+]
 Fraction = Annotated[
     float, BeforeValidator(parse_fraction), _schema("a fraction, as 20% or 0.2", "20%", 0.2, number=True)
 ]

@@ -69,6 +69,7 @@ class _Collector:
         self.where = ""
         self.skipped: dict[str, Counter[str]] = {}
         self.problems: list[Problem] = []
+        self.empty: list[str] = []
 
     def with_list(self, owner: Node, key: str, prefix: str) -> Node:
         """Return a mapping with the list at a key as a list of resources."""
@@ -94,6 +95,9 @@ class _Collector:
             except ScenarioError as error:
                 self.problems += [asked_by(problem, path, item.place) for problem in error.problems]
                 return
+            if not documents:
+                message = f"{printable(name.value)} is empty and has no effect"
+                self.empty.append(str(Problem(message, path, item.place.file, item.place.line)))
             for document in documents:
                 self.add_object(document, "", file)
 
@@ -114,7 +118,8 @@ class _Collector:
         self.problems.append(Problem(message, path, place.file, place.line))
 
     def warnings(self) -> Iterator[str]:
-        """Yield one sentence for each source with objects of others."""
+        """Yield one sentence for each file with nothing in it, and for each source with objects of others."""
+        yield from self.empty
         for file, kinds in self.skipped.items():
             source = printable(file)
             total = sum(kinds.values())

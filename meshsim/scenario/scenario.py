@@ -125,7 +125,7 @@ def load(
         raise ScenarioError(in_order([*problems, *wrong]))
     told = (*skipped, *(str(warning) for warning in in_order(warnings)), *resources.warnings)
     told = (*told, *changes.without_effect(document, root), *changed)
-    return Scenario(document, resources, file, told, _hash(document), root)
+    return Scenario(document, resources, file, told, digest(document), root)
 
 
 def _more(verdict: Verdict) -> list[Problem]:
@@ -172,11 +172,16 @@ def resolved(document: Document) -> dict[str, Any]:
     return document.model_dump(mode="json", by_alias=True)
 
 
-def _hash(document: Document) -> str:
-    """Hash what can change a result.
+def digest(document: Document) -> str:
+    """Return the SHA-256 of what a document says, as 64 hexadecimal digits.
 
     The order of names is kept: the first cluster is the primary by default. The order of fields is not, as a dump has
     the schema's order; nor that of fields in Istio's resources, which have no order.
+
+    Examples
+    --------
+    >>> digest(load(EXAMPLE).document) == load(EXAMPLE).hash
+    True
     """
     canonical = resolved(document)
     for part in ("istio", "mesh_config"):

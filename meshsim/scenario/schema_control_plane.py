@@ -11,10 +11,10 @@ from meshsim.scenario.fields import (
     Duration,
     Fraction,
     Lognormal,
+    Memory,
     Name,
     Percentiles,
     PositiveDuration,
-    Size,
     Strict,
     at_least,
 )
@@ -36,11 +36,15 @@ class Istiod(Strict):
         Duration,
         Field(description="computed once before a full push, such as for a change of configuration"),
     ] = 0.05
-    push_time: Annotated[Duration, Field(description="generating and sending one proxy's update")] = 0.01
+    push_time: Annotated[Duration, Field(description="until one proxy's update is generated and sent")] = 0.01
     push_time_per_service: Annotated[
         Duration,
         Field(description="besides, for each service sent: all in the proxy's scope, or those changed"),
     ] = 0.0001
+    push_cpu: Annotated[
+        Duration, Field(description="CPU-seconds of one proxy's update; more than `cpu` cores wait")
+    ] = 0.001
+    push_cpu_per_service: Annotated[Duration, Field(description="CPU-seconds besides, for each service sent")] = 0.00003
     restart_time: Annotated[Duration, Field(description="until a restarted istiod begins to sync its caches")] = 5.0
     remote_cluster_timeout: Annotated[
         Duration, Field(description="PILOT_REMOTE_CLUSTER_TIMEOUT: a start waits so long for a remote API server")
@@ -48,9 +52,9 @@ class Istiod(Strict):
     stream_age: Annotated[
         PositiveDuration, at_least("1s"), Field(description="keepaliveMaxServerConnectionAge, drawn within ±10 %")
     ] = 1800.0
-    memory: Annotated[Size, Field(description="bytes of an idle istiod")] = 180_000_000
-    memory_per_proxy: Annotated[Size, Field(description="besides, for each proxy that is connected")] = 1_000_000
-    memory_per_service: Annotated[Size, Field(description="besides, for each service of each cluster watched")] = (
+    memory: Annotated[Memory, Field(description="bytes of an idle istiod")] = 180_000_000
+    memory_per_proxy: Annotated[Memory, Field(description="besides, for each proxy that is connected")] = 1_000_000
+    memory_per_service: Annotated[Memory, Field(description="besides, for each service of each cluster watched")] = (
         600_000
     )
 

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator, model_validator
 
 from meshsim.scenario.fields import Strict
-from meshsim.units import parse_duration, parse_fraction, parse_rate, parse_size
+from meshsim.units import MAX_MEMORY, parse_duration, parse_fraction, parse_rate, parse_size
+
+#: Kind of unit that a bound is written with → what reads it.
+_UNITS: dict[str, Callable[[Any], float]] = {
+    "fraction": parse_fraction,
+    "seconds": parse_duration,
+    "/s": parse_rate,
+    "bytes": partial(parse_size, most=MAX_MEMORY),
+}
 
 
-def _number(value: Any) -> float:
-    """Return a bound in the unit of its metric: a number, or a text with a unit (95%, 250ms, 10/s, 5MB)."""
+class Bound(float):
+    """A number that remembers the kind of unit it was written with: "fraction", "seconds", "/s", "bytes", or none."""
+
+    unit: str = ""
+
+
+def _bound(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Return a bound: a number in the unit of its metric, or a text with a unit (95%, 250ms, 10/s, 5MB)."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    for parse in (parse_fraction, parse_duration, parse_rate, parse_size):
+        return handler(float(value))
+    for unit, parse in _UNITS.items():
         try:
-            return float(parse(value))
+            bound = Bound(handler(float(parse(value))))
         except (TypeError, ValueError):
             continue
+        bound.unit = unit
+        return bound
     raise ValueError(f"{value!r} is no bound; write a number, or one with a unit such as 99%, 250ms or 10/s")
+
+
+_Bound = Annotated[
+    float,
+    WrapValidator(_bound),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "description": "in the unit of the metric, or with one",
+            "examples": ["99.9%", "250ms", "10/s", "2GB", 3],
+        }
+    ),
+]
 
 
 class Expectation(Strict):
@@ -29,14 +60,9 @@ class Expectation(Strict):
     deployment: Annotated[str, Field(description="of which deployments; `*` matches any run of characters")] = "*"
     phase: Annotated[str, Field(description="before, during, after or all")] = "all"
     flow: Annotated[str, Field(description="all, local, cross-zone or cross-region")] = "all"
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: _Bound | None = None
+    at_most: _Bound | None = None
     why: Annotated[str, Field(description="shown where it does not hold")] = ""
-
-    @field_validator("at_least", "at_most", mode="before")
-    @classmethod
-    def _with_unit(cls, value: Any) -> Any:
-        return None if value is None else _number(value)
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Expectation:

@@ -34,6 +34,8 @@ def wanted(replicas, cores, ready, unready=0, missing=0):
         ((4, 3.2, 2, 0, 2), 4),
         ((4, 0.8, 2, 0, 2), 4),
         ((4, 0.2, 3, 0, 1), 2),
+        # What many events multiply may be infinite; the autoscaler's own limit then counts.
+        ((4, float("inf"), 4), 1_000_000_000),
         # Without any metrics nothing is done.
         ((4, 0.0, 0, 4), 4),
     ],

@@ -69,9 +69,7 @@ def test_an_older_state_is_not_taken_over_a_newer_one(quiet, event):
     """Latencies are drawn for each change: one that was slower must not undo what came after it."""
     latency = {"exponential": "3s"}
     timeline = [scaled(event, f"{20 + number}s", 12 - number) for number in range(10)]
-    simulation = quiet(
-        services=two_services(app=12), timeline=timeline, kubernetes={"watch_latency": latency}
-    )
+    simulation = quiet(services=two_services(app=12), timeline=timeline, kubernetes={"watch_latency": latency})
     seen = [simulation.at(20.5 + 0.5 * number, lambda: known(simulation)["c2"]) for number in range(60)]
     simulation.run()
     counts = [value for (value,) in seen]
@@ -219,7 +217,9 @@ def test_its_own_api_server_is_waited_for_as_long_as_it_takes(quiet, event):
 
 
 def secret(event, at, change, duration=None, **fields):
-    return event("remote_secret", at, duration, target={"cluster": "c2", "control_plane": "c1"}, change=change, **fields)
+    return event(
+        "remote_secret", at, duration, target={"cluster": "c2", "control_plane": "c1"}, change=change, **fields
+    )
 
 
 def test_a_removed_secret_takes_the_cluster_out_of_what_is_sent_at_once(quiet, event):
@@ -269,6 +269,16 @@ def test_a_secret_that_is_removed_while_istiod_starts_is_not_used(quiet, event):
     assert known(simulation) == {"c1": 4, "c2": 0}
 
 
+@pytest.mark.parametrize("change", ["removed", "expired", "rotated"])
+def test_the_config_cluster_of_an_external_control_plane_is_watched_without_a_secret(quiet, event, change):
+    lost = event("remote_secret", "20s", "40s", target={"cluster": "*"}, change=change, picked_up=False)
+    simulation = quiet("external", deployments=["external"], timeline=[lost])
+    seen = simulation.at(59.0, lambda: known(simulation, "external"))
+    simulation.run()
+    assert seen == [{"c1": 4, "c2": 0 if change == "removed" else 4}]
+    assert known(simulation, "external") == ALL
+
+
 @pytest.mark.parametrize(("change", "refused"), [("expired", True), ("removed", True), ("rotated", False)])
 def test_proxies_of_a_cluster_without_a_good_secret_are_refused_when_they_connect(quiet, event, change, refused):
     """Spec §5.5: of a primary-remote's remote cluster; its streams go on until they end."""
@@ -285,7 +295,7 @@ def test_proxies_of_a_cluster_without_a_good_secret_are_refused_when_they_connec
     assert disconnected["c2"].value == (len(own) if refused else 0)
     assert disconnected["c1"].value == 0
     group = simulation.mesh.groups["c1"]
-    assert not any(group.signs(proxy) for proxy in own) == refused
+    assert any(group.signs(proxy) for proxy in own) != refused
 
 
 # --- gateways -----------------------------------------------------------------------------------------------
@@ -303,4 +313,4 @@ def test_other_gateway_addresses_are_pushed_to_everybody_with_a_new_context(quie
         full[name] += pushes
     assert full == {"c1": 1, "c2": 1}
     assert simulation.stale() == {"c1": 0, "c2": 0}
-    assert len({address for address in simulation.mesh.groups["c1"].istiods[0].informers.gateways()}) == 2
+    assert len(set(simulation.mesh.groups["c1"].istiods[0].informers.gateways())) == 2

@@ -48,10 +48,13 @@ class Group:
 
 @dataclass
 class Plane:
-    """Remembers the certificates."""
+    """Remembers the certificates, and who is up."""
 
     proxies: Any
     given: dict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+
+    def is_alive(self, proxy: int) -> bool:
+        return bool(self.proxies["alive"][proxy])
 
     def set_certificate(self, proxy: int, **certificate: Any) -> None:
         self.given[proxy].append(certificate)

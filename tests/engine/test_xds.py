@@ -103,7 +103,9 @@ def test_a_new_proxy_is_configured_after_two_round_trips_a_token_review_and_what
 
 
 def test_pauses_of_a_proxy_are_drawn_up_to_a_limit_that_doubles(quiet, event):
-    simulation = quiet(timeline=[event("control_plane_down", "10s", "1000s", target={"cluster": "c1"})], duration="900s")
+    simulation = quiet(
+        timeline=[event("control_plane_down", "10s", "1000s", target={"cluster": "c1"})], duration="900s"
+    )
     group, tries = simulation.mesh.groups["c1"], {}
     choose = group.choose
 

@@ -86,3 +86,12 @@ def test_a_service_that_prefers_near_endpoints_is_kept(folder):
     root, warnings = loaded(folder, "istio: [{path: all.yaml}]\n")
     assert [item["metadata"]["name"] for item in root.plain()["istio"]] == ["web"]
     assert warnings == ["all.yaml: 1 object is not of Istio and has no effect in meshsim: Service"]
+
+
+def test_a_file_without_resources_has_no_effect_and_is_told_so(tmp_path):
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n---\n")
+    change = "timeline:\n- event: config_change\n  apply:\n  - {path: empty.yaml}\n"
+    (tmp_path / "mesh.yaml").write_text(change)
+    _, warnings = with_resources(read(str(tmp_path / "mesh.yaml")))
+    [warning] = warnings
+    assert warning.endswith("mesh.yaml:4: timeline[0].apply[0]: empty.yaml is empty and has no effect")

@@ -5,54 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from meshsim.engine import (
-    faults_control_planes,
-    faults_gateways,
-    faults_links,
-    faults_operations,
-    faults_places,
-    faults_services,
-)
 from meshsim.engine.environment import Process
 from meshsim.engine.mesh import Undo
-from meshsim.engine.reach import Reach
+from meshsim.engine.timeline import control_planes, gateways, links, operations, places, services
+from meshsim.engine.timeline.reach import Reach
 from meshsim.engine.truth import Pod
 from meshsim.scenario.changes import PlannedChange
 from meshsim.scenario.happenings import Happening, happenings
 from meshsim.scenario.schema_timeline import PodChurn, RootChange
 
-__all__ = ["INSTALLS", "Reach", "Timeline"]
-
 #: What an event does: it is given what it can reach and itself, and returns its undo, or None if it has no target.
-#: `faults_operations.pod_churn` stands aside, as it draws at random and needs the name of its stream.
+#: `operations.pod_churn` stands aside, as it draws at random and needs the name of its stream.
 Install = Callable[[Reach, Any], Undo | None]
 
 INSTALLS: Mapping[str, Install] = {
     install.__name__: install
     for install in (
-        faults_control_planes.control_plane_down,
-        faults_control_planes.control_plane_crash_loop,
-        faults_control_planes.control_plane_slow,
-        faults_control_planes.control_plane_rollout,
-        faults_control_planes.certificate_authority_down,
-        faults_control_planes.root_change,
-        faults_control_planes.root_expired,
-        faults_control_planes.api_server_down,
-        faults_control_planes.remote_secret,
-        faults_control_planes.config_change,
-        faults_places.cluster_down,
-        faults_places.zone_outage,
-        faults_places.region_outage,
-        faults_gateways.gateway_down,
-        faults_gateways.gateway_address_change,
-        faults_links.link_slow,
-        faults_links.link_lossy,
-        faults_links.partition,
-        faults_services.service_slow,
-        faults_services.service_failing,
-        faults_operations.traffic_surge,
-        faults_operations.rollout,
-        faults_operations.scale,
+        control_planes.control_plane_down,
+        control_planes.control_plane_crash_loop,
+        control_planes.control_plane_slow,
+        control_planes.control_plane_rollout,
+        control_planes.certificate_authority_down,
+        control_planes.root_change,
+        control_planes.root_expired,
+        control_planes.api_server_down,
+        control_planes.remote_secret,
+        control_planes.config_change,
+        places.cluster_down,
+        places.zone_outage,
+        places.region_outage,
+        gateways.gateway_down,
+        gateways.gateway_address_change,
+        links.link_slow,
+        links.link_lossy,
+        links.partition,
+        services.service_slow,
+        services.service_failing,
+        operations.traffic_surge,
+        operations.rollout,
+        operations.scale,
     )
 }
 
@@ -97,7 +88,7 @@ class Timeline:
             env.process(self._configure(changes))
 
     def _new_pod(self, pod: Pod) -> None:
-        faults_services.set_troubles(self.reach, pod)
+        services.set_troubles(self.reach, pod)
 
     def _happen(self, happening: Happening) -> Process:
         env, recorder = self.mesh.env, self.mesh.recorder
@@ -119,7 +110,7 @@ class Timeline:
         event = happening.event
         if isinstance(event, PodChurn):
             stream = f"churn/{happening.index}/{happening.repetition}"
-            return faults_operations.pod_churn(self.reach, event, stream=stream)
+            return operations.pod_churn(self.reach, event, stream=stream)
         undo = INSTALLS[event.event](self.reach, event)
         self._look(event.event)
         return undo
@@ -132,7 +123,7 @@ class Timeline:
     def _announce(self, start: float, event: RootChange) -> Process:
         """Tell proxies of a root before it is signed with."""
         yield self.mesh.env.at(max(start - event.both_trusted_before, 0.0))
-        faults_control_planes.trust_root(self.reach, event)
+        control_planes.trust_root(self.reach, event)
 
     def _configure(self, changes: Sequence[PlannedChange]) -> Process:
         """Have changes of configuration applied and taken back at their times."""

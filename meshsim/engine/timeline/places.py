@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from meshsim.dataplane import state
 from meshsim.engine.environment import Process
-from meshsim.engine.faults_control_planes import lose_api_server, lose_replicas, select_groups
-from meshsim.engine.faults_gateways import lose_east_west, lose_ingress
 from meshsim.engine.mesh import Undo
-from meshsim.engine.reach import Loss, Reach, together
+from meshsim.engine.timeline.control_planes import lose_api_server, lose_replicas
+from meshsim.engine.timeline.gateways import lose_east_west, lose_ingress
+from meshsim.engine.timeline.reach import Loss, Reach, together
 from meshsim.engine.truth import Pod
 from meshsim.mesh.placement import Zone, spread, zones_of
 from meshsim.scenario.schema import ClusterDown, RegionOutage, Target, ZoneOutage
@@ -79,7 +78,7 @@ def _numbers(reach: Reach, zones: Iterable[Zone]) -> list[int]:
 def _lose_outside(reach: Reach, target: Target, mode: str) -> Iterator[Undo | None]:
     """Lose what is in no cluster: external control planes with their gateways, and endpoints that nobody withdraws."""
     zones = select_zones(reach.document, target)
-    for group in select_groups(reach, target):
+    for group in reach.groups(target):
         plane = group.plane
         if plane.is_external:
             lost = [(plane.region, zone) for zone in plane.zones if (plane.region, zone) in zones]
@@ -118,26 +117,19 @@ def _stop(reach: Reach, pods: Collection[Pod], mode: str) -> Undo | None:
         return None
     now = reach.mesh.env.now
     for pod in pods:
-        record = reach.mesh.plane.pods[pod.number]
-        loss = reach.losses.setdefault(pod.number, Loss(now, int(record.state)))
+        loss = reach.losses.setdefault(pod.number, Loss(now, int(reach.mesh.plane.pods[pod.number].state)))
         loss.modes.append(mode)
         if len(loss.modes) == 1:
             _leave(reach, pod, silent=mode == "blackhole")
             pod.reachable = False
             reach.mesh.recorder.ready[pod.cluster, pod.service].add(-int(pod.ready), now)
         elif mode == "blackhole":
-            record.state = state.SILENT
+            reach.mesh.plane.silence(pod.number)
     return lambda: _bring_back(reach, pods, mode)
 
 
 def _leave(reach: Reach, pod: Pod, *, silent: bool) -> None:
     reach.mesh.plane.kill(pod.number, reach.mesh.env.now, silent=silent, for_good=False)
-
-
-def _return(reach: Reach, pod: Pod, was: int) -> None:
-    """Let a pod be there again; one that did not listen yet goes on to start."""
-    reach.mesh.plane.serve(pod.number)
-    reach.mesh.plane.pods[pod.number].state = was
 
 
 def _notice(reach: Reach, pods: Iterable[Pod]) -> Process:
@@ -162,7 +154,7 @@ def _bring_back(reach: Reach, pods: Iterable[Pod], mode: str) -> None:
             continue
         del reach.losses[pod.number]
         if not pod.gone:
-            _return(reach, pod, loss.state)
+            reach.mesh.plane.revive(pod.number, loss.state)  # one that did not listen yet goes on to start
             pod.reachable = True
             reach.mesh.recorder.ready[pod.cluster, pod.service].add(int(pod.ready), now)
             if not pod.draining:

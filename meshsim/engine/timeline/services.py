@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshsim.engine.mesh import Undo
-from meshsim.engine.reach import Reach, Trouble
+from meshsim.engine.timeline.reach import Reach, Trouble
 from meshsim.engine.truth import Pod
 from meshsim.scenario.schema import ServiceFailing, ServiceSlow
 
@@ -40,11 +40,10 @@ def _update(reach: Reach, trouble: Trouble) -> None:
 
 def set_troubles(reach: Reach, pod: Pod) -> None:
     """Set a pod's speed and failures from the troubles that there are now, so that none leaves a trace."""
-    record = reach.mesh.plane.pods[pod.number]
     slow, healthy, code = 1.0, 1.0, 0
     for trouble in reach.troubles:
         if trouble.hits(pod):
             slow *= trouble.slow
             healthy *= 1.0 - trouble.fraction
             code = trouble.code or code
-    record.slow, record.fail_fraction, record.fail_code = slow, 1.0 - healthy, code
+    reach.mesh.plane.trouble(pod.number, slow=slow, fraction=1.0 - healthy, code=code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshsim.engine.mesh import Undo
 from meshsim.engine.network import LinkFault
-from meshsim.engine.reach import Reach
+from meshsim.engine.timeline.reach import Reach
 from meshsim.scenario.schema import Between, LinkLossy, LinkSlow, Partition
 from meshsim.scenario.selectors import select_zones
 

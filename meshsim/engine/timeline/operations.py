@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 import simpy
 
 from meshsim.engine.environment import Process
-from meshsim.engine.kubernetes import Cluster, ReplicaSet
+from meshsim.engine.kubernetes import Cluster
 from meshsim.engine.mesh import Undo
-from meshsim.engine.reach import Reach, Scaling, nothing, together
+from meshsim.engine.replica_sets import ReplicaSet
+from meshsim.engine.timeline.reach import Reach, Scaling, nothing, together
 from meshsim.mesh.placement import Zone
 from meshsim.scenario.schema import PodChurn, Rollout, Scale, Target, TrafficSurge
 from meshsim.scenario.selectors import select_clusters, select_workloads, select_zones

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from meshsim.engine.faults_control_planes import select_groups
 from meshsim.engine.mesh import NOT_SCALED, Proxy, Undo
-from meshsim.engine.reach import Move, Reach, together
+from meshsim.engine.timeline.reach import Move, Reach, together
 from meshsim.mesh.placement import Zone
 from meshsim.scenario.schema import GatewayAddressChange, GatewayDown
 from meshsim.scenario.selectors import select_clusters
@@ -15,7 +14,7 @@ from meshsim.scenario.selectors import select_clusters
 def gateway_down(reach: Reach, event: GatewayDown) -> Undo | None:
     """Lose east-west gateways, or the gateways in front of external control planes where the target names them."""
     if event.target.control_plane is not None:
-        groups = [group for group in select_groups(reach, event.target) if group.plane.entrance]
+        groups = [group for group in reach.groups(event.target) if group.plane.entrance]
         return together(group.lose_entrance(event.replicas, event.mode) for group in groups)
     clusters = select_clusters(reach.document, event.target)
     return together(lose_east_west(reach, name, reach.mesh.zones, event.mode, event.replicas) for name in clusters)
@@ -33,26 +32,15 @@ def _move(reach: Reach, cluster: str, mode: str) -> Undo | None:
     moves = reach.moves.setdefault(cluster, [])
     own = Move(reach.mesh.move_gateway(cluster, mode))
     moves.append(own)
-    _lead_to_replicas(reach, cluster)
+    reach.clusters[cluster].lead_through_east_west()
 
     def undo() -> None:
         own.ended = True
         while moves and moves[-1].ended:  # an earlier move ends with the later one, whose addresses are in force
             moves.pop().undo()
-            _lead_to_replicas(reach, cluster)
+            reach.clusters[cluster].lead_through_east_west()
 
     return undo
-
-
-def _lead_to_replicas(reach: Reach, cluster: str) -> None:
-    """Let the addresses that are in force now lead to the replicas that there are now."""
-    gateway = reach.mesh.gateways[cluster]
-    silent = any("blackhole" in proxy.causes for proxy in gateway.replicas)
-    for address in gateway.addresses:
-        reach.mesh.plane.set_gateway_silent(address, silent=silent)
-    deployed = reach.clusters[cluster].gateways["east-west"]
-    for hook in deployed.on_change:
-        hook(deployed)
 
 
 def lose_east_west(

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshsim.scenario.schema import Document, Target
-from meshsim.scenario.selectors import select_workloads, select_zones
+from meshsim.scenario.selectors import select_control_planes, select_workloads, select_zones
 
 if TYPE_CHECKING:  # so that parts of it can be tried alone
+    from meshsim.engine.control_plane import IstiodGroup
     from meshsim.engine.identity import Identity
-    from meshsim.engine.kubernetes import Cluster, ReplicaSet
+    from meshsim.engine.kubernetes import Cluster
     from meshsim.engine.load import Load
     from meshsim.engine.mesh import Mesh, Undo
+    from meshsim.engine.replica_sets import ReplicaSet
     from meshsim.engine.truth import Pod
 
 
@@ -87,6 +89,23 @@ class Reach:
         Certificates.
     deployment
         Name of the deployment model.
+
+    Attributes
+    ----------
+    troubles
+        What is wrong with pods.
+    losses
+        Why pods are down, by their numbers in the data plane.
+    expired
+        How many events let a root certificate be expired.
+    secrets
+        How many events have spoilt the remote secret of a (control plane, cluster).
+    scalings
+        Numbers of replicas that people wanted and still want, the latest last.
+    asked
+        Those that no API server has taken yet.
+    moves
+        Changes of the addresses of clusters' gateways, the latest last.
     """
 
     mesh: Mesh
@@ -106,6 +125,10 @@ class Reach:
     def document(self) -> Document:
         """Return the scenario."""
         return self.mesh.document
+
+    def groups(self, target: Target) -> list[IstiodGroup]:
+        """Return the control planes of this deployment that fit a selector."""
+        return [self.mesh.groups[plane.name] for plane in select_control_planes(self.mesh.planes, target)]
 
 
 def nothing() -> None:

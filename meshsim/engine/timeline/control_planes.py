@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.mesh import Undo
-from meshsim.engine.reach import Reach, nothing, together
-from meshsim.scenario.schema import Target
+from meshsim.engine.timeline.reach import Reach, nothing, together
 from meshsim.scenario.schema_timeline import (
     ApiServerDown,
     CertificateAuthorityDown,
@@ -20,35 +19,29 @@ from meshsim.scenario.schema_timeline import (
     RootChange,
     RootExpired,
 )
-from meshsim.scenario.selectors import matches, select_clusters, select_control_planes
-
-
-def select_groups(reach: Reach, target: Target) -> list[IstiodGroup]:
-    """Return the control planes of this deployment that fit a selector."""
-    return [reach.mesh.groups[plane.name] for plane in select_control_planes(reach.mesh.planes, target)]
-
+from meshsim.scenario.selectors import matches, select_clusters
 
 # --- istiod -------------------------------------------------------------------------------------------------
 
 
 def control_plane_down(reach: Reach, event: ControlPlaneDown) -> Undo | None:
     """Lose replicas of istiod; they start again, knowing nothing, at the end."""
-    return together(group.fail(event.replicas) for group in select_groups(reach, event.target))
+    return together(group.fail(event.replicas) for group in reach.groups(event.target))
 
 
 def control_plane_crash_loop(reach: Reach, event: ControlPlaneCrashLoop) -> Undo | None:
     """Let replicas of istiod crash soon after every start."""
-    return together(group.crash_loop(event.replicas, event.runs_for) for group in select_groups(reach, event.target))
+    return together(group.crash_loop(event.replicas, event.runs_for) for group in reach.groups(event.target))
 
 
 def control_plane_slow(reach: Reach, event: ControlPlaneSlow) -> Undo | None:
     """Let istiod compute slower; the factors of several events multiply."""
-    return together(group.slow(event.factor) for group in select_groups(reach, event.target))
+    return together(group.slow(event.factor) for group in reach.groups(event.target))
 
 
 def control_plane_rollout(reach: Reach, event: ControlPlaneRollout) -> Undo | None:
     """Replace every replica of istiod; it goes on until it is done."""
-    groups = select_groups(reach, event.target)
+    groups = reach.groups(event.target)
     for group in groups:
         reach.mesh.env.process(group.roll_out())
     return nothing if groups else None
@@ -67,12 +60,12 @@ def lose_replicas(
 
 def certificate_authority_down(reach: Reach, event: CertificateAuthorityDown) -> Undo | None:
     """Sign no certificates."""
-    return together(group.stop_signing() for group in select_groups(reach, event.target))
+    return together(group.stop_signing() for group in reach.groups(event.target))
 
 
 def trust_root(reach: Reach, event: RootChange) -> None:
     """Tell proxies, with their next certificates, to trust a root that is to come."""
-    for group in select_groups(reach, event.target):
+    for group in reach.groups(event.target):
         _trust(group, event.root)
 
 
@@ -83,7 +76,7 @@ def _trust(group: IstiodGroup, root: str) -> None:
 
 def root_change(reach: Reach, event: RootChange) -> Undo | None:
     """Sign with another root; without time in which both were trusted, proxies are told to trust the new one only."""
-    groups = select_groups(reach, event.target)
+    groups = reach.groups(event.target)
     before = event.both_trusted_before
     for group in groups:
         if before > 0:
@@ -97,7 +90,7 @@ def root_change(reach: Reach, event: RootChange) -> Undo | None:
 
 def root_expired(reach: Reach, event: RootExpired) -> Undo | None:
     """Let the roots that control planes sign with now be invalid, for one more cause."""
-    roots = list(dict.fromkeys(group.root for group in select_groups(reach, event.target)))
+    roots = list(dict.fromkeys(group.root for group in reach.groups(event.target)))
     return together(_expire(reach, root) for root in roots)
 
 
@@ -136,7 +129,7 @@ def remote_secret(reach: Reach, event: RemoteSecret) -> Undo | None:
         for group in reach.mesh.groups.values()
         if matches(event.target.control_plane, group.plane.name)
         for cluster in group.plane.watches
-        if cluster in watched and cluster != group.plane.home
+        if cluster in watched and cluster not in (group.plane.home, group.plane.config_cluster)
     )
 
 
@@ -158,4 +151,4 @@ def _change_secret(reach: Reach, group: IstiodGroup, cluster: str, event: Remote
 
 def config_change(reach: Reach, event: ConfigChange) -> Undo | None:
     """Change nothing by itself: the timeline has each control plane's own changes applied at their times."""
-    return nothing if select_groups(reach, event.target) else None
+    return nothing if reach.groups(event.target) else None

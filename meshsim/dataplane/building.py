@@ -1,0 +1,211 @@
+"""What stands in the compiled room: proxies, pods and gateways, and the arrays that make room for more of them."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshsim.dataplane import failures, state
+from meshsim.dataplane.arrays import PRIORITIES, at_start
+from meshsim.dataplane.blueprint import Blueprint
+from meshsim.dataplane.recorder import BESIDE, FLAGS
+from meshsim.dataplane.state import NONE
+from meshsim.dataplane.world import World
+from meshsim.scenario.schema import Gateway, Sidecar
+
+
+class Building:
+    """State of the compiled room: what stands in it, and room for more.
+
+    The records of a pod's sidecar are used again when it is gone.
+
+    Parameters
+    ----------
+    plan
+        Lowered constants of the scenario.
+    links
+        Link records between all zones, shape ``(zones, zones)``.
+    clusters, entries
+        How many clusters and load entries there are.
+    seed, replication
+        Key of every draw.
+    """
+
+    def __init__(
+        self, plan: Blueprint, links: NDArray[Any], *, clusters: int, entries: int, seed: int, replication: int
+    ) -> None:
+        self.plan = plan
+        self._used: dict[str, int] = {}
+        #: Sidecars of pods that are gone, by service and worker threads, which may differ between its workloads.
+        self._idle: dict[tuple[int, int], list[int]] = {}
+        #: The pod that each sidecar belongs to.
+        self._pod_of: dict[int, int] = {}
+        self.pod_names: list[str] = []
+        self.proxy_names: list[str] = []
+        self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)
+        self._arrays = at_start(
+            plan, links, clusters=clusters, entries=entries, outcomes=self.outcomes, seed=seed, replication=replication
+        )
+        self.world: World = None  # type: ignore[assignment]
+        self._freeze_distributions()
+        self.world = World(self._arrays)
+        clock = self.world.clock[0]
+        clock.free = clock.free_connection = NONE
+        steps = plan.arrays["steps"]
+        unawaited = steps[(steps.kind == state.CALL_OUT) & (steps.wait == 0)]
+        clock.widest = int(steps.branches.max(initial=0) + np.ceil(unawaited["count"]).sum())
+
+    # --- arrays that grow -----------------------------------------------------------------------------------
+
+    def _freeze_distributions(self) -> None:
+        rows = state.records("distributions", max(len(self.plan.distribution_rows), 1))
+        for row, values in zip(rows, self.plan.distribution_rows, strict=False):
+            row.kind, row.a, row.b, row.first, row.count = values
+        self._set("distributions", rows)
+        self._set("samples", np.array(self.plan.samples or [0.0]))
+
+    def _set(self, name: str, array: NDArray[Any]) -> None:
+        self._arrays[name] = array
+        if self.world is not None:
+            self.world.set(name, array)
+
+    def _grow(self, name: str, needed: int) -> None:
+        """Make room for ``needed`` rows of an array, by doubling."""
+        old = self._arrays[name]
+        if needed <= len(old):
+            return
+        size = max(needed, 2 * len(old))
+        new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
+        if name == "upstream_of":
+            new[...] = NONE
+        new[: len(old)] = old
+        self._set(name, new.view(np.recarray) if isinstance(old, np.recarray) else new)
+
+    def _take(self, name: str, count: int = 1) -> int:
+        """Return the first of ``count`` fresh rows of an array."""
+        first = self._used.get(name, 0)
+        self._grow(name, first + count)
+        self._used[name] = first + count
+        return first
+
+    # --- building -------------------------------------------------------------------------------------------
+
+    def add_proxy(
+        self, kind: int, name: str, *, cluster: int, zone: int, settings: Gateway | Sidecar, callees: Sequence[int]
+    ) -> int:
+        """Add a sidecar or a gateway replica with an empty view of each callee; return its number.
+
+        A sidecar that is not enabled has no workers: requests pass it at once and for nothing.
+        """
+        index = self._take("proxies")
+        workers = _workers(settings)
+        station = self._take("free_at", max(workers, 1))
+        latency = self.plan.distribution(settings.latency)
+        if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
+            self._freeze_distributions()
+        self._grow("upstream_of", index + 1)
+        self.proxy_names.append(name)
+        proxy = self.world.proxies[index]
+        proxy.kind, proxy.service = kind, NONE
+        proxy.workers, proxy.station, proxy.cpu, proxy.latency = workers, station, settings.cpu, latency
+        proxy.threads, proxy.handshake = max(workers, 1), settings.handshake
+        self._move_in(index, name, cluster, zone)
+        for destination in callees:
+            self._add_upstream(index, destination)
+        return index
+
+    def _add_upstream(self, proxy: int, destination: int) -> None:
+        index = self._take("upstreams")
+        self._grow("priorities", index + 1)
+        up, client = self.world.upstreams[index], self.world.proxies[proxy]
+        up.proxy, up.policy, up.threads = proxy, destination, client.threads
+        up.service = self.world.policies[destination].service
+        seed = int(client.seed)
+        interval = float(self.world.policies[destination].interval) or 1.0
+        up.phase = interval * (zlib.crc32(f"{seed}/{destination}".encode()) / 2**32)
+        up.first_balancer = self._take("balancers", PRIORITIES * int(client.threads))
+        self._room_for(index, 4)
+        self.world.upstream_of[proxy, destination] = index
+
+    def _room_for(self, upstream: int, capacity: int) -> None:
+        up = self.world.upstreams[upstream]
+        threads = int(up.threads)
+        base = self._take("slots", capacity)
+        first_pool = self._take("pools", (capacity - int(up.capacity)) * threads)
+        policy = self.world.policies[up.policy]
+        if policy.locality_weighted == 1 or policy.zone_aware == 1:
+            up.first_locality = self._take("localities", capacity)
+            up.first_turn = self._take("balancers", capacity * threads)
+        up.first_queue = self._take("queue", capacity * threads)
+        for name in ("members", "available"):
+            self._grow(name, base + capacity)
+        failures.move_upstream(self.world, upstream, base, capacity, first_pool)
+
+    def add_pod(
+        self, service: int, workload: int, name: str, *,
+        cluster: int, zone: int, sidecar: Sidecar, strict: bool = False, inbound_limit: int = 0,
+    ) -> int:  # fmt: skip
+        """Add a pod that does not listen yet, with its sidecar; return its number.
+
+        A ``strict`` sidecar refuses plain text; ``inbound_limit`` is how many requests it lets in at a time (0: any).
+
+        A pod takes over the records of a sidecar with as many worker threads, of a pod of the same service that is
+        gone, cleared, so that churn does not make the world grow by more than the pods themselves.
+        """
+        index = self._take("pods")
+        idle = self._idle.get((service, _workers(sidecar)))
+        if idle:
+            proxy = self._renew(idle.pop(), name, cluster, zone)
+        else:
+            callees = self.plan.callees[service]
+            proxy = self.add_proxy(state.SIDECAR, name, cluster=cluster, zone=zone, settings=sidecar, callees=callees)
+        self.pod_names.append(name)
+        self._pod_of[proxy] = index
+        self.world.proxies[proxy].service = service
+        described = self.world.services[service]
+        pod = self.world.pods[index]
+        pod.service, pod.workload, pod.cluster, pod.zone, pod.proxy = service, workload, cluster, zone, proxy
+        pod.workers, pod.limit, pod.hold = described.workers, described.queue, described.hold_worker
+        pod.slow, pod.seed = 1.0, zlib.crc32(name.encode())
+        pod.strict, pod.inbound_limit = int(strict and sidecar.enabled), inbound_limit
+        pod.head = pod.tail = NONE
+        return index
+
+    def _renew(self, proxy: int, name: str, cluster: int, zone: int) -> int:
+        row = self.world.proxies[proxy]
+        self.proxy_names[proxy] = name
+        self._move_in(proxy, name, cluster, zone)
+        self.world.free_at[row.station : row.station + row.workers] = 0.0
+        failures.forget_hosts(self.world, proxy)
+        return proxy
+
+    def _move_in(self, proxy: int, name: str, cluster: int, zone: int) -> None:
+        """Let a record stand for a new proxy: it is up, has the first configuration, and anybody takes it as it is."""
+        row = self.world.proxies[proxy]
+        row.cluster, row.zone, row.alive, row.seed = cluster, zone, 1, zlib.crc32(name.encode())
+        row.configuration = 0
+        row.expires, row.root, row.trusts = math.inf, NONE, NONE
+
+    def add_gateway(self, cluster: int, zone: int, replicas: Sequence[int]) -> int:
+        """Add an address of an east-west gateway with the replicas behind it; return its number."""
+        index = self._take("gateways")
+        row = self.world.gateways[index]
+        row.cluster, row.zone, row.first = cluster, zone, self._take("gateway_replicas", len(replicas))
+        self.lead_gateway(index, replicas)
+        return index
+
+    def lead_gateway(self, gateway: int, replicas: Sequence[int]) -> None:
+        """Let new connections to a gateway address go to these replicas, at most as many as it was added with."""
+        row = self.world.gateways[gateway]
+        row.replicas = len(replicas)
+        self.world.gateway_replicas[row.first : row.first + len(replicas)] = replicas
+
+
+def _workers(settings: Gateway | Sidecar) -> int:
+    """Return the worker threads of a proxy; a sidecar that is not enabled has none."""
+    return 0 if isinstance(settings, Sidecar) and not settings.enabled else settings.concurrency
