@@ -113,10 +113,11 @@ class DataPlane(Building):
 
     def advance(self, until: float, budget: int = 1 << 62) -> bool:
         """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
+        clock = self._arrays["clock"].view(np.ndarray)  # far faster to read than a record with attributes
         while True:
-            handled = int(self.world.clock[0].handled)
+            handled = int(clock["handled"][0])
             reason = loop.advance(self.world, until, min(budget, EVENTS_A_CALL))
-            budget -= int(self.world.clock[0].handled) - handled
+            budget -= int(clock["handled"][0]) - handled
             if reason in _FULL:
                 if reason == FRAMES_FULL and len(self._arrays["frames"]) > MOST_FRAMES:
                     raise SimulationError(
@@ -290,7 +291,7 @@ class DataPlane(Building):
 
     def is_alive(self, proxy: int) -> bool:
         """Return whether a proxy is up."""
-        return bool(self.proxies["alive"][proxy])
+        return bool(self._arrays["proxies"].view(np.ndarray)["alive"][proxy])
 
     def take_counts(self, *names: str) -> dict[str, NDArray[Any]]:
         """Return copies of counters and histograms, and set them to zero."""

@@ -24,7 +24,7 @@ from meshsim.scenario.schema import Autoscale, Kubernetes
 MOST_PODS, MOST_TIMES, RATE_PERIOD = 4, 2, 15.0
 #: Cores that a replica requests where the scenario does not say: Istio's gateway chart, and its istiod chart.
 GATEWAY_REQUEST, ISTIOD_REQUEST = 0.1, 0.5
-#: More than any autoscaler may ask for; CPU use that many events multiply can be infinite.
+#: More than any autoscaler may ask for; CPU use that many events multiply can be infinite, and then unknown.
 _TOO_MANY = 1e9
 
 
@@ -76,7 +76,7 @@ def wanted_replicas(replicas: int, sample: Sample, *, request: float, utilizatio
     6
     """
     target = request * utilization
-    if sample.ready == 0:
+    if sample.ready == 0 or math.isnan(sample.cores):
         return replicas
     ratio = sample.cores / (sample.ready * target)
     cores, pods = sample.cores, sample.ready

@@ -89,9 +89,10 @@ class Network:
 
     def open(self, a: int, b: int) -> bool:
         """Return whether anything passes from one zone to another."""
-        return bool(self.records[a, b].cut == 0 and self.records[a, b].loss < 1.0)
+        link = self.records.view(np.ndarray)[a, b]  # many times faster to read than a record with attributes
+        return bool(link["cut"] == 0 and link["loss"] < 1.0)
 
     def one_way(self, a: int, b: int) -> float:
         """Return the median latency from one zone to another now, in seconds (control messages)."""
-        link = self.records[a, b]
-        return float(link.half * link.factor + link.delay + 0.5 * link.jitter)
+        link = self.records.view(np.ndarray)[a, b]
+        return float(link["half"] * link["factor"] + link["delay"] + 0.5 * link["jitter"])

@@ -155,11 +155,19 @@ def bucket_width(duration: float) -> float:
 
 
 def phase_edges(scenario: Scenario) -> frozenset[float]:
-    """Return when warm-up ends and when events of the timeline begin and end, in seconds."""
+    """Return when warm-up ends and when events of the timeline begin and end, in seconds.
+
+    Of an event that is repeated only the first start and the last end count: thousands of edges would be as many time
+    buckets, and no phase needs them.
+    """
     document = scenario.document
     edges = {document.warm_up}
+    last: dict[int, float] = {}
     for happening in happenings(document):
-        edges |= {happening.start, happening.start if happening.end is None else happening.end}
+        if happening.repetition == 1:
+            edges.add(happening.start)
+        last[happening.index] = happening.start if happening.end is None else happening.end
+    edges.update(last.values())
     return frozenset(edge for edge in edges if 0.0 < edge < document.duration)
 
 

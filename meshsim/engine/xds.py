@@ -77,6 +77,7 @@ class Stream:
         self._stalls = 0
         self._reached = 0.0
         self._broken = mesh.env.event()
+        self._due = mesh.env.event()
 
     @cached_property
     def _random(self) -> np.random.Generator:
@@ -115,16 +116,18 @@ class Stream:
         istiod = group.choose(self._random)
         way = REFUSED if istiod is None else group.way(proxy, istiod)
         if istiod is None or way != OPEN:
-            yield env.timeout(CONNECT_TIMEOUT if way == SILENT else 0.0)
+            if way == SILENT:
+                yield env.timeout(CONNECT_TIMEOUT)
             return
         round_trip = 2.0 * self._mesh.network.one_way(proxy.zone, istiod.zone)
-        yield env.timeout(2.0 * round_trip)  # TCP and TLS
-        wait = istiod.accept(env.now)
+        opened = env.now + 2.0 * round_trip  # TCP and TLS
+        wait = istiod.accept(opened)
         if wait is None:
             istiod.record.refused_connections += 1
+            yield env.at(opened)
             return
         review = 2.0 * self._mesh.network.one_way(istiod.zone, self._mesh.api_servers[proxy.client.cluster].zone)
-        yield env.timeout(wait + review)
+        yield env.at(opened + wait + review)
         if self._ended or group.way(proxy, istiod) != OPEN:
             return
         if not istiod.informers.reviews(proxy.client.cluster):
@@ -148,7 +151,8 @@ class Stream:
         istiod.connect(self)
         if self.configured.triggered:
             self._mesh.recorder.disconnected[self.proxy.client.cluster].add(-1, env.now)
-        env.at(env.now + age).callbacks += [partial(self._expire, self.connection)]
+        self._due = env.at(env.now + age)
+        self._due.callbacks += [partial(self._expire, self.connection)]
 
     def _expire(self, connection: int, _event: simpy.Event) -> None:
         """End a stream that is old enough: istiod asks the proxy to connect anew."""
@@ -183,6 +187,8 @@ class Stream:
         if self.istiod is None:
             return
         self.istiod.disconnect(self)
+        if not self._due.processed:
+            self._due.callbacks.clear()  # a proxy that is gone is not kept in the calendar
         self.istiod = None
         self.connection += 1
         self._stalled = False

@@ -38,6 +38,7 @@ def wanted(replicas, cores, ready, unready=0, missing=0):
         ((4, float("inf"), 4), 1_000_000_000),
         # Without any metrics nothing is done.
         ((4, 0.0, 0, 4), 4),
+        ((4, float("nan"), 4), 4),
     ],
 )
 def test_replicas_follow_use_by_the_rules_of_kubernetes(state, expected):

@@ -401,6 +401,17 @@ def test_events_in_vain_and_their_repetitions_are_told(event, warning):
     assert told(event, istio=[_SIDECAR]) == ([warning] if warning else [])
 
 
+def test_factors_that_multiply_beyond_all_sense_are_refused():
+    surge = happens("traffic_surge", "90s", factor=3, start="0s", repeat={"every": "5s", "times": 20})
+    (problem,) = problems_of(Document.model_validate({**EXAMPLE, "timeline": [surge]}))
+    # 3^12 is below a million, 3^13 above; the thirteenth begins at 60 s, while the first still lasts.
+    assert problem == (
+        "timeline[0]: overlaps others of its kind: at 1m their factors multiply to 1.59e+06; at most 1,000,000 is run"
+    )
+    apart = happens("traffic_surge", "5s", factor=1000, repeat={"every": "5s", "times": 20})
+    assert problems_of(Document.model_validate({**EXAMPLE, "timeline": [apart]})) == []
+
+
 def test_what_a_change_applies_a_later_one_may_delete():
     apply = {"event": "config_change", "start": "1m", "apply": [_SIDECAR]}
     delete = {"event": "config_change", "start": "2m", "delete": ["Sidecar/x"]}

@@ -58,6 +58,7 @@ CHECKS: tuple[Check, ...] = (
     autoscaling.autoscalers_fit_their_replicas,
     timeline.events_happen_within_the_run,
     timeline.repetitions_are_possible,
+    timeline.factors_stay_finite,
     timeline.events_change_something,
     timeline.surges_meet_open_load,
     identity.certificates_have_time_to_matter,

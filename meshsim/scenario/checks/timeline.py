@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from meshsim.errors import did_you_mean
 from meshsim.scenario.checks import control_planes
 from meshsim.scenario.checks.finding import Finding
-from meshsim.scenario.happenings import MOST_HAPPENINGS, times
+from meshsim.scenario.happenings import MOST_HAPPENINGS, happenings, times
 from meshsim.scenario.schema import Between, Document, RemoteSecret, Rollout, Target, TimelineEvent, TrafficSurge
 from meshsim.scenario.selectors import matches, select_clusters, select_workloads, select_zones, workloads_of
 from meshsim.scenario.tree import Path
@@ -45,6 +46,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "pod_churn": _PODS,
     "scale": _DEPLOYMENTS,
 }
+#: What factors of events of a kind that overlap may multiply to.
+LARGEST_FACTOR = 1e6
 #: Events that make something so, for good where they have no duration: to do it again changes nothing.
 _STATES = ("root_change", "config_change", "remote_secret", "scale")
 
@@ -103,6 +106,25 @@ def _repeated(event: TimelineEvent, count: int, path: Path) -> Iterator[Finding]
     if lasting is not None and lasting > event.repeat.every and count > 1:
         message = f"{format_duration(event.repeat.every)} is shorter than the duration, {format_duration(lasting)}: "
         yield Finding((*path, "every"), message + "each time overlaps the next", warning=True)
+
+
+def factors_stay_finite(document: Document) -> Iterator[Finding]:
+    """Yield events whose factor, with those of its kind that overlap it, repetitions included, is beyond all sense."""
+    running: dict[str, list[tuple[float, float]]] = {}
+    if sum(times(event, document.duration) for event in document.timeline) > MOST_HAPPENINGS:
+        return  # which is said already
+    for happening in sorted(happenings(document), key=lambda one: one.start):
+        factor = getattr(happening.event, "factor", 1.0)
+        if factor <= 1.0 or happening.end is None:
+            continue
+        here = [(end, other) for end, other in running.get(happening.event.event, []) if end > happening.start]
+        here.append((happening.end, factor))
+        running[happening.event.event] = here
+        product = math.prod(other for _, other in here)
+        if product > LARGEST_FACTOR:
+            message = f"overlaps others of its kind: at {format_duration(happening.start)} their factors multiply to "
+            yield Finding(("timeline", happening.index), message + f"{product:.3g}; at most {LARGEST_FACTOR:,.0f} is run")
+            return
 
 
 def events_change_something(document: Document) -> Iterator[Finding]:
