@@ -123,7 +123,8 @@ def factors_stay_finite(document: Document) -> Iterator[Finding]:
         product = math.prod(other for _, other in here)
         if product > LARGEST_FACTOR:
             message = f"overlaps others of its kind: at {format_duration(happening.start)} their factors multiply to "
-            yield Finding(("timeline", happening.index), message + f"{product:.3g}; at most {LARGEST_FACTOR:,.0f} is run")
+            message += f"{product:.3g}; at most {LARGEST_FACTOR:,.0f} is run"
+            yield Finding(("timeline", happening.index), message)
             return
 
 
