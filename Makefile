@@ -52,7 +52,7 @@ bench: .venv/.run  ## calls per second, beside two yardsticks
 
 lock:  ## resolve the newest versions into requirements/lock.txt
 	@rm -rf .venv/lock && $(call python) -m venv .venv/lock
-	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint,conformance]'
+	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint,conformance,sweep,dask,ray]'
 	@{ sed '/^#/!d' requirements/lock.txt; \
 	   .venv/lock/bin/python -m pip freeze --exclude meshsim --exclude-editable; } > .venv/lock.txt
 	@mv .venv/lock.txt requirements/lock.txt && rm -rf .venv/lock

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from meshsim.api import Comparison, Scenario, compare, load, read, run
+    from meshsim.api import Comparison, Scenario, compare, find, load, read, run, sensitivity, sweep
     from meshsim.engine.simulation import Simulation
     from meshsim.errors import MeshsimError, ResultsError, ScenarioError, SimulationError
     from meshsim.scenario import bundled
@@ -27,9 +27,12 @@ _HOMES = {
     "SimulationError": "meshsim.errors",
     "bundled": "meshsim.scenario",
     "compare": "meshsim.api",
+    "find": "meshsim.api",
     "load": "meshsim.api",
     "read": "meshsim.api",
     "run": "meshsim.api",
+    "sensitivity": "meshsim.api",
+    "sweep": "meshsim.api",
 }
 
 __all__ = [
@@ -42,9 +45,12 @@ __all__ = [
     "SimulationError",
     "bundled",
     "compare",
+    "find",
     "load",
     "read",
     "run",
+    "sensitivity",
+    "sweep",
 ]
 
 

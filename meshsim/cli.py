@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
+from meshsim import cli_sweeps
+from meshsim.cli_shared import (
+    FAILED,
+    MISTAKE,
+    STOPPED,
+    BudgetOption,
+    CheckOption,
+    DeploymentOption,
+    EngineOption,
+    FullOption,
+    JobsOption,
+    JsonOption,
+    MaxReplicationsOption,
+    OutOption,
+    PrecisionOption,
+    ReplicationsOption,
+    ScenarioArgument,
+    SchedulerOption,
+    SetOption,
+    as_typed,
+    compile_once,
+    how_many,
+    ignore_ctrl_c,
+    load_scenario,
+    print_json,
+    say,
+    stoppable,
+)
 from meshsim.errors import MeshsimError, SimulationError
 
 if TYPE_CHECKING:
     from meshsim.api import Comparison
-    from meshsim.scenario import Scenario
-
-#: Exit statuses: a user's mistake; a check that failed; stopped by Ctrl-C (128 + SIGINT, as shells have it).
-MISTAKE, FAILED, STOPPED = 2, 1, 130
+    from meshsim.experiment import Precision
+    from meshsim.experiment.engines import Engine
 
 app = typer.Typer(
     name="meshsim",
@@ -31,30 +55,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="a scenario file, or the name of a bundled one")
-]
-SetOption = Annotated[
-    list[str],
-    typer.Option(
-        "--set", metavar="PATH=VALUE", help="change a field, such as load.frontend.rate=400/s; may be repeated"
-    ),
-]
-ReplicationsOption = Annotated[
-    int | None,
-    typer.Option("--replications", "-n", min=1, help="runs per deployment; the scenario's number by default"),
-]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=-1, help="processes; -1 for one per processor")]
-OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where results are saved")]
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
-FullOption = Annotated[bool, typer.Option("--full", help="show every metric, not only the main ones")]
-CheckOption = Annotated[
-    bool, typer.Option("--check", help="exit with 1 if something that the scenario expects does not hold")
-]
-DeploymentOption = Annotated[
-    list[str], typer.Option("--deployment", "-d", metavar="NAME", help="a deployment of the scenario; may be repeated")
-]
-
 
 @app.command(
     short_help="run all deployments of a scenario side by side",
@@ -65,7 +65,12 @@ def compare(
     deployment: DeploymentOption = [],  # noqa: B006 (typer copies it)
     changes: SetOption = [],  # noqa: B006
     replications: ReplicationsOption = None,
+    precision: PrecisionOption = None,
+    max_replications: MaxReplicationsOption = 100,
+    budget: BudgetOption = None,
     jobs: JobsOption = 1,
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
     out: OutOption = Path("results"),
     json_output: JsonOption = False,
     full: FullOption = False,
@@ -76,7 +81,8 @@ def compare(
     Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
     """
     printed = Printed(json_output, full, check)
-    _experiment(scenario, deployment, changes, replications, jobs, out, printed)
+    by, count = Computed(engine, scheduler, jobs), how_many(replications, precision, max_replications, budget)
+    _experiment(scenario, deployment, changes, count, by, out, printed)
 
 
 @app.command(
@@ -90,7 +96,12 @@ def run(
     ] = None,
     changes: SetOption = [],  # noqa: B006
     replications: ReplicationsOption = None,
+    precision: PrecisionOption = None,
+    max_replications: MaxReplicationsOption = 100,
+    budget: BudgetOption = None,
     jobs: JobsOption = 1,
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
     out: OutOption = Path("results"),
     json_output: JsonOption = False,
     full: FullOption = False,
@@ -101,7 +112,11 @@ def run(
     Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
     """
     printed = Printed(json_output, full, check)
-    _experiment(scenario, [deployment] if deployment else None, changes, replications, jobs, out, printed)
+    by, count = Computed(engine, scheduler, jobs), how_many(replications, precision, max_replications, budget)
+    _experiment(scenario, [deployment] if deployment else None, changes, count, by, out, printed)
+
+
+cli_sweeps.register(app)
 
 
 @app.command(short_help="check scenario files: all problems at once")
@@ -116,12 +131,12 @@ def validate(
     """
     from meshsim.report.validation import checked
 
-    report = [checked(name, lambda source: _load(source, [])) for name in scenarios]
+    report = [checked(name, lambda source: load_scenario(source, [])) for name in scenarios]
     if json_output:
-        _print_json({"scenarios": [found.to_json() for found in report]})
+        print_json({"scenarios": [found.to_json() for found in report]})
     for found in report if not json_output else ():
         for line in found.lines():
-            _say(line)
+            say(line)
         if not found.problems:
             print(f"{found.name}: valid")
     if any(found.problems for found in report):
@@ -163,13 +178,13 @@ def explain(
     from meshsim.report.explanation import text
 
     instant, sent = explaining.instant(at), explaining.headers(headers)
-    loaded = _load(scenario, changes)
+    loaded = load_scenario(scenario, changes)
     explaining.check(loaded, source, to, at=instant, deployment=deployment)
-    with _stoppable("stopped"):
-        _compile(quiet=json_output)
+    with stoppable("stopped"):
+        compile_once(quiet=json_output)
         found = explaining.explain(loaded, source, to, at=instant, deployment=deployment, headers=sent)
     if json_output:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         sys.stdout.write(text(found))
 
@@ -179,7 +194,7 @@ def schema() -> None:
     """Print the JSON schema of scenario files, from which editors complete and check them."""
     from meshsim.scenario import json_schema
 
-    _print_json(json_schema())
+    print_json(json_schema())
 
 
 @app.command(short_help="list the bundled scenarios")
@@ -190,7 +205,7 @@ def scenarios(json_output: JsonOption = False) -> None:
     known = describe()
     if json_output:
         paths = bundled()
-        _print_json({"scenarios": [{"name": n, "description": d, "file": str(paths[n])} for n, d in known]})
+        print_json({"scenarios": [{"name": n, "description": d, "file": str(paths[n])} for n, d in known]})
         return
     width = max((len(name) for name, _ in known), default=0)
     for name, description in known:
@@ -216,11 +231,11 @@ def bench(json_output: JsonOption = False) -> None:
     """Measure calls per second beside two yardsticks, in one process and one after the other."""
     from meshsim import bench as benchmark
 
-    with _stoppable("stopped"):
-        _compile(quiet=json_output)
-        measured = benchmark.run(None if json_output else _say)
+    with stoppable("stopped"):
+        compile_once(quiet=json_output)
+        measured = benchmark.run(None if json_output else say)
     if json_output:
-        _print_json(benchmark.to_json(measured))
+        print_json(benchmark.to_json(measured))
     else:
         print(benchmark.table(measured))
 
@@ -231,11 +246,11 @@ def verify(json_output: JsonOption = False) -> None:
     from meshsim import verify as verification
     from meshsim.report.terminal import counting
 
-    with _stoppable("stopped"), counting("verifying", show=sys.stderr.isatty() and not json_output) as watch:
-        _compile(quiet=json_output)
+    with stoppable("stopped"), counting("verifying", show=sys.stderr.isatty() and not json_output) as watch:
+        compile_once(quiet=json_output)
         checks = verification.verify(watch)
     if json_output:
-        _print_json(verification.to_json(checks))
+        print_json(verification.to_json(checks))
     else:
         print(verification.table(checks))
     if not all(check.passed for check in checks):
@@ -270,9 +285,23 @@ class Printed(NamedTuple):
     check: bool
 
 
+class Computed(NamedTuple):
+    """Who computes."""
+
+    engine: str
+    scheduler: str
+    jobs: int
+
+    def get(self) -> Engine:
+        """Return the engine that is asked for."""
+        from meshsim.experiment.engines import engine
+
+        return engine(self.engine, jobs=self.jobs, scheduler=self.scheduler)
+
+
 def _experiment(
-    name: str, deployments: list[str] | None, changes: list[str], replications: int | None, jobs: int, out: Path,
-    printed: Printed,
+    name: str, deployments: list[str] | None, changes: list[str], wanted: int | Precision | None, by: Computed,
+    out: Path, printed: Printed,
 ) -> None:  # fmt: skip
     """Run, save, print and draw; without ``deployments`` the scenario's first."""
     from meshsim import experiment
@@ -281,33 +310,40 @@ def _experiment(
     from meshsim.report.terminal import progress
     from meshsim.results.store import check_writable
 
-    loaded = _load(name, changes)
+    loaded = load_scenario(name, changes)
     if deployments is None:
         deployments = list(loaded.document.deployments)[:1]
-    count = loaded.document.replications if replications is None else replications
-    experiment.check(loaded, deployments, count, jobs)
+    count = wanted if isinstance(wanted, int) else loaded.document.replications
+    experiment.check(loaded, deployments, count, by.jobs)
+    engine = None if by.engine == "local" and not by.scheduler else by.get()
     if printed.check:
         expectations.require(loaded.document, deployments or list(loaded.document.deployments), loaded.file)
     check_writable(out)
     for warning in loaded.warnings:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     units = len(dict.fromkeys(deployments) or loaded.document.deployments) * count
-    with _stoppable("stopped before a replication had finished; nothing was saved"):
-        _compile(quiet=printed.json)
+    # What a run that is killed had finished is found by the same command; a whole run needs it no more.
+    store = experiment.Units(out / loaded.document.name / ".unfinished-units") if units > 1 else None
+    with stoppable("stopped before a replication had finished; nothing was saved"):
+        compile_once(quiet=printed.json)
         with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not printed.json) as watch:
             outcome = experiment.run(
-                loaded, deployments, replications=count, jobs=jobs, watch=watch, collected=_ignore_ctrl_c,
+                loaded, deployments, replications=count, precision=None if isinstance(wanted, int) else wanted,
+                jobs=by.jobs, engine=engine, store=store, watch=watch,
+                collected=ignore_ctrl_c,
                 command=["meshsim", *sys.argv[1:]],
             )  # fmt: skip
         comparison = Comparison(outcome.tables, outcome.manifest)
-        folder = _as_typed(comparison.save(out, pictures=False))
+        folder = as_typed(comparison.save(out, pictures=False))
+        if store is not None and outcome.manifest["complete"]:
+            store.discard()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    with _stoppable(f"stopped; the tables are saved, draw the pictures with: meshsim plot {folder}"):
+    with stoppable(f"stopped; the tables are saved, draw the pictures with: meshsim plot {folder}"):
         _print_comparison(comparison, folder, printed)
         comparison.plot.save(folder)
     if not outcome.manifest["complete"]:
         finished = outcome.manifest["replications"]
-        _say(f"stopped: {finished['finished']} of {finished['asked']} replications had finished and are saved")
+        say(f"stopped: {finished['finished']} of {finished['asked']} replications had finished and are saved")
         raise typer.Exit(STOPPED)
     if printed.check and not all(result.holds for result in comparison.checked):
         raise typer.Exit(FAILED)
@@ -317,57 +353,12 @@ def _print_comparison(comparison: Comparison, folder: Path, printed: Printed) ->
     from meshsim.report.expectations import lines
 
     if printed.json:
-        _print_json({"folder": str(folder), "complete": comparison.manifest["complete"], **comparison.to_json()})
+        print_json({"folder": str(folder), "complete": comparison.manifest["complete"], **comparison.to_json()})
         return
     comparison.print(full=printed.full)
     if printed.check:
         print("", *lines(comparison.checked, comparison.plot.document.expect), sep="\n")
     print(f"\nSaved in {folder}", flush=True)
-
-
-def _ignore_ctrl_c() -> None:
-    """Let nothing interrupt between the last simulated second and the saved tables."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextlib.contextmanager
-def _stoppable(message: str) -> Iterator[None]:
-    """Say what Ctrl-C left behind, and end with the status that shells expect."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _say(message)
-        raise typer.Exit(STOPPED) from None
-
-
-def _load(name: str, changes: list[str]) -> Scenario:
-    from meshsim.api import load
-
-    return load(name, changes)
-
-
-def _compile(*, quiet: bool) -> None:
-    """Compile the request path, telling the user the first time, when it takes long."""
-    from meshsim.dataplane.jit import is_compiled
-    from meshsim.experiment import compile_request_path
-
-    if not is_compiled() and not quiet:
-        _say("Compiling the request path, once for this version: about a minute …")
-    compile_request_path()
-
-
-def _as_typed(path: Path) -> Path:
-    """Return a path relative to the folder the user is in, where it is below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _guarded(work: Callable[[], Any]) -> int:
@@ -377,7 +368,7 @@ def _guarded(work: Callable[[], Any]) -> int:
     except SimulationError:
         raise  # a bug of ours: the traceback is wanted
     except MeshsimError as error:
-        _say(str(error))
+        say(str(error))
         return MISTAKE
     return 0
 

@@ -55,7 +55,19 @@ def test_help_names_every_command_and_imports_nothing_heavy(tmp_path: Path) -> N
     )
     done = meshsim("--help", cwd=tmp_path, code=code)
     assert done.returncode == 0
-    for command in ("run", "compare", "validate", "schema", "scenarios", "bench", "verify", "plot"):
+    for command in (
+        "run",
+        "compare",
+        "sweep",
+        "find",
+        "sensitivity",
+        "validate",
+        "schema",
+        "scenarios",
+        "bench",
+        "verify",
+        "plot",
+    ):
         assert f"\n  {command} " in done.stdout
     assert "heavy: []" in done.stdout
 
@@ -178,7 +190,7 @@ from meshsim.cli import main; main()
 
 
 def test_ctrl_c_before_anything_has_finished_says_so(scenario: Path, tmp_path: Path) -> None:
-    code = interrupted("meshsim.experiment.run_unit")
+    code = interrupted("meshsim.experiment.work.run_unit")
     done = meshsim("run", str(scenario), "--out", "results", cwd=tmp_path, code=code)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.splitlines()[-1] == "stopped before a replication had finished; nothing was saved"

@@ -12,7 +12,7 @@ from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.checks import Check, Finding
 from meshsim.scenario.checks.finding import unknown
 from meshsim.scenario.schema import Document
-from meshsim.scenario.schema_expect import Expectation
+from meshsim.scenario.schema_expect import Bound, Expectation
 from meshsim.scenario.selectors import matches
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Part of a bound by which a mean may miss it and still be taken to lie on it: sums round.
 _ROUNDING = 1e-9
+#: Units of metrics that are written as another.
+_PLAIN = {"proxy-seconds": "seconds", "pod-seconds": "seconds"}
+#: How a bound is written, by unit.
+_WRITTEN = {"fraction": "99% or 0.99", "seconds": "250ms or 0.25", "bytes": "2GB", "/s": "10/s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,10 @@ def _fits(expected: Expectation, base: str, path: tuple[str | int, ...]) -> Iter
     if known.once and expected.phase != "all":
         yield Finding((*path, "phase"), f"{base} is one number for the whole run; leave the phase out")
     for side, bound in (("at_least", expected.at_least), ("at_most", expected.at_most)):
-        if known.unit == "fraction" and bound is not None and not 0 <= bound <= 1:
+        if isinstance(bound, Bound) and bound.unit and bound.unit != _PLAIN.get(known.unit, known.unit):
+            wanted = _WRITTEN.get(_PLAIN.get(known.unit, known.unit), "a number without a unit, such as 3")
+            yield Finding((*path, side), f"has the wrong unit for {base}, which is {known.meaning}; write {wanted}")
+        elif known.unit == "fraction" and bound is not None and not 0 <= bound <= 1:
             way_out = f"; write {bound:g}%" if 1 < bound <= 100 else ""
             yield Finding((*path, side), f"{base} lies between 0 and 1, which {bound:g} does not{way_out}")
 

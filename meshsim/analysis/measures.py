@@ -93,24 +93,28 @@ def staleness(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measur
     cells = grid.cells(table)
     stale = grid.total(cells, table["stale_seconds"].to_numpy())
     yield "stale_proxy_seconds", "all", stale
-    yield "stale_share", "all", _ratio(stale, _alive(table, grid))
+    yield "stale_share", "all", _of_all(stale, table, grid)
     yield "pushes", "all", grid.total(cells, table["pushes"].to_numpy())
 
 
 def _behind(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     """Return how much of the mesh had no control plane, another configuration than intended, no valid certificate."""
     table = tables["config"]
-    cells, alive = grid.cells(table), _alive(table, grid)
+    cells = grid.cells(table)
     for state in ("disconnected", "expired"):
         seconds = grid.total(cells, table[f"{state}_seconds"].to_numpy())
         yield f"{state}_proxy_seconds", "all", seconds
-        yield f"{state}_share", "all", _ratio(seconds, alive)
+        yield f"{state}_share", "all", _of_all(seconds, table, grid)
     yield "config_drift_seconds", "all", grid.total(cells, table["drift_seconds"].to_numpy())
 
 
-def _alive(table: pd.DataFrame, grid: Grid) -> Values:
-    """Return proxy-seconds alive, from the proxies at the end of each bucket."""
-    return grid.total(grid.cells(table), (table["proxies"] * (table["end"] - table["start"])).to_numpy())
+def _of_all(seconds: Values, table: pd.DataFrame, grid: Grid) -> Values:
+    """Return proxy-seconds as a share of those alive, which are known from the proxies at the end of each bucket.
+
+    Proxies that die within a bucket may push that above one, which no share is.
+    """
+    alive = grid.total(grid.cells(table), (table["proxies"] * (table["end"] - table["start"])).to_numpy())
+    return np.minimum(_ratio(seconds, alive), 1.0)
 
 
 def _control_planes(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:

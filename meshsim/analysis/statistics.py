@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -183,18 +184,30 @@ def replications_needed(estimate: Estimate, relative: float) -> int | None:
     >>> replications_needed(interval([9.0, 10.0, 11.0, 10.0]), 0.05)
     13
     """
-    if estimate.n < 2 or not estimate.mean or math.isnan(estimate.half_width):
+    if not estimate.mean:
+        return None
+    return replications_for(estimate, relative * abs(estimate.mean))
+
+
+def replications_for(estimate: Estimate, half_width: float) -> int | None:
+    """Return about how many replications give an interval no wider than ± ``half_width``; None where unknown.
+
+    Examples
+    --------
+    >>> replications_for(interval([9.0, 10.0, 11.0, 10.0]), 0.5)
+    13
+    """
+    if estimate.n < 2 or math.isnan(estimate.half_width) or not half_width > 0:
         return None
     spread = estimate.half_width * math.sqrt(estimate.n) / quantile_t(estimate.confidence, estimate.n)
-    wanted = relative * abs(estimate.mean)
-    needed = 2
-    while needed < 1_000_000 and quantile_t(estimate.confidence, needed) * spread / math.sqrt(needed) > wanted:
-        # The t quantile falls slowly: what it asks for now is never more than what is needed in the end, so jump.
-        bound = math.ceil((quantile_t(estimate.confidence, 1_000_000) * spread / wanted) ** 2)
-        needed = max(needed + 1, bound)
+    # The t quantile falls slowly: what it asks for at a million is never more than what is needed in the end.
+    needed = max(2, math.ceil((quantile_t(estimate.confidence, 1_000_000) * spread / half_width) ** 2))
+    while needed < 1_000_000 and quantile_t(estimate.confidence, needed) * spread / math.sqrt(needed) > half_width:
+        needed += 1
     return needed
 
 
+@lru_cache(maxsize=4096)
 def quantile_t(confidence: float, n: int) -> float:
     """Return how many standard errors either side an interval over ``n`` replications reaches.
 

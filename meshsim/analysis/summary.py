@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meshsim.analysis.comparison import compare, differences, estimates
 from meshsim.analysis.grid import Grid, Values, buckets, runs
 from meshsim.analysis.measures import Measure, measures, requests, staleness
-from meshsim.analysis.metrics import STALE_TOLERANCE, SUCCESS_TOLERANCE, metric
+from meshsim.analysis.metrics import STALE_TOLERANCE, SUCCESS_TOLERANCE
 from meshsim.analysis.phases import Phase, phases
-from meshsim.analysis.statistics import Estimate, intervals, verdict
 from meshsim.results.histogram import edges
 from meshsim.results.tables import BINS, FLOWS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Phase", "compare", "distributions", "phases", "summarize", "timeline"]
+__all__ = ["Phase", "compare", "differences", "distributions", "phases", "summarize", "timeline"]
 
 #: The phase from the end of the warm-up to the end of the run.
 WHOLE = "all"
@@ -70,50 +70,6 @@ def summarize(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> pd.
     return _joined(parts)
 
 
-def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
-    """Return means over replications with their intervals, and paired differences to the first deployment.
-
-    Parameters
-    ----------
-    summary
-        As `summarize` returns it.
-    confidence
-        Of every single interval: with many metrics side by side, one in twenty differs by chance alone.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, never, difference,
-        difference_half_width, verdict``. ``missing`` counts replications without a value; ``never`` those of them that
-        had not recovered when the run ended. The verdict is ``better``, ``worse``,
-        ``no difference seen``, ``differs`` (where neither way is better), or empty for the first deployment.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = [(name, replication, "all", "latency_p99", "all", 0.1 * replication + extra)
-    ...         for name, extra in (("hybrid", 0.0), ("primary-remote", 0.05)) for replication in range(3)]
-    >>> columns = ["deployment", "replication", "phase", "metric", "flow", "value"]
-    >>> table = compare(pd.DataFrame(rows, columns=columns))
-    >>> table[["deployment", "mean", "difference", "verdict"]].round(6)
-           deployment  mean  difference verdict
-    0          hybrid  0.10         NaN
-    1  primary-remote  0.15        0.05   worse
-    """
-    deployments, names, values = _cube(summary, ["phase", "metric", "flow"])
-    never = np.isinf(values)
-    values[never] = np.nan  # one that never recovered has no place in a mean of seconds
-    frame = _estimates(deployments, names, values, confidence).assign(never=_rows(never).sum(axis=1))
-    mean, half_width, n = intervals(_rows(values - values[:1]), confidence)
-    reference = frame["deployment"] == (deployments[0] if deployments else "")
-    said = map(_said, frame["metric"], mean, half_width, n)
-    return frame.assign(
-        difference=np.where(reference, np.nan, mean),
-        difference_half_width=np.where(reference, np.nan, half_width),
-        verdict=["" if own else word for own, word in zip(reference, said, strict=True)],
-    )
-
-
 def timeline(tables: Mapping[str, pd.DataFrame], confidence: float = 0.95) -> pd.DataFrame:
     """Return the metrics of every time bucket, means over replications with their intervals.
 
@@ -144,7 +100,7 @@ def timeline(tables: Mapping[str, pd.DataFrame], confidence: float = 0.95) -> pd
             "flow": [flow for _, flow, _ in found] * len(starts),
         }
     )
-    return _estimates(deployments, names, values, confidence)
+    return estimates(deployments, names, values, confidence)
 
 
 def distributions(tables: Mapping[str, pd.DataFrame], start: float, end: float = np.inf) -> pd.DataFrame:
@@ -266,19 +222,6 @@ def _long(compared: Sequence[tuple[str, int]], spans: Sequence[Phase], found: It
     return pd.DataFrame(rows, columns=names).astype({"replication": "int64", "value": "float64"})
 
 
-def _cube(frame: pd.DataFrame, keys: list[str]) -> tuple[list[str], pd.DataFrame, NDArray[np.float64]]:
-    """Return deployments, names of what was measured, and values by deployment, name and replication."""
-    import pandas as pd
-
-    row = frame.groupby(keys, sort=False).ngroup().to_numpy()
-    deployment, deployments = pd.factorize(frame["deployment"])
-    replication, replications = pd.factorize(frame["replication"], sort=True)
-    names = frame[keys].drop_duplicates().reset_index(drop=True)
-    values = np.full((len(deployments), len(names), len(replications)), np.nan)
-    values[deployment, row, replication] = frame["value"].to_numpy(dtype=float)
-    return [str(name) for name in deployments], names, values
-
-
 def _stacked(
     compared: Sequence[tuple[str, int]], deployments: Sequence[str], arrays: Sequence[Values], spans: int
 ) -> NDArray[np.float64]:
@@ -289,29 +232,6 @@ def _stacked(
         for at, array in enumerate(arrays):
             values[deployments.index(name), :, at, replications.index(number)] = array[row]
     return values.reshape(len(deployments), spans * len(arrays), len(replications))
-
-
-def _rows(values: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(values.shape[0] * values.shape[1], values.shape[2])
-
-
-def _estimates(
-    deployments: Sequence[str], names: pd.DataFrame, values: NDArray[np.float64], confidence: float
-) -> pd.DataFrame:
-    """Return a row per deployment and name, with the mean of the replications and its interval."""
-    import pandas as pd
-
-    mean, half_width, n = intervals(_rows(values), confidence)
-    repeated = pd.concat([names] * len(deployments), ignore_index=True) if deployments else names
-    frame = repeated.assign(mean=mean, half_width=half_width, n=n, missing=values.shape[2] - n)
-    frame.insert(0, "deployment", [deployment for deployment in deployments for _ in range(len(names))])
-    return frame
-
-
-def _said(name: str, mean: float, half_width: float, n: int) -> str:
-    better = metric(name).better
-    found = verdict(Estimate(mean, half_width, n), better or "lower")
-    return found if better or found == "no difference seen" else "differs"
 
 
 def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from meshsim.report.numbers import quantity
 from meshsim.report.shorten import short
-from meshsim.report.tables import Section, Sheet, lay_out
+from meshsim.report.tables import VERDICT, Section, Sheet, lay_out
 from meshsim.report.timing import Span, spans
 from meshsim.scenario.schema import Document
 
@@ -80,7 +80,14 @@ def table_html(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: b
     head = _line("th", ("", *(escape(short(name)) for name in sheet.deployments)))
     body = "".join(_section(section, sheet) for section in sheet.sections)
     note = f'<p style="font-size:smaller">{_lines((f"{sheet.caption}.", sheet.how_to_read("bold:")))}</p>'
-    return f"<div><table><thead>{head}</thead>{body}</table>{note}</div>"
+    return f"<div><table><thead>{head}</thead>{body}</table>{note}{_verdicts(sheet)}</div>"
+
+
+def _verdicts(sheet: Sheet) -> str:
+    if not sheet.verdicts:
+        return ""
+    said = "".join(_line("td", (escape(name), escape(words))) for name, words in sheet.verdicts)
+    return f"<table><thead>{_line('th', (VERDICT, ''))}</thead><tbody>{said}</tbody></table>"
 
 
 def scenario_html(scenario: Scenario) -> str:

@@ -82,7 +82,7 @@ def shown(name: str) -> Shown:
     known = metric(name) if base in METRICS else Metric("", "count", None)
     unit = known.unit if known.unit in _WRITTEN else "count"
     if colon:
-        words = "in the service, no flag" if flag == "-" else f"with flag {flag}"
+        words = "in service, no flag" if flag == "-" else f"with flag {flag}"
         return Shown(
             f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, 0.0, optional=True
         )

@@ -38,6 +38,36 @@ def quantity(unit: str, mean: float, half_width: float = math.nan) -> str:
     return f"{_pair(mean / scale, half_width / scale)} {suffix}".rstrip()
 
 
+def bounded(unit: str, mean: float, bound: float) -> str:
+    """Return a mean with the end of its interval that matters, where the other end is no news.
+
+    Examples
+    --------
+    >>> bounded("fraction", 1.0, 0.999975), bounded("fraction", 0.00002, 0.00011), bounded("count", 0.0, 0.61)
+    ('100 (>99.9975) %', '0.0020 (<0.0110) %', '0 (<0.61)')
+    >>> bounded("seconds", 0.011, 0.0243), bounded("seconds", 41.0, 117.0)
+    ('11 (<25) ms', '41s (<1m57s)')
+    """
+    sign = "<" if bound > mean else ">"
+    if unit == "seconds" and max(abs(mean), abs(bound)) >= 60:
+        return f"{_clock(mean) if mean else 0} ({sign}{_clock(bound)})"
+    scale, suffix = (0.01, "%") if unit == "fraction" else _scale(unit, mean, bound)
+    mean, bound = mean / scale, bound / scale
+    decimals = _decimals(abs(mean - bound))
+    outward = math.ceil if bound > mean else math.floor
+    # Rounded to the side that promises less; the little that is taken off is an error of floating point.
+    edge = outward(bound * 10**decimals - (1e-6 if bound > mean else -1e-6)) / 10**decimals
+    shown = f"{mean:,.0f}" if mean == round(mean) else f"{mean:,.{decimals}f}"
+    return f"{shown} ({sign}{edge:,.{decimals}f}) {suffix}".rstrip()
+
+
+def _decimals(width: float) -> int:
+    """Return how many decimals show two digits of a width."""
+    if not width > 0 or not math.isfinite(width):
+        return 0
+    return max(0, min(1 - math.floor(math.log10(width) + 1e-9), 6))
+
+
 def duration(seconds: float) -> str:
     """Return a duration with three digits at most.
 
@@ -114,3 +144,14 @@ def _clock(seconds: float) -> str:
     days, hours = divmod(hours, 24)
     parts = ((days, "d"), (hours, "h"), (minutes, "m"), (0 if days else left, "s"))
     return ("-" if seconds < 0 else "") + "".join(f"{n}{unit}" for n, unit in parts if n)
+
+
+def percentage(share: float) -> str:
+    """Return a share as a person would write it.
+
+    Examples
+    --------
+    >>> percentage(0.05), percentage(0.025)
+    ('5 %', '2.5 %')
+    """
+    return f"{100 * share:.3g} %"

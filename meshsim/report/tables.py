@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from meshsim.analysis.rare_events import BEYOND, FEW, requests_for
+from meshsim.analysis.verdicts import verdicts
 from meshsim.report.metrics import is_key, rank, shown
-from meshsim.report.numbers import NOTHING, duration, quantity
+from meshsim.report.numbers import NOTHING, bounded, duration, quantity
 from meshsim.report.shorten import short
+from meshsim.report.verdicts import block, spoken
 from meshsim.results.tables import BINS_PER_OCTAVE
 
 if TYPE_CHECKING:
@@ -19,13 +22,18 @@ if TYPE_CHECKING:
 
     from meshsim.analysis.phases import Phase
 
-#: Columns of the text version; wide enough for three deployments, narrow enough for a mail or a ticket.
-WIDTH = 110
-_LABEL, _CELL = 32, 24
+#: Columns of the text version; wide enough for three deployments, narrow enough for a mail or a ticket. With every
+#: metric, labels are longer.
+WIDTH, WIDTH_FULL = 100, 120
+_NAME = 24
 _MARK = " *"
 
-#: What is printed where no replication recovered.
+#: What is printed where no replication recovered, and for a percentile of fewer requests than it needs.
 NEVER = "never"
+TOO_FEW = "too few"
+
+#: How the verdicts are introduced.
+VERDICT = "verdict"
 
 #: Metrics read from histograms, and how close that is: half a bin, as a share of the value.
 FROM_HISTOGRAMS = ("latency_p", "convergence_p")
@@ -65,16 +73,21 @@ class Sheet:
     deployments: tuple[str, ...]
     sections: tuple[Section, ...]
     caption: str
+    verdicts: tuple[tuple[str, str], ...] = ()
 
     def how_to_read(self, mark: str) -> str:
         """Return one line that explains the marks that are there; ``mark`` is how the best is marked."""
         cells = [cell for section in self.sections for row in section.rows for cell in row.cells]
+        texts = [cell.text for cell in cells]
         said = {
-            f"{mark} better than every other deployment: the paired 95 % intervals exclude 0": any(
-                cell.best for cell in cells
-            ),
-            f"{NOTHING} does not apply": any(cell.text == NOTHING for cell in cells),
-            f"{NEVER}: not by the end of the run": any(cell.text == NEVER for cell in cells),
+            f"{mark} better than every other deployment: the 95 % intervals of all paired differences in the row,"
+            " taken together, exclude 0": any(cell.best for cell in cells),
+            "(<9) or (>9): the end of the interval that matters, where events are few or the other end is out of"
+            " reach": any(" (<" in text or " (>" in text for text in texts),
+            f"{TOO_FEW}: a percentile needs {BEYOND} requests beyond it in every replication, {requests_for(0.99):,} in"
+            f" all for p99 and {requests_for(0.999):,} for p99.9": TOO_FEW in texts,
+            f"{NOTHING} does not apply": NOTHING in texts,
+            f"{NEVER}: not by the end of the run": NEVER in texts,
         }
         return "; ".join(words for words, applies in said.items() if applies)
 
@@ -108,7 +121,7 @@ def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool
             if full or is_key(name, flow)
         )
         sections.append(Section(_phase(phase, spans), tuple(row for row in rows if row is not None)))
-    return Sheet(deployments, tuple(sections), _caption(comparison))
+    return Sheet(deployments, tuple(sections), _caption(comparison), spoken(comparison))
 
 
 def _by_phase(comparison: pd.DataFrame) -> dict[str, dict[tuple[str, str], pd.DataFrame]]:
@@ -141,15 +154,33 @@ def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str], 
         return None
     if finite and all(value == known.ordinary for value in finite) and (known.optional or not full):
         return None
-    half = [float(group["half_width"].get(deployment, math.nan)) for deployment in deployments]
-    if name.startswith(FROM_HISTOGRAMS):  # an interval over replications knows nothing of a bin's width
-        half = [max(width, RESOLUTION * value) for value, width in zip(mean, half, strict=True)]
-    winner = best(group, name)
+    winner = best(group)
     cells = []
-    for deployment, value, width in zip(deployments, mean, half, strict=True):
-        text = quantity(known.unit, value, width) + _observed(group, deployment)
-        cells.append(Cell(NEVER if math.isnan(value) and never.get(deployment) else text, deployment == winner))
+    for deployment, value in zip(deployments, mean, strict=True):
+        text = NEVER if math.isnan(value) and never.get(deployment) else ""
+        if not text and deployment in group.index:
+            row = group.loc[[deployment]].iloc[0]
+            text = _number_text(name, known.unit, row) + _observed(group, deployment)
+        cells.append(Cell(text or NOTHING, deployment == winner))
     return Row(name, flow, known.label + ("" if flow in ("all", "") else f", {flow}"), tuple(cells))
+
+
+def _number_text(name: str, unit: str, row: pd.Series) -> str:
+    """Return a mean with its interval: half widths, or the end that matters where they would mislead."""
+    mean, half, low, high, events = (
+        float(row.get(column, math.nan)) for column in ("mean", "half_width", "low", "high", "events")
+    )
+    if row.get("requests_needed", 0) and math.isfinite(mean):
+        return TOO_FEW
+    if name.startswith(FROM_HISTOGRAMS):  # an interval over replications knows nothing of a bin's width
+        half = max(half, RESOLUTION * mean)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return quantity(unit, mean, half)
+    widest = max(half, high - mean, mean - low) if math.isfinite(half) else math.nan
+    out_of_reach = mean - widest < 0 or (unit == "fraction" and mean + widest > 1)
+    if high > low and (events < FEW or out_of_reach):
+        return bounded(unit, mean, low if unit == "fraction" and mean >= 0.5 else high)
+    return quantity(unit, mean, widest)
 
 
 def _observed(group: pd.DataFrame, deployment: str) -> str:
@@ -160,47 +191,23 @@ def _observed(group: pd.DataFrame, deployment: str) -> str:
     return f" ({n}/{n + missing})" if n and missing else ""
 
 
-def best(group: pd.DataFrame, name: str) -> str | None:
+def best(group: pd.DataFrame) -> str | None:
     """Return the deployment that beats every other beyond chance, or None.
 
     Parameters
     ----------
     group
-        Rows of one phase, metric and flow, indexed by deployment, with ``mean`` and the paired ``difference`` to the
-        first deployment and its ``difference_half_width``.
-    name
-        The metric.
-
-    Notes
-    -----
-    The standard deviation of a difference is at most the sum of both standard deviations. So where two deployments were
-    each compared with the first, the half width of their own paired difference is at most the sum of the two: the mark
-    is never given where the paired interval includes 0.
+        Rows of one phase, metric and flow, indexed by deployment, with those that each of them ``beats``.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> group = pd.DataFrame({"mean": [0.9, 0.99], "difference": [float("nan"), 0.09],
-    ...                       "difference_half_width": [float("nan"), 0.01]}, index=["first", "second"])
-    >>> best(group, "success_rate")
+    >>> best(pd.DataFrame({"beats": [(), ("first",)]}, index=["first", "second"]))
     'second'
     """
-    better = shown(name).better
-    known = group[group["mean"].notna()]
-    if better is None or len(known) < 2 or len(known) < len(group):
-        return None  # one that has no value may be better, or have nothing to show for it
-    sign = 1.0 if better == "higher" else -1.0
-    winner = str((sign * known["mean"]).idxmax())
-    difference = known["difference"].fillna(0.0)
-    half = known["difference_half_width"].where(known["difference"].notna(), 0.0)
-    for other in known.index:
-        if other == winner:
-            continue
-        ahead = sign * (float(difference[winner]) - float(difference[other]))
-        # Without an interval (one replication) the sum is nan and the comparison false.
-        if not ahead > float(half[winner]) + float(half[other]):
-            return None
-    return winner
+    if "beats" not in group or len(group) < 2:
+        return None
+    return next((str(name) for name, beaten in group["beats"].items() if len(beaten) == len(group) - 1), None)
 
 
 def _caption(comparison: pd.DataFrame) -> str:
@@ -217,7 +224,7 @@ def _caption(comparison: pd.DataFrame) -> str:
 
 
 def rich_table(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False) -> Table:
-    """Return a table for a terminal: deployments as columns, metrics as rows, a section for each phase.
+    """Return a table for a terminal: deployments as columns, metrics as rows, a section for each phase, then verdicts.
 
     Examples
     --------
@@ -234,10 +241,10 @@ def rich_table(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: b
     sheet = lay_out(comparison, spans, full=full)
     # Names go in as Text: what looks like markup in a name is printed as it is.
     footer = Text("\n".join(filter(None, (sheet.caption, sheet.how_to_read("*")))), style="dim")
-    table = Table(box=box.SIMPLE_HEAD, caption=footer, caption_justify="left", pad_edge=False)
-    table.add_column("", overflow="fold", max_width=_LABEL)
+    table = Table(box=box.SIMPLE_HEAD, caption=footer, caption_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", overflow="fold")
     for name in sheet.deployments:
-        table.add_column(Text(short(name, _CELL)), justify="right", overflow="fold")
+        table.add_column(Text(short(name, _NAME)), justify="right", overflow="fold")
     for section in sheet.sections:
         table.add_section()
         table.add_row(Text(short(section.phase, 80), style="bold"))
@@ -249,7 +256,9 @@ def rich_table(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: b
     return table
 
 
-def plain(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False, width: int = WIDTH) -> str:
+def plain(
+    comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False, width: int | None = None
+) -> str:
     """Return the tables as text without colours, at most ``width`` columns; more deployments make more blocks.
 
     Examples
@@ -261,20 +270,29 @@ def plain(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool =
     during
     """
     sheet = lay_out(comparison, spans, full=full)
-    across = max((width - _LABEL) // (_CELL + 2), 1)
+    width = width or (WIDTH_FULL if full else WIDTH)
+    rows = [row for section in sheet.sections for row in section.rows]
+    label = max((len(row.label) + 2 for row in rows), default=0)
+    shortened = [short(name, _NAME) for name in sheet.deployments]
+    # Numbers are never cut: what does not fit beside the others makes another block.
+    cell = max([len(c.text) for row in rows for c in row.cells] + [len(name) for name in shortened], default=0) + 3
+    cell += label + len(shortened) * (cell + 1) <= width  # a little more room where there is some
+    across = max((width - label) // cell, 1)
     lines = []
-    for first in range(0, max(len(sheet.deployments), 1), across):
-        lines += [*_block(sheet, range(first, min(first + across, len(sheet.deployments)))), ""]
+    for first in range(0, max(len(shortened), 1), across):
+        lines += [*_block(sheet, range(first, min(first + across, len(shortened))), label, cell), ""]
     footer = [line for text in (sheet.caption, sheet.how_to_read("*")) for line in wrap(text, width)]
+    if sheet.verdicts:
+        footer += ["", VERDICT, *block(sheet.verdicts, min(label, 32), width)]
     return "\n".join(line.rstrip() for line in [*lines, *footer]) + "\n"
 
 
-def _block(sheet: Sheet, columns: range) -> Iterator[str]:
-    def line(label: str, cells: Sequence[str]) -> str:
-        return f"{label:<{_LABEL}}" + "".join(f"  {short(cell, _CELL):>{_CELL}}" for cell in cells)
+def _block(sheet: Sheet, columns: range, label: int, cell: int) -> Iterator[str]:
+    def line(name: str, cells: Sequence[str]) -> str:
+        return f"{name:<{label}}" + "".join(f"{text:>{cell}}" for text in cells)
 
-    yield line("", [f"{short(sheet.deployments[i], _CELL - 2)}  " for i in columns])
-    yield "-" * (_LABEL + len(columns) * (_CELL + 2))
+    yield line("", [f"{short(sheet.deployments[i], _NAME)}  " for i in columns])
+    yield "-" * (label + len(columns) * cell)
     for i, section in enumerate(sheet.sections):
         if i:
             yield ""
@@ -304,8 +322,10 @@ def markdown(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: boo
             cells = (f"**{cell.text}**" if cell.best else cell.text for cell in row.cells)
             lines.append(f"| {_escaped(row.label)} | " + " | ".join(cells) + " |")
         lines.append("")
-    how = sheet.how_to_read("**bold**:")
-    return "\n".join([*lines, "; ".join(filter(None, (sheet.caption, how)))]) + "\n"
+    lines.append("; ".join(filter(None, (sheet.caption, sheet.how_to_read("**bold**:")))))
+    if sheet.verdicts:
+        lines += ["", f"### {VERDICT}", "", *(f"- {name}, {_escaped(words)}" for name, words in sheet.verdicts)]
+    return "\n".join(lines) + "\n"
 
 
 def _escaped(text: str) -> str:
@@ -345,11 +365,12 @@ def to_json(comparison: pd.DataFrame) -> dict[str, Any]:
         "deployments": [str(name) for name in dict.fromkeys(comparison["deployment"])],
         "replications": int(counts.max()) if len(counts) else 0,
         "phases": phases,
+        "verdicts": [asdict(verdict) for verdict in (verdicts(comparison) if "beats" in comparison else [])],
     }
 
 
 def _metric_json(name: str, flow: str, group: pd.DataFrame) -> dict[str, Any]:
-    known, winner = shown(name), best(group, name)
+    known, winner = shown(name), best(group)
     return {
         "metric": name,
         "flow": flow,
@@ -357,17 +378,21 @@ def _metric_json(name: str, flow: str, group: pd.DataFrame) -> dict[str, Any]:
         "better": known.better,
         "values": {
             str(deployment): {
-                **{column: _number(row[column]) for column in _NUMBERS},
+                **{column: _number(row.get(column, math.nan)) for column in _NUMBERS},
                 "n": int(row["n"]),
                 "never": int(row.get("never", 0)),
                 "best": deployment == winner,
+                "beats": list(row.get("beats", ())),
+                "requests_needed": int(row.get("requests_needed", 0)),
             }
             for deployment, row in group.iterrows()
         },
     }
 
 
-_NUMBERS = ("mean", "half_width", "difference", "difference_half_width")
+_NUMBERS = (
+    "mean", "half_width", "low", "high", "difference", "difference_half_width", "replications_needed",
+)  # fmt: skip
 
 
 def _number(value: float) -> float | None:

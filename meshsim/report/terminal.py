@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from meshsim.report.numbers import duration as in_words
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from meshsim.analysis.warm_up import Doubt
     from meshsim.experiment import Step, Unit, Watch
     from meshsim.scenario.schema import Document
 
@@ -51,7 +52,8 @@ def progress(duration: float, units: int, *, show: bool) -> Iterator[Watch | Non
             seen[step.unit] = step.time
             rate = sum(calls.values()) / max(time.perf_counter() - began, 1e-9)
             what = f"{step.unit.deployment} #{step.unit.replication + 1} at {in_words(step.time)}"
-            bar.update(task, completed=sum(seen.values()), description=what, rate=f"{rate:,.0f} calls/s")
+            whole = max(units, len(seen)) * duration  # with --precision there may be more units than expected
+            bar.update(task, completed=sum(seen.values()), total=whole, description=what, rate=f"{rate:,.0f} calls/s")
 
         yield watch
 
@@ -83,7 +85,14 @@ def counting(what: str, *, show: bool) -> Iterator[Callable[[int, int, str], Non
         yield watch
 
 
-def show(comparison: pd.DataFrame, document: Document, *, full: bool = False) -> None:
+def show(
+    comparison: pd.DataFrame,
+    document: Document,
+    *,
+    full: bool = False,
+    doubts: Sequence[Doubt] = (),
+    precision: Mapping[str, Any] | None = None,
+) -> None:
     """Print a comparison: with colours on a terminal, as plain text elsewhere.
 
     Parameters
@@ -94,14 +103,26 @@ def show(comparison: pd.DataFrame, document: Document, *, full: bool = False) ->
         The scenario, for its phases.
     full
         Every metric, not only the main ones.
+    doubts
+        Why its numbers may not mean what they seem to.
+    precision
+        What ended an experiment that went on until its numbers were known well enough; as the manifest has it.
     """
     from meshsim.analysis.summary import phases
-    from meshsim.report.tables import plain, rich_table
+    from meshsim.report import verdicts
+    from meshsim.report.precision import lines
+    from meshsim.report.tables import VERDICT, WIDTH, plain, rich_table
 
-    spans = phases(document)
+    spans, width = phases(document), WIDTH
     if sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(rich_table(comparison, spans, full=full))
+        console = Console()
+        width = console.width
+        console.print(rich_table(comparison, spans, full=full))
+        said = verdicts.block(verdicts.spoken(comparison), 32, width)
+        sys.stdout.write("\n".join([VERDICT, *said, ""]) if said else "")
     else:
         sys.stdout.write(plain(comparison, spans, full=full))
+    said = [*(lines(precision) if precision else []), *verdicts.notes(doubts, width)]
+    sys.stdout.write("\n".join(["", *said, ""]) if said else "")

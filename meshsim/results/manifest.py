@@ -38,6 +38,8 @@ def describe(
     wall_time: float,
     command: Sequence[str] = (),
     complete: bool = True,
+    precision: Mapping[str, Any] | None = None,
+    study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run; `store.write` adds the tables' row counts and checksums.
 
@@ -53,6 +55,10 @@ def describe(
         What was asked for, as the words of a command line.
     complete
         False for a run that was interrupted and holds only the replications that had finished.
+    precision
+        What was wanted of replications that went on until the numbers were known well enough, and what ended them.
+    study
+        What a simulation study has to report (STRESS-DES).
 
     Examples
     --------
@@ -70,6 +76,7 @@ def describe(
         "seed": seed,
         "deployments": list(deployments),
         "replications": {"asked": replications_asked, "finished": replications_finished},
+        "precision": None if precision is None else dict(precision),
         "wall_time": wall_time,
         "versions": versions(),
         "platform": {
@@ -78,6 +85,7 @@ def describe(
             "machine": platform.machine(),
             "processors": os.cpu_count(),
         },
+        "stress": dict(study or {}),
         "scenario": dict(document),
     }
 

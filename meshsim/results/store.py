@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim.errors import ResultsError
+from meshsim.results.files import UNFINISHED, create, from_parquet, sync, to_parquet
 from meshsim.results.frames import frame
 from meshsim.results.manifest import FORMAT
-from meshsim.results.tables import TABLES, Column
+from meshsim.results.tables import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_UNFINISHED = ".unfinished-"
 #: What a manifest says of each table.
 _FACTS = {"rows": int, "bytes": int, "sha256": str}
 
@@ -90,9 +90,41 @@ def write(folder: Path, tables: Mapping[str, pd.DataFrame], manifest: Mapping[st
         home = _home(Path(folder), manifest)
         with _unfinished(home) as draft:
             facts = {**manifest, "tables": {name: _save(draft, name, checked[name]) for name in TABLES}}
-            _put(draft / _MANIFEST, _json(facts))
-            _sync(draft)
+            create(draft / _MANIFEST, _json(facts))
+            sync(draft)
             return _publish(draft, home, str(manifest.get("scenario_hash", "")))
+    except OSError as problem:
+        raise ResultsError(f"cannot save results in {folder}: {problem.strerror or problem}") from problem
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any], kind: str) -> Path:
+    """Save files and a manifest in a new folder ``<scenario>/<kind>-…/`` below ``folder``, as `write` does; return it.
+
+    Parameters
+    ----------
+    folder
+        Created where missing.
+    files
+        By name.
+    manifest
+        As for `write`; it is saved as ``manifest.json`` with the files' sizes and checksums.
+    kind
+        Begins the name of the folder.
+
+    Raises
+    ------
+    ResultsError
+        If the name would lead out of ``folder``, or the disk refuses.
+    """
+    try:
+        home = _home(Path(folder), manifest)
+        with _unfinished(home) as draft:
+            for name, content in files.items():
+                create(draft / name, content)
+            sums = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in files.items()}
+            create(draft / _MANIFEST, _json({**manifest, "files": sums}))
+            sync(draft)
+            return _publish(draft, home, str(manifest.get("scenario_hash", "")), f"{kind}-")
     except OSError as problem:
         raise ResultsError(f"cannot save results in {folder}: {problem.strerror or problem}") from problem
 
@@ -119,7 +151,7 @@ def check_writable(folder: Path) -> None:
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED):
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=UNFINISHED):
             pass
     except OSError as problem:
         for path in (Path(folder), *Path(folder).parents):
@@ -146,7 +178,7 @@ def read(folder: Path) -> Results:
         content = _content(run, name, facts)
         if hashlib.sha256(content).hexdigest() != facts["tables"][name]["sha256"]:
             raise ResultsError(f"{run}: {name}.parquet is damaged: it differs from its checksum")
-        tables[name] = _load(run, name, content)
+        tables[name] = from_parquet(run, name, content)
         if len(tables[name]) != facts["tables"][name]["rows"]:
             raise ResultsError(f"{run}: {name}.parquet is incomplete")
     return Results(folder=run, tables=tables, manifest=facts)
@@ -186,7 +218,7 @@ def _home(folder: Path, manifest: Mapping[str, Any]) -> Path:
 
 @contextlib.contextmanager
 def _unfinished(home: Path) -> Iterator[Path]:
-    draft = home / f"{_UNFINISHED}{secrets.token_hex(8)}"
+    draft = home / f"{UNFINISHED}{secrets.token_hex(8)}"
     draft.mkdir()
     try:
         yield draft
@@ -195,15 +227,8 @@ def _unfinished(home: Path) -> Iterator[Path]:
 
 
 def _save(draft: Path, name: str, table: pd.DataFrame) -> dict[str, Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema([_field(pa, column) for column in TABLES[name]], metadata={"table": name, "format": str(FORMAT)})
-    arrays = [pa.array(table[field.name], type=field.type) for field in schema]
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd")
-    content = buffer.getvalue().to_pybytes()
-    _put(draft / f"{name}.parquet", content)
+    content = to_parquet(name, table)
+    create(draft / f"{name}.parquet", content)
     return {"rows": len(table), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -214,31 +239,9 @@ def _json(facts: Mapping[str, Any]) -> bytes:
         raise ResultsError(f"cannot save results: the manifest is not JSON: {problem}") from problem
 
 
-def _field(pa: Any, column: Column) -> Any:
-    kind = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}[column.dtype]
-    return pa.field(column.name, kind, metadata={"meaning": column.meaning})
-
-
-def _put(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Force the folder's entries to disk, where the system can (not on Windows)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _publish(draft: Path, home: Path, scenario_hash: str) -> Path:
+def _publish(draft: Path, home: Path, scenario_hash: str, prefix: str = "") -> Path:
     """Rename the draft to the first free run name; the rename itself finds out whether a name is free."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = prefix + datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     tag = hashlib.sha256(f"{scenario_hash} {secrets.token_hex(8)}".encode()).hexdigest()[:6]
     for attempt in range(1, 1000):
         run = home / (f"{stamp}-{tag}" if attempt == 1 else f"{stamp}-{tag}-{attempt}")
@@ -250,7 +253,7 @@ def _publish(draft: Path, home: Path, scenario_hash: str) -> Path:
             if not run.exists():  # not a race for the name, but a real refusal
                 raise
             continue
-        _sync(home)
+        sync(home)
         return run
     raise ResultsError(f"no free name for a run in {home}")
 
@@ -300,17 +303,6 @@ def _content(run: Path, name: str, facts: Mapping[str, Any]) -> bytes:
             f"{run} is incomplete: {name}.parquet has {len(content)} bytes of {facts['tables'][name]['bytes']}"
         )
     return content
-
-
-def _load(run: Path, name: str, content: bytes) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        stored = pq.read_table(pa.BufferReader(content)).to_pandas()
-        return frame(name, {str(column): stored[column] for column in stored.columns})
-    except (pa.ArrowException, ResultsError) as problem:
-        raise ResultsError(f"{run}: {name}.parquet cannot be read: {problem}") from problem
 
 
 def _looks_whole(run: Path) -> bool:

@@ -119,6 +119,10 @@ def problems(*expected: dict[str, object]) -> list[str]:
         {"metric": "errors:UF,URX", "at_most": 0},
         {"metric": "call_errors:-", "at_most": 0},
         {"metric": "control_planes", "at_most": 3, "deployment": "multi-*"},
+        {"metric": "istiod_memory", "at_most": "2GB"},
+        {"metric": "cross_region_bytes", "at_most": "10GiB", "at_least": 1},
+        {"metric": "requests_per_second", "at_least": "600/min"},
+        {"metric": "blocked_pod_seconds", "at_most": "2m"},
     ],
 )
 def test_what_is_measured_can_be_expected(expected):
@@ -137,6 +141,10 @@ def test_what_is_measured_can_be_expected(expected):
         ({"metric": "control_planes", "at_most": 1, "phase": "during"}, "one number for the whole run"),
         ({"metric": "success_rate", "at_least": 99}, "lies between 0 and 1, which 99 does not; write 99%"),
         ({"metric": "stale_share", "at_most": 2}, "lies between 0 and 1, which 2 does not; write 2%"),
+        ({"metric": "success_rate", "at_least": "99.9ms"}, "at_least: has the wrong unit for success_rate, which is "),
+        ({"metric": "latency_p99", "at_most": "90%"}, "users waited, failed requests included; write 250ms or 0.25"),
+        ({"metric": "requests", "at_least": "10/s"}, "write a number without a unit, such as 3"),
+        ({"metric": "istiod_memory", "at_most": "2000GB"}, "'2000GB' is no bound"),
     ],
 )
 def test_what_nobody_measures_is_found_when_the_scenario_is_read(expected, said):

@@ -307,6 +307,11 @@ def test_a_fault_that_lasts_to_the_end_has_no_recovery():
     assert math.isnan(value(summary, "time_to_recover"))
 
 
+def test_a_share_of_proxies_is_never_more_than_all_though_some_died_within_the_bucket():
+    tables = Tables().add("config", RUN, 10.0, cluster="eu", proxies=9, disconnected_seconds=10 * BUCKET).built()
+    assert value(summarize(tables, PHASES), "disconnected_share", phase="before") == 1.0
+
+
 # --- comparison -------------------------------------------------------------------------------------------------
 
 

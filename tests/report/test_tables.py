@@ -76,7 +76,7 @@ def test_more_deployments_than_fit_make_another_block():
     values = {f"deployment-with-a-long-name-{i}": [1.0, 1.1] for i in range(7)}
     text = plain(_comparison(values))
     assert max(map(len, text.splitlines())) <= WIDTH
-    assert text.count("latency p99") == 3
+    assert text.split("verdict")[0].count("latency p99") == 3
 
 
 def test_a_row_that_applies_to_nobody_is_left_out_and_one_that_applies_to_some_has_a_dash():
@@ -165,6 +165,7 @@ def test_markdown_has_a_table_for_each_phase(plots):
         "### during",
         "### after",
         "### whole run",
+        "### verdict",
     ]
     assert {line.count(" | ") for line in text.splitlines() if line.startswith("| success")} == {3}
 
@@ -183,11 +184,8 @@ def test_json_has_every_metric_in_plain_units_and_null_for_none(plots):
 
 
 def test_a_metric_that_only_one_deployment_has_names_no_winner():
-    group = pd.DataFrame(
-        {"mean": [1.0, math.nan], "difference": [math.nan] * 2, "difference_half_width": [math.nan] * 2},
-        index=["a", "b"],
-    )
-    assert best(group, "latency_p99") is None
+    found = _comparison({"a": [1.0, 1.1, 1.2], "b": [math.nan] * 3}).set_index("deployment")
+    assert best(found) is None
 
 
 def test_a_winner_without_a_known_difference_to_the_first_is_not_marked():

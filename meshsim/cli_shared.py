@@ -1,0 +1,142 @@
+"""What the commands of the command line share: options, messages, and how they end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from meshsim.api import Scenario
+    from meshsim.experiment import Precision
+
+#: Exit statuses: a user's mistake; a check that failed; stopped by Ctrl-C (128 + SIGINT, as shells have it).
+MISTAKE, FAILED, STOPPED = 2, 1, 130
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="a scenario file, or the name of a bundled one")
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="change a field, such as load.frontend.rate=400/s; may be repeated"
+    ),
+]
+ReplicationsOption = Annotated[
+    int | None,
+    typer.Option("--replications", "-n", min=1, help="runs per deployment; the scenario's number by default"),
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="SHARE",
+        help="add replications until the headline metrics are known so well, such as 5%; see docs/statistics.md",
+    ),
+]
+MaxReplicationsOption = Annotated[
+    int, typer.Option("--max-replications", min=1, help="of --precision: runs per deployment at most")
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="TIME", help="of --precision: wall time after which no more begin, such as 10m"),
+]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=-1, help="processes; -1 for one per processor")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where results are saved")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
+FullOption = Annotated[bool, typer.Option("--full", help="show every metric, not only the main ones")]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="exit with 1 if something that the scenario expects does not hold")
+]
+DeploymentOption = Annotated[
+    list[str], typer.Option("--deployment", "-d", metavar="NAME", help="a deployment of the scenario; may be repeated")
+]
+EngineOption = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="who computes: local (processes of this machine), dask or ray")
+]
+SchedulerOption = Annotated[
+    str, typer.Option("--scheduler", metavar="ADDRESS", help="of --engine dask or ray, such as tcp://10.0.0.1:8786")
+]
+
+
+def how_many(replications: int | None, precision: str | None, most: int, budget: str | None) -> int | Precision | None:
+    """Return how many replications are wanted, as a number or as the precision that they have to reach.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong.
+    """
+    from meshsim.errors import Problem, ScenarioError
+    from meshsim.experiment import Precision
+    from meshsim.units import parse_duration, parse_fraction
+
+    problems, read = [], {}
+    for option, text, parse in (("--precision", precision, parse_fraction), ("--budget", budget, parse_duration)):
+        try:
+            read[option] = None if text is None else parse(text)
+        except ValueError as error:
+            problems.append(Problem(str(error), file=option))
+    if precision is None and budget is not None:
+        problems.append(Problem("is the time that --precision may take; give that too, such as 5%", file="--budget"))
+    if precision is not None and replications is not None:
+        message = "the number follows from --precision; limit it with --max-replications"
+        problems.append(Problem(message, file="--replications"))
+    if problems:
+        raise ScenarioError(problems)
+    wanted = read["--precision"]
+    return replications if wanted is None else Precision(wanted, max_replications=most, budget=read["--budget"])
+
+
+def load_scenario(name: str, changes: list[str]) -> Scenario:
+    """Return the scenario that the command line names."""
+    from meshsim.api import load
+
+    return load(name, changes)
+
+
+def compile_once(*, quiet: bool) -> None:
+    """Compile the request path, telling the user the first time, when it takes long."""
+    from meshsim.dataplane.jit import is_compiled
+    from meshsim.experiment import compile_request_path
+
+    if not is_compiled() and not quiet:
+        say("Compiling the request path, once for this version: about a minute …")
+    compile_request_path()
+
+
+@contextlib.contextmanager
+def stoppable(message: str) -> Iterator[None]:
+    """Say what Ctrl-C left behind, and end with the status that shells expect."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(message)
+        raise typer.Exit(STOPPED) from None
+
+
+def ignore_ctrl_c() -> None:
+    """Let nothing interrupt between the last simulated second and the saved tables."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def as_typed(path: Path) -> Path:
+    """Return a path relative to the folder the user is in, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def print_json(value: Any) -> None:
+    """Print the one JSON object of a command."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(line: str) -> None:
+    """Say something beside the result, on standard error."""
+    print(line, file=sys.stderr)

@@ -1,0 +1,258 @@
+"""``meshsim sweep``, ``find`` and ``sensitivity``: what happens at many points of a scenario."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshsim.cli_shared import (
+    EngineOption,
+    JobsOption,
+    JsonOption,
+    OutOption,
+    ReplicationsOption,
+    ScenarioArgument,
+    SchedulerOption,
+    SetOption,
+    as_typed,
+    compile_once,
+    load_scenario,
+    print_json,
+    say,
+    stoppable,
+)
+
+if TYPE_CHECKING:
+    from meshsim.api import Scenario
+    from meshsim.experiment import Units
+    from meshsim.experiment.points import Watch
+    from meshsim.experiment.sweep import Plan
+    from meshsim.experiment.wanted import Wanted
+
+VaryOption = Annotated[
+    list[str],
+    typer.Option(
+        "--vary",
+        metavar="PATH=VALUES",
+        help="what varies: load.scale=1,2,4 or load.scale=0.5..2/7 or 0.5..2/7/log; may be repeated",
+    ),
+]
+DeploymentsOption = Annotated[
+    str, typer.Option("--deployments", metavar="NAMES", help="deployments of the scenario with commas between, or all")
+]
+MetricOption = Annotated[
+    list[str],
+    typer.Option("--metric", metavar="METRIC", help="what is shown, such as 'latency_p99 in during'; may be repeated"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(
+        short_help="run a scenario at many points",
+        epilog="Example: meshsim sweep mymesh.yaml --vary load.scale=0.5..2/7 --vary gateways.eu-1.replicas=1,2,4 -n 5",
+    )(sweep)
+    app.command(
+        short_help="find the point at which a scenario breaks",
+        epilog="Example: meshsim find mymesh.yaml --vary load.scale=0.5..4 --until 'success_rate < 99.9%'",
+    )(find)
+    app.command(
+        short_help="find out what a metric depends on",
+        epilog="Example: meshsim sensitivity mymesh.yaml --vary load.scale=0.5..2 --vary sidecar.concurrency=1..4 "
+        "--metric latency_p99",
+    )(sensitivity)
+
+
+def sweep(
+    scenario: ScenarioArgument,
+    vary: VaryOption = [],  # noqa: B006 (typer copies it)
+    deployments: DeploymentsOption = "all",
+    changes: SetOption = [],  # noqa: B006
+    design: Annotated[
+        str, typer.Option("--design", metavar="NAME", help="grid, list, random, sobol or lhs (Latin hypercube)")
+    ] = "grid",
+    points: Annotated[
+        int | None, typer.Option("--points", metavar="N", help="how many points random, sobol and lhs draw")
+    ] = None,
+    metric: MetricOption = [],  # noqa: B006
+    replications: ReplicationsOption = None,
+    jobs: JobsOption = 1,
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
+    out: OutOption = Path("results"),
+    json_output: JsonOption = False,
+) -> None:
+    """Run a scenario at many points, under some deployments, and set the results side by side.
+
+    Every run lands in a folder below --out when it has finished: the same command run again computes what is missing.
+    """
+    from meshsim.experiment import engines
+    from meshsim.experiment import sweep as sweeping_
+    from meshsim.report import sweep as report
+    from meshsim.report.sweep_files import save_sweep
+    from meshsim.report.sweep_frame import Sweep
+
+    loaded = load_scenario(scenario, changes)
+    planned = sweeping_.plan(loaded, vary, _names(deployments), replications=replications, design=design, points=points)
+    wanted = _wanted(metric, loaded)
+    by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
+    store = _ready(loaded, out)
+    if planned.note:
+        say(f"note: {planned.note}")
+    _announce(planned, quiet=json_output)
+    with _watched(len(planned.jobs), store, quiet=json_output) as watch:
+        found = Sweep(sweeping_.carry_out(planned, by, store, watch), plan=planned)
+        folder = as_typed(save_sweep(found, out, wanted, ["meshsim", *sys.argv[1:]]))
+        summary = found.summary()
+    if json_output:
+        shown = [{"metric": str(one), "rows": report.records(one.of(summary))} for one in wanted]
+        print_json({"folder": str(folder), **planned.described(), "metrics": shown})
+        return
+    sys.stdout.write(report.plain(summary, found.varied, wanted))
+    print(f"\nSaved in {folder}")
+
+
+def find(
+    scenario: ScenarioArgument,
+    vary: Annotated[
+        str, typer.Option("--vary", metavar="PATH=LOW..HIGH", help="what varies, such as load.scale=0.5..4 (or ../log)")
+    ],
+    until: Annotated[
+        str, typer.Option("--until", metavar="BOUND", help="what is broken, such as 'success_rate < 99.9%'")
+    ],
+    deployments: DeploymentsOption = "all",
+    changes: SetOption = [],  # noqa: B006
+    resolution: Annotated[
+        float | None,
+        typer.Option("--resolution", metavar="STEP", help="how close to get; a hundredth of the range by default"),
+    ] = None,
+    replications: Annotated[
+        int, typer.Option("--replications", "-n", help="runs of each point at first; more where they do not tell")
+    ] = 3,
+    most: Annotated[int, typer.Option("--max-replications", metavar="N", help="runs of each point at most")] = 24,
+    jobs: JobsOption = 1,
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
+    out: OutOption = Path("results"),
+    json_output: JsonOption = False,
+) -> None:
+    """Find the point of a range at which a scenario breaks, by bisection, with its interval.
+
+    A point is fine, or broken, when the whole interval over its replications says so; else it gets more of them.
+    """
+    from meshsim.experiment import engines
+    from meshsim.experiment import find as finding
+    from meshsim.report import sweep as report
+    from meshsim.report.sweep_files import save_search
+
+    loaded = load_scenario(scenario, changes)
+    search = finding.search(
+        loaded, vary, until, _names(deployments), resolution=resolution, replications=replications, most=most
+    )
+    by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
+    store = _ready(loaded, out)
+    with _watched(0, store, quiet=json_output) as watch:
+        found = finding.carry_out(search, by, store, watch)
+        folder = as_typed(save_search(found, search, out, ["meshsim", *sys.argv[1:]]))
+    if json_output:
+        print_json({"folder": str(folder), **report.breaking_json(found, search)})
+        return
+    sys.stdout.write(report.breaking(found, search))
+    print(f"\nSaved in {folder}")
+
+
+def sensitivity(
+    scenario: ScenarioArgument,
+    vary: VaryOption = [],  # noqa: B006
+    metric: MetricOption = [],  # noqa: B006
+    deployments: DeploymentsOption = "all",
+    changes: SetOption = [],  # noqa: B006
+    method: Annotated[
+        str, typer.Option("--method", metavar="NAME", help="tornado (one at a time) or sobol (indices, all together)")
+    ] = "tornado",
+    points: Annotated[
+        int | None, typer.Option("--points", metavar="N", help="of sobol: a power of two, of which it takes fields + 2")
+    ] = None,
+    replications: ReplicationsOption = None,
+    jobs: JobsOption = 1,
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
+    out: OutOption = Path("results"),
+    json_output: JsonOption = False,
+) -> None:
+    """Find out which fields a metric depends on, and how much."""
+    from meshsim.experiment import engines
+    from meshsim.experiment import sensitivity as studying
+    from meshsim.report import sweep as report
+    from meshsim.report.sweep_files import save_study
+
+    loaded = load_scenario(scenario, changes)
+    study = studying.study(
+        loaded, vary, metric or report.METRICS, _names(deployments), method=method, points=points,
+        replications=replications,
+    )  # fmt: skip
+    by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
+    store = _ready(loaded, out)
+    with _watched(len(study.jobs), store, quiet=json_output) as watch:
+        frame = studying.carry_out(study, by, store, watch)
+        folder = as_typed(save_study(frame, study, loaded, out, ["meshsim", *sys.argv[1:]]))
+    if json_output:
+        print_json({"folder": str(folder), "method": method, "rows": report.records(frame)})
+        return
+    sys.stdout.write(report.tornado(frame) if method == "tornado" else report.indices(frame))
+    print(f"\nSaved in {folder}")
+
+
+def _names(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _wanted(metrics: list[str], loaded: Scenario) -> list[Wanted]:
+    """Return the metrics that are asked for; every mistake at once."""
+    from meshsim.errors import Problem, ScenarioError
+    from meshsim.experiment.wanted import wanted
+    from meshsim.report.sweep import METRICS
+
+    found: list[Wanted] = []
+    problems: list[Problem] = []
+    for text in metrics or METRICS:
+        try:
+            found.append(wanted(text, loaded.document))
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+    return found
+
+
+def _ready(loaded: Scenario, out: Path) -> Units:
+    """Return the folder of units, after a look whether it can be written, and say what the scenario warns of."""
+    from meshsim.experiment import Units
+    from meshsim.results.store import check_writable
+
+    check_writable(out)
+    for warning in loaded.warnings:
+        say(f"warning: {warning}")
+    return Units(out / loaded.document.name / "units")
+
+
+def _announce(planned: Plan, *, quiet: bool) -> None:
+    if not quiet:
+        points, names, count = len(planned.points), len(planned.deployments), planned.replications
+        say(f"{points} points, {names} deployments, {count} replications: {len(planned.jobs)} units")
+
+
+@contextmanager
+def _watched(total: int, store: Units, *, quiet: bool) -> Iterator[Watch | None]:
+    """Compile, show progress, and say on Ctrl-C what is kept."""
+    from meshsim.report.sweep_progress import sweeping
+
+    with stoppable(f"stopped; what had finished is kept in {store.folder}: the same command goes on from there"):
+        compile_once(quiet=quiet)
+        with sweeping(total, quiet=quiet) as watch:
+            yield watch

@@ -1,0 +1,286 @@
+"""What a number depends on: one field at a time (tornado), or all together (Sobol' indices)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from meshsim.errors import MeshsimError, Problem, ScenarioError, did_you_mean
+from meshsim.experiment import designs
+from meshsim.experiment.designs import Axis
+from meshsim.experiment.engines import Engine
+from meshsim.experiment.points import Checked, Job, Watch, chosen, run
+from meshsim.experiment.units import Units
+from meshsim.experiment.wanted import Wanted, wanted
+from meshsim.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METHODS = ("tornado", "sobol")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A sensitivity study before it is run, checked.
+
+    Parameters
+    ----------
+    method
+        One of `METHODS`.
+    axes
+        The fields that vary.
+    metrics
+        The numbers that may depend on them.
+    points
+        What each point changes, as the values of all axes; of a tornado, None where the base's value stays.
+    deployments, replications
+        What is run at each.
+    jobs
+        Every unit.
+    seed
+        Of the points and of the intervals.
+    count
+        Points that were asked for, of Sobol' indices.
+    """
+
+    method: str
+    axes: tuple[Axis, ...]
+    metrics: tuple[Wanted, ...]
+    points: tuple[tuple[str | None, ...], ...]
+    deployments: tuple[str, ...]
+    replications: int
+    jobs: tuple[Job, ...]
+    seed: int
+    count: int = 0
+
+
+def study(
+    scenario: Scenario,
+    vary: Sequence[str] | Mapping[str, Any],
+    metrics: Sequence[str],
+    deployments: Sequence[str] = (),
+    *,
+    method: str = "tornado",
+    points: int | None = None,
+    replications: int | None = None,
+) -> Study:
+    """Return a sensitivity study that is ready to run.
+
+    Parameters
+    ----------
+    scenario
+        The base: of a tornado, what stays while one field varies.
+    vary
+        ``path=low..high`` each; of a tornado also ``path=a,b``, whose first value is the low one.
+    metrics
+        See `meshsim.experiment.wanted.wanted`.
+    deployments
+        Names of its deployments; all by default.
+    method
+        One of `METHODS`.
+    points
+        Base points of Sobol' indices, a power of two; the study has that times (number of fields + 2).
+    replications
+        Runs of each deployment at each point; the scenario's number by default.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong.
+    """
+    problems = _misfits(method, points)
+    axes: tuple[Axis, ...] = ()
+    numbers: list[Wanted] = []
+    names: list[str] = []
+    count = 0
+    try:
+        axes = designs.axes(vary)
+        problems += [problem for one in axes for problem in _unfit(one, method)]
+    except ScenarioError as error:
+        problems += error.problems
+    for metric in metrics:
+        try:
+            numbers.append(wanted(metric, scenario.document))
+        except ScenarioError as error:
+            problems += error.problems
+    try:
+        names, count = chosen(scenario, deployments, replications)
+    except ScenarioError as error:
+        problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+    checked, seed = Checked(scenario), scenario.document.seed
+    axes = checked.with_kinds(axes)
+    found = _one_at_a_time(axes) if method == "tornado" else _together(axes, points or 0, seed)
+    jobs = _jobs(checked, axes, found, names, count)
+    return Study(
+        method, axes, tuple(numbers), tuple(found), tuple(names), count, tuple(jobs), seed % 2**32, points or 0
+    )
+
+
+def _misfits(method: str, points: int | None) -> list[Problem]:
+    if method not in METHODS:
+        return [Problem(f"unknown method '{method}'{did_you_mean(method, METHODS)}", file="--method")]
+    if method == "tornado":
+        return [Problem("is for --method sobol", file="--points")] if points is not None else []
+    problems = []
+    if find_spec("SALib") is None:
+        problems.append(Problem("sobol needs SALib; pip install 'meshsim[sweep]'", file="--method"))
+    if points is None or points < 2 or points & (points - 1):
+        said = "is missing" if points is None else f"{points} is no power of two"
+        problems.append(Problem(f"{said}; Sobol' indices want 16, 32, 64 or more", file="--points"))
+    return problems
+
+
+def _unfit(one: Axis, method: str) -> list[Problem]:
+    if not one.listed:
+        return []
+    if method == "sobol":
+        return [Problem("Sobol' indices want a range; write low..high", one.path, designs.FILE)]
+    if len(one.listed) != 2:
+        return [Problem("a tornado wants two values, or low..high", one.path, designs.FILE)]
+    return []
+
+
+def _one_at_a_time(axes: Sequence[Axis]) -> list[tuple[str | None, ...]]:
+    """Return the base, then the low and the high end of each field."""
+    nothing: tuple[str | None, ...] = (None,) * len(axes)
+    ends = [(*nothing[:at], one.at(share), *nothing[at + 1 :]) for at, one in enumerate(axes) for share in (0.0, 1.0)]
+    return [nothing, *ends]
+
+
+def _problem(axes: Sequence[Axis]) -> dict[str, Any]:
+    return {"num_vars": len(axes), "names": [one.path for one in axes], "bounds": [[0.0, 1.0]] * len(axes)}
+
+
+def _together(axes: Sequence[Axis], count: int, seed: int) -> list[tuple[str | None, ...]]:
+    from SALib.sample import sobol
+
+    shares = sobol.sample(_problem(axes), count, calc_second_order=False, seed=seed % 2**32)
+    return [tuple(one.at(share) for one, share in zip(axes, row, strict=True)) for row in shares]
+
+
+def _jobs(
+    checked: Checked, axes: Sequence[Axis], points: Sequence[Sequence[str | None]], names: Sequence[str], count: int
+) -> list[Job]:
+    """Return the units of every point, numbered by its point; points that are the same share the names of theirs."""
+    jobs: list[Job] = []
+    problems: dict[str, Problem] = {}
+    for number, at in enumerate(points):
+        varied = [one for one, value in zip(axes, at, strict=True) if value is not None]
+        try:
+            own = checked.jobs(varied, [[value for value in at if value is not None]], names, range(count))
+        except ScenarioError as error:
+            problems |= {str(problem): problem for problem in error.problems}
+            continue
+        jobs += [replace(job, point=number) for job in own]
+    if problems:
+        raise ScenarioError(list(problems.values()))
+    return jobs
+
+
+def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch | None = None) -> pd.DataFrame:
+    """Run a sensitivity study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of a tornado: a row for each deployment, metric, field and end, with ``value`` of the field, ``mean`` of the
+        metric, ``difference`` to the base (paired by replication) and its ``half_width``, and ``swing``, the larger
+        difference of the field's two ends; fields with the largest swing first. Of Sobol' indices: a row for each
+        deployment, metric and field, with ``first_order`` and ``total`` and their half widths.
+
+    Raises
+    ------
+    MeshsimError
+        If the engine fails, or a run has no value of a metric.
+    """
+    values = _values(given, by, store, watch)
+    return _tornado(given, values) if given.method == "tornado" else _indices(given, values)
+
+
+def _values(given: Study, by: Engine, store: Units | None, watch: Watch | None) -> Any:
+    """Return the metrics by deployment, metric, point and replication."""
+    import numpy as np
+
+    shape = (len(given.deployments), len(given.metrics), len(given.points), given.replications)
+    values = np.full(shape, np.nan)
+    for number, done in run(given.jobs, by, store, watch):
+        job = given.jobs[number]
+        for at, metric in enumerate(given.metrics):
+            rows = metric.of(done.summary)  # type: ignore[arg-type]
+            value = float(rows["value"].iloc[0]) if len(rows) else 0.0 if ":" in metric.metric else math.nan
+            deployment = given.deployments.index(job.task.unit.deployment)
+            values[deployment, at, job.point, job.task.unit.replication] = value
+    return values
+
+
+def _tornado(given: Study, values: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    from meshsim.analysis.statistics import interval, paired
+
+    rows = []
+    for d, deployment in enumerate(given.deployments):
+        for m, metric in enumerate(given.metrics):
+            base = values[d, m, 0]
+            for a, one in enumerate(given.axes):
+                ends = [paired(base, values[d, m, 1 + 2 * a + end]) for end in (0, 1)]
+                swing = max((abs(end.mean) for end in ends if not math.isnan(end.mean)), default=math.nan)
+                for end, name in enumerate(("low", "high")):
+                    at = 1 + 2 * a + end
+                    rows.append(
+                        {
+                            "deployment": deployment, "metric": str(metric), "field": one.path, "end": name,
+                            "value": given.points[at][a], "base": interval(base).mean,
+                            "mean": interval(values[d, m, at]).mean, "difference": ends[end].mean,
+                            "half_width": ends[end].half_width, "n": ends[end].n, "swing": swing,
+                        }
+                    )  # fmt: skip
+    frame = pd.DataFrame(rows)
+    order = {(name, str(metric)): n for n, (name, metric) in enumerate(_each(given))}
+    frame["_group"] = [order[pair] for pair in zip(frame["deployment"], frame["metric"], strict=True)]
+    frame = frame.sort_values(["_group", "swing"], ascending=[True, False], kind="stable", na_position="last")
+    return frame.drop(columns="_group").reset_index(drop=True)
+
+
+def _each(given: Study) -> list[tuple[str, Wanted]]:
+    return [(name, metric) for name in given.deployments for metric in given.metrics]
+
+
+def _indices(given: Study, values: Any) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+    from SALib.analyze import sobol
+
+    means = values.mean(axis=-1)
+    rows = []
+    for d, deployment in enumerate(given.deployments):
+        for m, metric in enumerate(given.metrics):
+            y = means[d, m]
+            if not np.isfinite(y).all():
+                where = given.jobs[int(np.flatnonzero(~np.isfinite(y))[0]) * len(given.deployments)].where
+                raise MeshsimError(
+                    f"{metric} has no value under {deployment} at {where}, so there are no indices of it"
+                )
+            if np.ptp(y) == 0:
+                found: dict[str, Any] = {name: [0.0] * len(given.axes) for name in ("S1", "S1_conf", "ST", "ST_conf")}
+            else:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of its own dependencies
+                    found = sobol.analyze(_problem(given.axes), y, calc_second_order=False, seed=given.seed)
+            rows += [
+                {
+                    "deployment": deployment, "metric": str(metric), "field": one.path,
+                    "first_order": float(found["S1"][a]), "first_order_half_width": float(found["S1_conf"][a]),
+                    "total": float(found["ST"][a]), "total_half_width": float(found["ST_conf"][a]),
+                    "points": len(given.points), "replications": given.replications,
+                }
+                for a, one in enumerate(given.axes)
+            ]  # fmt: skip
+    return pd.DataFrame(rows)

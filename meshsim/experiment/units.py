@@ -1,0 +1,222 @@
+"""Units of work, named by what decides their result, and the folder that keeps those that are finished."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meshsim.errors import ResultsError
+from meshsim.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The rooms whose code decides what a run gives, and those that make a summary of it.
+_SIMULATOR = (
+    "units.py",
+    "scenario",
+    "mesh",
+    "results/tables.py",
+    "results/histogram.py",
+    "dataplane",
+    "engine",
+)
+_ANALYSIS = ("analysis",)
+#: Packages that what a run gives depends on to the last bit.
+_PACKAGES = ("numba", "numpy", "python", "simpy")
+#: Begins the name of the summary among the files of a unit.
+_SUMMARY = "summary-"
+
+
+class Unit(NamedTuple):
+    """One run: a deployment and a replication number."""
+
+    deployment: str
+    replication: int
+
+
+def key(scenario: Scenario, unit: Unit) -> str:
+    """Return the name of a unit: a hash of everything that can change its result, and of nothing else.
+
+    That is the scenario without its name, description, expectations, number of replications and other deployments; the
+    replication; and the simulator itself. Comments and the order of fields do not count.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> same = load({**EXAMPLE, "description": "the same", "replications": 9})
+    >>> key(load(EXAMPLE), Unit("hybrid", 0)) == key(same, Unit("hybrid", 0))
+    True
+    >>> key(same, Unit("hybrid", 0)) == key(same, Unit("hybrid", 1))
+    False
+    """
+    from meshsim.scenario.scenario import digest
+
+    document = scenario.document
+    without = {"name": "unit", "description": "", "expect": [], "replications": 1, "include": []}
+    deployments = {unit.deployment: document.deployments[unit.deployment]}
+    said = digest(document.model_copy(update={**without, "deployments": deployments}))
+    return hashlib.sha256(f"{said} {unit.deployment} {unit.replication} {simulator()}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def simulator() -> str:
+    """Return a hash of what turns a scenario into results: meshsim's own code and what it computes with."""
+    from meshsim.results.manifest import FORMAT, versions
+
+    used = {name: version for name, version in versions().items() if name in _PACKAGES}
+    return _hash_of(_SIMULATOR, f"{FORMAT} {sorted(used.items())}")
+
+
+@lru_cache(maxsize=1)
+def _analysis() -> str:
+    return _hash_of(_ANALYSIS, simulator())[:16]
+
+
+def _hash_of(rooms: Iterable[str], more: str) -> str:
+    digest = hashlib.sha256(more.encode())
+    home = Path(__file__).parents[1]
+    for room in rooms:
+        files = [home / room] if room.endswith(".py") else sorted((home / room).rglob("*"))
+        for path in files:
+            if path.suffix in {".py", ".csv", ".json", ".yaml"}:
+                digest.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What came out of a unit.
+
+    Parameters
+    ----------
+    calls
+        Calls between services that ended.
+    seconds
+        That it took to compute.
+    columns
+        Its tables, where it was computed in this process.
+    content
+        Its tables and summary as one piece (`packed`), where they came from elsewhere; None if nobody asked for them.
+    summary
+        Its metrics, as `meshsim.analysis.summary.summarize` returns them; None if nobody asked for them.
+    """
+
+    calls: int
+    seconds: float
+    columns: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    summary: pd.DataFrame | None = None
+
+    def tables(self) -> Mapping[str, Any]:
+        """Return its tables, as `meshsim.results.frames.concatenate` takes them.
+
+        Raises
+        ------
+        ResultsError
+            If they were not kept.
+        """
+        from meshsim.results.files import unpack
+
+        if self.columns is not None:
+            return self.columns
+        if self.content is None:
+            raise ResultsError("the tables of this unit were not kept")
+        return unpack(self.content)
+
+    def packed(self) -> bytes:
+        """Return tables, summary and cost as one piece, from which `unpacked` makes an equal unit."""
+        import io
+        import json
+
+        from meshsim.results.files import pack
+
+        if self.content is not None:
+            return self.content
+        more = {"cost.json": json.dumps({"calls": self.calls, "seconds": self.seconds}).encode()}
+        if self.summary is not None:
+            buffer = io.BytesIO()
+            self.summary.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+            more[f"{_SUMMARY}{_analysis()}.parquet"] = buffer.getvalue()
+        return pack(self.tables(), more)
+
+
+def unpacked(content: bytes) -> Finished:
+    """Return the unit that `Finished.packed` made; its summary only if the analysis is still the same.
+
+    Raises
+    ------
+    ResultsError
+        If it is damaged.
+    """
+    import io
+    import json
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.testzip() is not None:
+                raise ResultsError("a unit is damaged")
+            cost = json.loads(archive.read("cost.json"))
+            name = f"{_SUMMARY}{_analysis()}.parquet"
+            kept = archive.read(name) if name in archive.namelist() else None
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, zlib.error) as problem:
+        raise ResultsError(f"a unit is damaged: {problem}") from problem
+    summary = None
+    if kept is not None:
+        import pandas as pd
+
+        summary = pd.read_parquet(io.BytesIO(kept), engine="pyarrow")
+    return Finished(int(cost["calls"]), float(cost["seconds"]), None, content, summary)
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """A folder of finished units, each a file that is whole or not there.
+
+    Parameters
+    ----------
+    folder
+        Made when the first unit lands.
+
+    Examples
+    --------
+    >>> Units(Path("no such folder")).get("ab12") is None
+    True
+    """
+
+    folder: Path
+
+    def get(self, name: str) -> Finished | None:
+        """Return a unit; None if it is not there, or is damaged and has to be computed again."""
+        try:
+            return unpacked(self._path(name).read_bytes())
+        except (OSError, ResultsError):
+            return None
+
+    def put(self, name: str, unit: Finished) -> None:
+        """Keep a unit.
+
+        Raises
+        ------
+        ResultsError
+            If the disk refuses.
+        """
+        from meshsim.results.files import put
+
+        put(self._path(name), unit.packed())
+
+    def discard(self) -> None:
+        """Remove the folder with everything in it, where it is still there."""
+        import shutil
+
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.zip"

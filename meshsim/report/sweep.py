@@ -1,0 +1,250 @@
+"""Sweeps, breaking points and sensitivity as tables: for a terminal, a pipe, and as JSON-able data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from meshsim.report.metrics import shown
+from meshsim.report.numbers import NOTHING, quantity
+from meshsim.report.shorten import short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from meshsim.experiment.breaking import Breaking
+    from meshsim.experiment.find import Search
+    from meshsim.experiment.wanted import Wanted
+
+#: Columns of text, as wide as those of a comparison.
+WIDTH = 110
+#: Metrics shown where nobody asks for others.
+METRICS = ("success_rate", "latency_p99")
+_CELL = 24
+
+
+def grid(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """Return a table as text: the first columns, of ``words``, to the left, the others to the right.
+
+    Examples
+    --------
+    >>> print(grid("success rate", ["load", "hybrid"], [["0.5", "100 %"], ["2", "99 %"]]))
+    success rate
+      load  hybrid
+      0.5    100 %
+      2       99 %
+    """
+    widths = [max(len(row[at]) for row in [header, *rows]) for at in range(len(header))]
+    lines = [title]
+    for row in [header, *rows]:
+        cells = [
+            cell.ljust(width) if at < words else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def names(paths: Sequence[str]) -> list[str]:
+    """Return short names of paths: as many of their last parts as tell them apart, two at least.
+
+    Examples
+    --------
+    >>> names(["gateways.eu.replicas", "services.web.replicas", "load.scale"])
+    ['eu.replicas', 'web.replicas', 'load.scale']
+    """
+    for parts in range(2, 20):
+        found = [".".join(path.split(".")[-parts:]) for path in paths]
+        if len(set(found)) == len(set(paths)):
+            return found
+    return list(paths)
+
+
+def plain(summary: pd.DataFrame, varied: Sequence[str], metrics: Sequence[Wanted], width: int = WIDTH) -> str:
+    """Return the means of a sweep as text: a block for each metric, a row for each point, deployments side by side.
+
+    Parameters
+    ----------
+    summary
+        As `meshsim.experiment.sweep.summary` returns it.
+    varied
+        Paths of what varies.
+    metrics
+        What to show.
+    width
+        Columns of text; more deployments than fit make more blocks.
+    """
+    deployments = [str(name) for name in dict.fromkeys(summary["deployment"])]
+    points = summary.drop_duplicates("point").set_index("point")[list(varied)]
+    first = names(varied)
+    taken = sum(
+        2 + max(len(name), *(len(_value(value)) for value in points[path]))
+        for name, path in zip(first, varied, strict=True)
+    )
+    across = max((width - 2 - taken) // (_CELL + 2), 1)
+    blocks = []
+    for metric in metrics:
+        rows = metric.of(summary)
+        for start in range(0, len(deployments), across):
+            own = deployments[start : start + across]
+            cells = [
+                [*(_value(value) for value in values), *(_cell(rows, point, name, metric) for name in own)]
+                for point, values in zip(points.index, points.itertuples(index=False), strict=True)
+            ]
+            header = [*first, *(short(name, _CELL) for name in own)]
+            blocks.append(grid(_title(metric), header, cells, len(first)))
+    return "\n\n".join([*blocks, *_footer(summary, width)]) + "\n"
+
+
+def _footer(summary: pd.DataFrame, width: int) -> list[str]:
+    n = int(summary["n"].max()) if len(summary) else 0
+    said = (
+        f"mean ± half width of the 95 % interval over n = {n} replications of each point"
+        if n > 1
+        else "1 replication of each point, so no intervals: run with --replications 5 or more"
+    )
+    return ["\n".join(wrap(said, width))]
+
+
+def _title(metric: Wanted) -> str:
+    flow = "" if metric.flow == "all" else f", {metric.flow}"
+    return shown(metric.metric).label + flow + ("" if metric.phase == "all" else f", {metric.phase}")
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _cell(rows: pd.DataFrame, point: Any, deployment: str, metric: Wanted) -> str:
+    own = rows[(rows["point"] == point) & (rows["deployment"] == deployment)]
+    if not len(own):
+        return NOTHING
+    if "never" in own and not own["n"].iloc[0] and own["never"].iloc[0]:
+        return "never"
+    return quantity(shown(metric.metric).unit, float(own["mean"].iloc[0]), float(own["half_width"].iloc[0]))
+
+
+def breaking(found: Sequence[Breaking], search: Search) -> str:
+    """Return where deployments break as text, with every point that was looked at."""
+    metric = search.bound.wanted
+    unit = shown(metric.metric).unit
+    lines = [f"{search.axis.path}, until {search.bound}"]
+    width = max(len(one.deployment) for one in found)
+    lines += [f"  {one.deployment:<{width}}  {one}" for one in found]
+    rows = [
+        [one.deployment, look.value, quantity(unit, look.mean, look.half_width), str(look.n), look.state.value]
+        for one in found
+        for look in one.looks
+    ]
+    header = ["deployment", names([search.axis.path])[0], _title(metric), "n", "is"]
+    note = (
+        f"An interval of a look has {100 * search.confidence:.4g} % confidence: 95 % for all looks at a point."
+        f" Fine and broken are points whose whole interval says so; up to {search.most} replications each."
+    )
+    return (
+        "\n".join(lines)
+        + "\n\n"
+        + grid("what was looked at", header, rows)
+        + "\n\n"
+        + "\n".join(wrap(note, WIDTH))
+        + "\n"
+    )
+
+
+def tornado(frame: pd.DataFrame) -> str:
+    """Return a tornado as text: fields with the largest effect first."""
+    blocks = []
+    for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
+        unit = shown(str(metric).split(" ")[0]).unit
+        base = quantity(unit, float(rows["base"].iloc[0]))
+        cells = [
+            [
+                row["field"], str(row["value"]), quantity(unit, row["mean"]),
+                ("+" if row["difference"] > 0 else "") + _difference(unit, row["difference"], row["half_width"]),
+            ]
+            for row in rows.to_dict(orient="records")
+        ]  # fmt: skip
+        blocks.append(
+            grid(f"{metric}, {deployment}: {base} at the base", ["field", "at", "mean", "difference"], cells, 2)
+        )
+    n = int(frame["n"].max())
+    note = (
+        f"differences to the base with 95 % intervals, paired over n = {n} replications" if n > 1 else "1 replication"
+    )
+    return "\n\n".join([*blocks, note]) + "\n"
+
+
+def _difference(unit: str, mean: float, half_width: float) -> str:
+    """Return a difference; of shares in percentage points."""
+    if not math.isfinite(mean):
+        return NOTHING
+    text = quantity(unit, mean, half_width)
+    return text.replace(" %", " points") if unit == "fraction" else text
+
+
+def indices(frame: pd.DataFrame) -> str:
+    """Return Sobol' indices as text."""
+    blocks = []
+    for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
+        cells = [
+            [
+                row["field"], quantity("count", row["first_order"], row["first_order_half_width"]),
+                quantity("count", row["total"], row["total_half_width"]),
+            ]
+            for row in rows.sort_values("total", ascending=False).to_dict(orient="records")
+        ]  # fmt: skip
+        blocks.append(grid(f"{metric}, {deployment}", ["field", "alone", "with others"], cells))
+    points, n = int(frame["points"].iloc[0]), int(frame["replications"].iloc[0])
+    note = (
+        f"Shares of the variance over {points} points, means of {n} replications, with bootstrap 95 % intervals:"
+        " what a field explains alone (first order), and together with others (total)."
+    )
+    return "\n\n".join([*blocks, "\n".join(wrap(note, WIDTH))]) + "\n"
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as data that JSON can hold: no number is None, infinity a word.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> records(pd.DataFrame({"mean": [1.5, float("nan")], "metric": ["a", "b"]}))
+    [{'mean': 1.5, 'metric': 'a'}, {'mean': None, 'metric': 'b'}]
+    """
+    return [{str(name): _json(value) for name, value in row.items()} for row in frame.to_dict(orient="records")]
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(inner) for inner in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def breaking_json(found: Sequence[Breaking], search: Search) -> dict[str, Any]:
+    """Return where deployments break as data that JSON can hold."""
+    return {
+        "vary": search.axis.path,
+        "unit": search.axis.unit,
+        "until": str(search.bound),
+        "resolution": search.resolution,
+        "deployments": [
+            {
+                "deployment": one.deployment,
+                "inside": one.inside,
+                "fine": None if one.fine is None else one.fine.number,
+                "broken": None if one.broken is None else one.broken.number,
+                "close": one.close,
+                "answer": str(one),
+                "looks": [_json({**look._asdict(), "state": look.state.value}) for look in one.looks],
+            }
+            for one in found
+        ],
+    }

@@ -1,0 +1,82 @@
+"""A sweep in a notebook: a data frame that knows its summary and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from meshsim.experiment import sweep
+from meshsim.experiment.wanted import wanted
+from meshsim.report.sweep import METRICS
+
+if TYPE_CHECKING:
+    from meshsim.experiment.sweep import Plan
+    from meshsim.experiment.wanted import Wanted
+    from meshsim.report.style import Picture
+    from meshsim.scenario.schema import Document
+
+
+class Sweep(pd.DataFrame):
+    """Every metric of every run of a sweep, a row each; what is taken of it is an ordinary data frame.
+
+    Columns are ``point``, one for each thing that varies under its path, ``deployment, replication, phase, metric,
+    flow, value``.
+    """
+
+    _metadata = ["plan"]  # noqa: RUF012 (pandas wants a list)
+
+    def __init__(self, *given: Any, plan: Plan | None = None, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.plan = plan
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:
+        return pd.DataFrame
+
+    @property
+    def varied(self) -> list[str]:
+        """Paths of what varies."""
+        return [str(name) for name in self.columns if name not in sweep.COLUMNS]
+
+    def summary(self) -> pd.DataFrame:
+        """Return means over replications with 95 % intervals, and differences to the first deployment."""
+        return sweep.summary(pd.DataFrame(self))
+
+    def picture(self, metric: str = METRICS[0]) -> Picture:
+        """Return a picture of one metric: curves over one field, a heat map over two, dots over more.
+
+        Parameters
+        ----------
+        metric
+            As ``latency_p99``, ``latency_p99 cross-region`` or ``latency_p99 in during``.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such metric, flow or phase.
+        """
+        from meshsim.report.sweep_pictures import picture
+
+        design = self.plan.design if self.plan else "grid"
+        return picture(self.summary(), self.varied, self._wanted(metric), design)
+
+    def _wanted(self, metric: str) -> Wanted:
+        document: Document | None = self.plan.scenario.document if self.plan else None
+        if document is None:
+            raise ValueError("this is a part of a sweep: draw the whole")
+        return wanted(metric, document)
+
+    def save(self, folder: str | Path = "results", metrics: tuple[str, ...] = METRICS) -> Path:
+        """Save the table, its summary, a manifest and pictures of some metrics in a new folder, and return it.
+
+        Raises
+        ------
+        ResultsError
+            If it cannot be written.
+        """
+        from meshsim.report.sweep_files import save_sweep
+
+        return save_sweep(self, Path(folder), [self._wanted(metric) for metric in metrics])

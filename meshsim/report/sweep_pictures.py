@@ -1,0 +1,350 @@
+"""Pictures of sweeps: curves over one field, heat maps over two, dots over many; tornados and breaking points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from meshsim.experiment.designs import number
+from meshsim.report import style
+from meshsim.report.metrics import shown
+from meshsim.report.numbers import duration, quantity
+from meshsim.report.shorten import short
+from meshsim.report.sweep import names
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from meshsim.experiment.breaking import Breaking
+    from meshsim.experiment.find import Search
+    from meshsim.experiment.wanted import Wanted
+
+#: Points of a heat map whose numbers are written into its cells.
+_WRITTEN = 60
+
+
+def picture(summary: pd.DataFrame, varied: Sequence[str], metric: Wanted, design: str = "grid") -> style.Picture:
+    """Return one metric of a sweep as the picture that fits what varies.
+
+    Parameters
+    ----------
+    summary
+        As `meshsim.experiment.sweep.summary` returns it.
+    varied
+        Paths of what varies.
+    metric
+        What to draw.
+    design
+        How points were chosen: of a grid over two fields there is a heat map.
+    """
+    rows = metric.of(summary)
+    with style.style():
+        if not len(rows):
+            return _nothing(metric)
+        if len(varied) == 1:
+            return _curves(rows, varied[0], metric)
+        if len(varied) == 2 and design == "grid":
+            return _heat(rows, varied, metric)
+        return _dots(rows, varied, metric)
+
+
+def _nothing(metric: Wanted) -> style.Picture:
+    figure = style.picture(style.PORTRAIT, 1.0)
+    figure.text(0.5, 0.5, f"no run has a value of {metric}", ha="center", va="center")
+    return figure
+
+
+def _scale(metric: Wanted) -> float:
+    return 100.0 if shown(metric.metric).unit == "fraction" else 1.0
+
+
+def _places(values: Sequence[Any]) -> tuple[list[float], list[str] | None, str]:
+    """Return where values stand on an axis, their names if they are no numbers, and their unit."""
+    texts = [f"{value:g}" if isinstance(value, (int, float)) else str(value) for value in values]
+    found = [number(text) for text in texts]
+    units = {pair[1] for pair in found if pair is not None}
+    if len(units) == 1 and None not in found:
+        return [pair[0] for pair in found if pair is not None], None, units.pop()
+    return [float(at) for at in range(len(texts))], texts, ""
+
+
+def _curves(rows: pd.DataFrame, path: str, metric: Wanted) -> style.Picture:
+    figure = style.picture(style.PORTRAIT, 4.0)
+    axes = figure.subplots()
+    order = rows.drop_duplicates("point")
+    places, texts, unit = _places(order[path].tolist())
+    place = dict(zip(order["point"], places, strict=True))
+    scale = _scale(metric)
+    for name, look in style.looks(rows["deployment"]).items():
+        own = rows[rows["deployment"] == name]
+        x = np.array([place[point] for point in own["point"]])
+        by = np.argsort(x, kind="stable")
+        x, mean = x[by], scale * own["mean"].to_numpy(dtype=float)[by]
+        half = np.nan_to_num(scale * own["half_width"].to_numpy(dtype=float)[by])
+        top = 100.0 if scale > 1 else np.inf
+        axes.plot(x, mean, color=look.colour, ls=look.line, marker=look.marker, ms=5, label=short(name, 30))
+        axes.fill_between(
+            x, np.maximum(mean - half, 0.0), np.minimum(mean + half, top), color=look.colour, alpha=0.18, lw=0
+        )
+    _value_axis(axes, metric, rows)
+    _field_axis(axes, path, places, texts, unit)
+    if texts is None and min(places) > 0 and max(places) / min(places) >= 20:
+        axes.set_xscale("log")
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+        axes.minorticks_off()
+    axes.set_title(_title(metric) + _known(rows))
+    figure.legend(loc="outside lower center", ncols=min(rows["deployment"].nunique(), 4))
+    style.literal(axes)
+    return figure
+
+
+def _known(rows: pd.DataFrame) -> str:
+    return ", with 95 % intervals over the replications" if rows["half_width"].notna().any() else ""
+
+
+def _title(metric: Wanted) -> str:
+    flow = "" if metric.flow == "all" else f", {metric.flow}"
+    return shown(metric.metric).label + flow + ("" if metric.phase == "all" else f", {metric.phase}")
+
+
+def _field_axis(axes: Axes, path: str, places: Sequence[float], texts: Sequence[str] | None, unit: str) -> None:
+    axes.set_xlabel(path + (f" ({unit})" if unit else ""))
+    if texts is not None:
+        axes.set_xticks(places, [short(text, 18) for text in texts])
+    elif len(places) <= 12:
+        axes.set_xticks(sorted(set(places)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def _value_axis(axes: Axes, metric: Wanted, rows: pd.DataFrame) -> None:
+    """Label an axis of values in the metric's unit."""
+    unit = shown(metric.metric).unit
+    values = _scale(metric) * rows["mean"].to_numpy(dtype=float)
+    finite = values[np.isfinite(values)]
+    axes.set_ylabel(_title(metric))
+    if metric.metric == "success_rate" and len(finite):
+        style.success_axis(axes, float(finite.min()))
+        return
+    if unit == "seconds" and len(finite) and finite.min() > 0 and finite.max() / finite.min() >= 10:
+        style.duration_axis(axes, "y", 0.8 * float(finite.min()), 1.25 * float(finite.max()))
+        return
+    if len(finite) and finite.min() >= 0:
+        axes.set_ylim(0.0, 1.08 * float(finite.max()) or 1.0)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=style.ROUND))
+    if unit == "fraction":
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
+    elif unit == "seconds":
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: duration(y)))
+    elif unit == "bytes":
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: quantity("bytes", y)))
+
+
+def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Picture:
+    """Draw a map for each deployment, all in the same colours."""
+    deployments = list(dict.fromkeys(rows["deployment"]))
+    columns, lines = (list(dict.fromkeys(rows[path])) for path in varied)
+    width = max(style.PORTRAIT, min(2.6 * len(deployments) + 1.6, style.LANDSCAPE))
+    figure = style.picture(width, 1.5 + min(0.36 * len(lines) + 0.8, 5.0))
+    grid = figure.subplots(1, len(deployments), squeeze=False, sharey=True)[0]
+    scale = _scale(metric)
+    values = scale * rows["mean"].to_numpy(dtype=float)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    better = shown(metric.metric).better
+    colours = mpl.colormaps["cividis" if better == "higher" else "cividis_r"].with_extremes(bad="#FFFFFF")
+    norm = _norm(low, high)
+    short_names, image = names(varied), None
+    for axes, name in zip(grid, deployments, strict=True):
+        table = np.full((len(lines), len(columns)), np.nan)
+        for row in rows[rows["deployment"] == name].to_dict(orient="records"):
+            table[lines.index(row[varied[1]]), columns.index(row[varied[0]])] = scale * row["mean"]
+        image = axes.imshow(table, origin="lower", aspect="auto", cmap=colours, norm=norm)
+        axes.grid(visible=False)
+        axes.set_title(short(str(name), 26))
+        axes.set_xticks(range(len(columns)), [_text(value) for value in columns])
+        axes.set_yticks(range(len(lines)), [_text(value) for value in lines])
+        axes.set_xlabel(short_names[0])
+        if table.size * len(deployments) <= _WRITTEN * len(deployments) and len(columns) <= 8:
+            _write(axes, table, metric, norm, dark_is_high=better != "higher")
+        style.literal(axes)
+    grid[0].set_ylabel(short_names[1])
+    if image is not None:
+        bar = figure.colorbar(image, ax=list(grid), fraction=0.05, pad=0.02)
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _number(metric, y)))
+    figure.suptitle(f"{_title(metric)}: means over the replications")
+    return figure
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else short(str(value), 12)
+
+
+def _number(metric: Wanted, value: float) -> str:
+    unit = shown(metric.metric).unit
+    return f"{value:.4g} %" if unit == "fraction" else quantity(unit, value)
+
+
+def _norm(low: float, high: float) -> Normalize:
+    """Return how numbers become colours: by their logarithm where they differ a lot."""
+    if low > 0 and high / low >= 10:
+        return LogNorm(low, high)
+    return Normalize(low, high if high > low else low + 1.0)
+
+
+def _write(
+    axes: Axes, table: np.ndarray[Any, Any], metric: Wanted, norm: Normalize, *, dark_is_high: bool
+) -> None:  # fmt: skip
+    """Write the number into each cell, black on light and white on dark."""
+    for (line, column), value in np.ndenumerate(table):
+        if not np.isfinite(value):
+            continue
+        dark = (norm(float(value)) > 0.5) == dark_is_high
+        text = _number(metric, float(value)).replace(" %", "")
+        axes.text(
+            column, line, text, ha="center", va="center", color="white" if dark else "black", fontsize=style.SMALL - 1
+        )  # fmt: skip
+
+
+def _dots(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Picture:
+    """Draw the metric over each field, a dot for each point."""
+    across = min(len(varied), 3)
+    down = -(-len(varied) // across)
+    figure = style.picture(style.LANDSCAPE if across > 2 else style.PORTRAIT, 2.7 * down + 0.6)
+    grid = figure.subplots(down, across, squeeze=False, sharey=True).flatten()
+    for axes, path in zip(grid, varied, strict=False):
+        order = rows.drop_duplicates("point")
+        found, texts, unit = _places(order[path].tolist())
+        if texts is not None:  # the same word stands in the same place
+            kinds = list(dict.fromkeys(texts))
+            found, texts = [float(kinds.index(text)) for text in texts], kinds
+        place = dict(zip(order["point"], found, strict=True))
+        for name, look in style.looks(rows["deployment"]).items():
+            own = rows[rows["deployment"] == name]
+            axes.plot(
+                [place[point] for point in own["point"]], _scale(metric) * own["mean"].to_numpy(dtype=float),
+                ls="", marker=look.marker, ms=4, color=look.colour, alpha=0.75, label=short(str(name), 30),
+            )  # fmt: skip
+        _value_axis(axes, metric, rows)
+        axes.set_xlabel(names(varied)[list(varied).index(path)] + (f" ({unit})" if unit else ""))
+        if texts is not None:
+            axes.set_xticks(range(len(texts)), [short(text, 14) for text in texts])
+        style.literal(axes)
+    for axes in grid[1:]:
+        axes.set_ylabel("")
+    for axes in grid[len(varied) :]:
+        axes.set_axis_off()
+    figure.suptitle(f"{_title(metric)} at each point: means over the replications")
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    return figure
+
+
+def tornado(frame: pd.DataFrame, deployment: str, metric: str) -> style.Picture:
+    """Return a tornado of one deployment and metric: what each field does at its ends, the largest effect on top."""
+    rows = frame[(frame["deployment"] == deployment) & (frame["metric"] == metric)]
+    fields = list(dict.fromkeys(rows["field"]))
+    unit = shown(metric.split(" ", maxsplit=1)[0]).unit
+    scale = 100.0 if unit == "fraction" else 1.0
+    with style.style():
+        figure = style.picture(style.PORTRAIT, 1.3 + 0.45 * len(fields))
+        axes = figure.subplots()
+        for end, colour, hatch in (("low", style.SKY, ""), ("high", style.ORANGE, "////")):
+            own = rows[rows["end"] == end].set_index("field").reindex(fields)
+            at = np.arange(len(fields))
+            value = scale * own["difference"].to_numpy(dtype=float)
+            half = scale * own["half_width"].to_numpy(dtype=float)
+            shift = -0.19 if end == "low" else 0.19
+            axes.barh(at + shift, value, 0.36, color=colour, hatch=hatch, ec="white", lw=0, label=f"at its {end} end")
+            known = np.isfinite(half) & np.isfinite(value)
+            axes.errorbar(
+                value[known], (at + shift)[known], xerr=half[known], fmt="none", ecolor="black", lw=1.0, capsize=2.5
+            )
+            for y, text, x in zip(at + shift, own["value"], np.nan_to_num(value), strict=True):
+                axes.annotate(
+                    f" {text} ", (x, y), ha="left" if x >= 0 else "right", va="bottom", fontsize=style.SMALL - 1
+                )
+        axes.set_yticks(range(len(fields)), names(fields))
+        axes.invert_yaxis()
+        axes.margins(x=0.16)
+        axes.axvline(0.0, color=style.GREY, lw=1.0)
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.ROUND))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _signed(unit, x)))
+        base = quantity(unit, float(rows["base"].iloc[0]))
+        axes.set_xlabel(f"difference to the base, where {shown(metric.split(' ', maxsplit=1)[0]).label} is {base}")
+        figure.suptitle(f"What {metric} depends on, {short(deployment, 30)}")
+        figure.legend(loc="outside lower center", ncols=2)
+        style.literal(axes)
+    return figure
+
+
+def _signed(unit: str, value: float) -> str:
+    if unit == "fraction":
+        return f"{value:+g} points" if value else "0"
+    sign = "+" if value > 0 else "-" if value < 0 else ""
+    return sign + quantity(unit, abs(value)) if value else "0"
+
+
+def indices(frame: pd.DataFrame, deployment: str, metric: str) -> style.Picture:
+    """Return the Sobol' indices of one deployment and metric as bars, the largest on top."""
+    rows = frame[(frame["deployment"] == deployment) & (frame["metric"] == metric)].sort_values(
+        "total", ascending=False, kind="stable"
+    )
+    with style.style():
+        figure = style.picture(style.PORTRAIT, 1.3 + 0.45 * len(rows))
+        axes = figure.subplots()
+        at = np.arange(len(rows))
+        for shift, column, label, colour, hatch in (
+            (-0.19, "first_order", "alone", style.BLUE, ""),
+            (0.19, "total", "with others", style.ORANGE, "////"),
+        ):
+            value, half = rows[column].to_numpy(dtype=float), rows[f"{column}_half_width"].to_numpy(dtype=float)
+            axes.barh(at + shift, value, 0.36, color=colour, hatch=hatch, ec="white", lw=0, label=label)
+            axes.errorbar(value, at + shift, xerr=half, fmt="none", ecolor="black", lw=1.0, capsize=2.5)
+        axes.set_yticks(at, names(rows["field"].tolist()))
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(1.0, axes.get_xlim()[1]))
+        axes.set_xlabel("share of the variance, with 95 % intervals")
+        figure.suptitle(f"What {metric} depends on, {short(deployment, 30)}")
+        figure.legend(loc="outside lower center", ncols=2)
+        style.literal(axes)
+    return figure
+
+
+def breaking(found: Sequence[Breaking], search: Search) -> style.Picture:
+    """Return every point that was looked at, with the bound, and where each deployment breaks as a band."""
+    metric = search.bound.wanted
+    scale = _scale(metric)
+    with style.style():
+        figure = style.picture(style.PORTRAIT, 4.0)
+        axes = figure.subplots()
+        for one, look in zip(found, style.looks([one.deployment for one in found]).values(), strict=True):
+            x = [point.number for point in one.looks]
+            y = scale * np.array([point.mean for point in one.looks])
+            half = np.nan_to_num(scale * np.array([point.half_width for point in one.looks]))
+            axes.errorbar(
+                x, y, np.minimum(half, np.abs(y)), color=look.colour, ls=look.line, marker=look.marker, ms=4, capsize=2,
+                elinewidth=0.8, label=short(one.deployment, 30),
+            )  # fmt: skip
+            if one.fine is not None and one.broken is not None:
+                ends = sorted((one.fine.number, one.broken.number))
+                axes.axvspan(*ends, color=look.colour, alpha=0.25, lw=0)
+        axes.axhline(scale * search.bound.value, color=style.VERMILLION, lw=1.0, ls="--", label=str(search.bound))
+        import pandas as pd
+
+        means = [point.mean for one in found for point in one.looks] + [search.bound.value]
+        _value_axis(axes, metric, pd.DataFrame({"mean": means}))
+        axes.set_xlabel(search.axis.path + (f" ({search.axis.unit})" if search.axis.unit else ""))
+        if search.axis.log:
+            axes.set_xscale("log")
+        axes.set_title(f"Where it breaks: {search.bound}")
+        figure.legend(loc="outside lower center", ncols=min(len(found) + 1, 4))
+        style.literal(axes)
+    return figure

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+
+from meshsim.analysis.rare_events import clopper_pearson, least_difference, requests_for
+
+
+def test_no_event_of_many_has_an_upper_bound_of_three_over_their_number():
+    low, high = clopper_pearson(0, 120_000)
+    assert low == 0
+    assert high == pytest.approx(3 / 120_000, rel=0.002)  # -ln 0.05 = 2.996
+
+
+def test_bounds_are_scipys_where_there_are_two_of_them():
+    for events, trials in ((1, 10), (5, 1000), (999, 1000), (50, 100)):
+        exact = binomtest(events, trials).proportion_ci(0.95, "exact")
+        assert clopper_pearson(events, trials) == pytest.approx((exact.low, exact.high))
+
+
+def test_without_trials_nothing_is_known():
+    assert all(math.isnan(bound) for bound in clopper_pearson(0, 0))
+
+
+def test_more_events_than_trials_are_refused():
+    with pytest.raises(ValueError, match="between none and the number"):
+        clopper_pearson(3, 2)
+
+
+@given(st.integers(0, 50), st.integers(1, 50))
+def test_bounds_are_shares_around_the_share_seen(events: int, more: int):
+    trials = events + more
+    low, high = clopper_pearson(events, trials)
+    assert 0 <= low <= events / trials <= high <= 1
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.01, 0.3])
+def test_bounds_cover_at_least_as_often_as_they_say(share: float):
+    trials = 400
+    events = np.arange(trials + 1)
+    low, high = clopper_pearson(events, trials)
+    covered = (low <= share) & (share <= high)
+    # With no event at all the bound is one-sided; each side may then miss in 5 %, never more in all than 7.5 %.
+    assert binom.pmf(events, trials, share)[covered].sum() >= (0.95 if trials * share > 4 else 0.925)
+
+
+def test_five_coins_on_one_side_may_be_chance_and_six_are_not():
+    assert 2 * 0.5**5 > 0.05 > 2 * 0.5**6
+    assert least_difference(0.95) == 6
+
+
+def test_a_percentile_needs_ten_requests_beyond_it():
+    assert requests_for(0.999) == 10_000

@@ -1,0 +1,153 @@
+"""Breaking points: bisection against a known truth, with and without noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import meshsim
+from meshsim.errors import ScenarioError
+from meshsim.experiment import find
+from meshsim.experiment.breaking import Breaking, Look, State
+from meshsim.experiment.designs import axis
+from meshsim.experiment.engines import Here
+from meshsim.experiment.find import bisect
+from meshsim.experiment.wanted import bound, wanted
+from tests.experiment.conftest import TINY
+
+
+def bracket(said: str, resolution: float, state) -> tuple[list[float], dict[float, State]]:
+    asking, known = bisect(axis(said), resolution), {}
+    asked = next(asking)
+    try:
+        while True:
+            known |= {at: state(at) for at in asked}
+            asked = asking.send({at: known[at] for at in asked})
+    except StopIteration:
+        return sorted(known), known
+
+
+def test_bisection_closes_in_on_the_edge() -> None:
+    points, known = bracket("x=0..8", 0.01, lambda at: State.BROKEN if at > np.pi else State.FINE)
+    fine = max(at for at in points if known[at] is State.FINE)
+    broken = min(at for at in points if known[at] is State.BROKEN)
+    assert fine <= np.pi < broken
+    assert broken - fine <= 0.0101
+    assert len(points) <= 13
+
+
+def test_bisection_goes_on_from_both_sides_of_what_stays_undecided() -> None:
+    def state(at: float) -> State:
+        return State.FINE if at < 3 else State.OPEN if at < 4 else State.BROKEN
+
+    points, known = bracket("x=0..8", 0.01, state)
+    assert max(at for at in points if known[at] is State.FINE) == pytest.approx(3, abs=0.0101)
+    assert min(at for at in points if known[at] is State.BROKEN) == pytest.approx(4, abs=0.0101)
+
+
+def test_few_replicas_break_as_much_load_does() -> None:
+    points, known = bracket("x=1..100", 1.0, lambda at: State.BROKEN if at < 20 else State.FINE)
+    assert min(at for at in points if known[at] is State.FINE) == pytest.approx(20, abs=1.01)
+
+
+@pytest.mark.parametrize("state", [State.FINE, State.BROKEN])
+def test_a_range_without_a_break_is_looked_at_at_its_ends_only(state: State) -> None:
+    assert bracket("x=0..8", 0.01, lambda _: state)[0] == [0.0, 8.0]
+
+
+def looks(*states: State) -> tuple[Look, ...]:
+    return tuple(Look(str(at), float(at), state, 0.0, 0.0, 3) for at, state in enumerate(states))
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ((State.FINE, State.BROKEN), "between 0 and 1"),
+        ((State.BROKEN, State.FINE), "between 0 and 1"),
+        ((State.FINE, State.FINE), "does not break from 0 to 1"),
+        ((State.BROKEN, State.BROKEN), "is broken everywhere from 0 to 1"),
+        ((State.OPEN, State.BROKEN), "breaks at 1 or before it; nowhere from 0 to 1 is it surely fine"),
+        ((State.FINE, State.OPEN), "is surely fine up to 0; nowhere from 0 to 1 is it surely broken"),
+        ((State.OPEN, State.OPEN), "the replications do not tell anywhere from 0 to 1"),
+    ],
+)
+def test_the_answer_says_what_is_known(states: tuple[State, ...], said: str) -> None:
+    assert str(Breaking("hybrid", looks(*states))) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("sucess_rate < 99%", "--until: unknown metric 'sucess_rate'; did you mean 'success_rate'?"),
+        ("success_rate < 99", "success_rate lies between 0 and 1, which 99 does not; write 99%"),
+        ("success_rate", "'success_rate' is no condition; write METRIC < VALUE"),
+        ("latency_p99 > fast", "'fast' is no bound"),
+        ("latency_p99 in during > 1s", "the scenario has no phase 'during'"),
+        ("latency_p99 lokal > 1s", "unknown flow 'lokal'; did you mean 'local'?"),
+        ("pushes local > 1", "pushes does not exist for the flow 'local'"),
+    ],
+)
+def test_a_bound_that_cannot_be_is_a_mistake(tiny: meshsim.Scenario, text: str, problem: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        bound(text, tiny.document)
+    assert problem in str(error.value)
+
+
+def test_metrics_are_written_with_flow_and_phase(tiny: meshsim.Scenario) -> None:
+    assert str(wanted("latency_p99  cross-region in all", tiny.document)) == "latency_p99 cross-region"
+    assert str(bound("errors:UH >= 3", tiny.document)) == "errors:UH >= 3"
+
+
+def test_every_mistake_of_a_search_is_said_at_once(tiny: meshsim.Scenario) -> None:
+    with pytest.raises(ScenarioError) as error:
+        find.search(tiny, "load.scale=1,2", "sucess_rate < 1%", ["hybird"], replications=1)
+    assert [problem.file for problem in error.value.problems] == [
+        "--until",
+        "--vary",
+        "--deployments",
+        "--replications",
+    ]
+
+
+@pytest.mark.slow
+def test_the_load_that_saturates_a_server_is_found() -> None:
+    # Two single-server pods of 20 ms: 100 requests a second. Beyond, the queue grows for as long as the run lasts.
+    scenario = meshsim.load({**TINY, "duration": "40s", "warm_up": "5s"})
+    [found] = meshsim.find(scenario, "load.web.rate=50/s..200/s", "latency_p99 > 1s", ["hybrid"], resolution=10)
+    assert found.inside
+    assert 80 < found.fine.number < found.broken.number < 130
+    assert found.fine.value.endswith("/s")
+
+
+def test_a_range_that_does_not_break_says_so() -> None:
+    [found] = meshsim.find(meshsim.load(TINY), "load.scale=0.5..0.6", "success_rate < 50%", ["hybrid"])
+    assert str(found) == "does not break from 0.5 to 0.6"
+    assert not found.inside
+
+
+def test_a_point_is_decided_by_its_whole_interval(tiny: meshsim.Scenario) -> None:
+    given = find.search(tiny, "load.scale=1..2", "latency_p99 > 100ms", ["hybrid"], replications=2, most=8)
+    assert given.sizes() == [2, 4, 8]
+    assert given.confidence == pytest.approx(1 - 0.05 / 3)
+    point = find._Point(values=[0.09, 0.11])
+    find._judge(point, given.bound, given.confidence)
+    assert point.state is State.OPEN
+    point.values = [0.2, 0.2001, 0.2]
+    find._judge(point, given.bound, given.confidence)
+    assert point.state is State.BROKEN
+    point.values = [float("inf")] * 2  # it never came back
+    find._judge(point, given.bound, given.confidence)
+    assert point.state is State.BROKEN
+    point.values, point.state = [float("nan"), 0.2], State.OPEN
+    find._judge(point, given.bound, given.confidence)
+    assert point.state is State.OPEN
+
+
+def test_an_undecided_point_gets_replications_up_to_the_budget(tiny: meshsim.Scenario) -> None:
+    # The bound is the mean itself: no number of replications tells.
+    mean = meshsim.run(tiny, "hybrid", replications=8).metrics.query("metric == 'latency_mean' and flow == 'all'")
+    bound_ = f"latency_mean > {1000 * mean['mean'].iloc[0]:.3f}ms"
+    given = find.search(tiny, "load.scale=1..1.0001", bound_, ["hybrid"], replications=2, most=8)
+    [found] = find.carry_out(given, Here())
+    assert [look.n for look in found.looks] == [8, 8]
+    assert str(found).startswith("the replications do not tell anywhere")

@@ -1,0 +1,95 @@
+"""Sensitivity: tornado against its own runs, Sobol' indices against a function whose indices are known."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import meshsim
+from meshsim.errors import MeshsimError, ScenarioError
+from meshsim.experiment import sensitivity
+from meshsim.experiment.engines import Here
+
+NEEDS_SALIB = pytest.mark.skipif(find_spec("SALib") is None, reason="SALib is not installed: meshsim[sweep]")
+
+
+def test_a_tornado_puts_the_field_with_the_largest_effect_first(tiny: meshsim.Scenario) -> None:
+    found = meshsim.sensitivity(
+        tiny, {"sidecar.cpu": "0.1ms..0.3ms", "load.scale": "0.5..2"}, ["latency_mean"], ["hybrid"], replications=3
+    )
+    assert found["field"].tolist() == ["load.scale"] * 2 + ["sidecar.cpu"] * 2
+    assert found["end"].tolist() == ["low", "high"] * 2
+    assert found["difference"].iloc[0] < 0 < found["difference"].iloc[1]
+    assert (found["swing"] >= found["difference"].abs() - 1e-12).all()
+    assert (found["half_width"].iloc[:2] > 0).all()
+
+
+def test_the_base_is_the_scenario_as_it_is(tiny: meshsim.Scenario) -> None:
+    found = meshsim.sensitivity(tiny, {"load.scale": "1..2"}, ["latency_mean"], ["hybrid"], replications=2)
+    assert found["difference"].iloc[0] == 0  # its low end is what the scenario has
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ({"method": "torndao"}, "--method: unknown method 'torndao'; did you mean 'tornado'?"),
+        ({"points": 16}, "--points: is for --method sobol"),
+        pytest.param({"method": "sobol"}, "--points: is missing", marks=NEEDS_SALIB),
+        pytest.param({"method": "sobol", "points": 12}, "--points: 12 is no power of two", marks=NEEDS_SALIB),
+        ({"vary": {"load.scale": [1, 2, 3]}}, "load.scale: a tornado wants two values"),
+        ({"metrics": ["latency"]}, "--metric: unknown metric 'latency'"),
+    ],
+)
+def test_a_study_that_cannot_be_is_a_mistake(tiny: meshsim.Scenario, asked: dict[str, object], problem: str) -> None:
+    given = {"vary": {"load.scale": "1..2"}, "metrics": ["latency_mean"], **asked}
+    with pytest.raises(ScenarioError) as error:
+        sensitivity.study(tiny, **given)
+    assert problem in str(error.value)
+
+
+def test_without_salib_it_says_what_to_install(tiny: meshsim.Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensitivity, "find_spec", lambda _: None)
+    with pytest.raises(ScenarioError, match=r"sobol needs SALib; pip install 'meshsim\[sweep\]'"):
+        sensitivity.study(tiny, {"load.scale": "1..2"}, ["latency_mean"], method="sobol", points=16)
+
+
+@NEEDS_SALIB
+@pytest.mark.filterwarnings("ignore")  # of SALib's own dependencies
+def test_sobol_indices_are_those_of_a_function_that_is_known() -> None:
+    # y = 4 a + 2 b + 0 c, all from 0 to 1: shares of the variance 16/20, 4/20 and 0.
+    from meshsim.experiment.designs import axes
+
+    varied = axes(["a=0..1", "b=0..1", "c=0..1"])
+    points = sensitivity._together(varied, 512, 3)
+    assert len(points) == 512 * 5
+    given = SimpleNamespace(
+        axes=varied, deployments=("hybrid",), metrics=("y",), points=points, replications=1, seed=3, jobs=()
+    )
+    y = np.array([4 * float(a) + 2 * float(b) for a, b, _ in points])
+    found = sensitivity._indices(given, y[None, None, :, None])
+    assert found["first_order"].tolist() == pytest.approx([0.8, 0.2, 0.0], abs=0.03)
+    assert found["total"].tolist() == pytest.approx([0.8, 0.2, 0.0], abs=0.03)
+    assert (abs(found["first_order"] - [0.8, 0.2, 0.0]) <= found["first_order_half_width"] + 0.01).all()
+
+
+@NEEDS_SALIB
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_sobol_indices_of_a_mesh_find_what_matters(tiny: meshsim.Scenario) -> None:
+    vary = {"load.scale": "0.5..2", "sidecar.handshake": "0.1ms..0.2ms"}
+    found = meshsim.sensitivity(tiny, vary, ["latency_mean"], ["hybrid"], method="sobol", points=16, replications=1)
+    assert found.set_index("field")["total"]["load.scale"] > 0.8
+
+
+@NEEDS_SALIB
+@pytest.mark.filterwarnings("ignore")
+def test_a_metric_without_a_value_has_no_indices(tiny: meshsim.Scenario) -> None:
+    vary = {"load.scale": "0.9..1", "sidecar.cpu": "0.1ms..0.2ms"}
+    study = sensitivity.study(
+        tiny, vary, ["latency_p99 cross-region"], ["hybrid"], method="sobol", points=2, replications=1
+    )
+    with pytest.raises(MeshsimError, match=r"latency_p99 cross-region has no value under hybrid at load\.scale="):
+        sensitivity.carry_out(study, Here())
