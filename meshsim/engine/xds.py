@@ -120,14 +120,13 @@ class Stream:
                 yield env.timeout(CONNECT_TIMEOUT)
             return
         round_trip = 2.0 * self._mesh.network.one_way(proxy.zone, istiod.zone)
-        opened = env.now + 2.0 * round_trip  # TCP and TLS
-        wait = istiod.accept(opened)
+        yield env.timeout(2.0 * round_trip)  # TCP and TLS
+        wait = istiod.accept(env.now)
         if wait is None:
             istiod.record.refused_connections += 1
-            yield env.at(opened)
             return
         review = 2.0 * self._mesh.network.one_way(istiod.zone, self._mesh.api_servers[proxy.client.cluster].zone)
-        yield env.at(opened + wait + review)
+        yield env.timeout(wait + review)
         if self._ended or group.way(proxy, istiod) != OPEN:
             return
         if not istiod.informers.reviews(proxy.client.cluster):

@@ -167,7 +167,7 @@ def networks() -> list[Case]:
         "a": service(exponential()),
         "b": service(exponential()),
     }
-    busy = {"c": {"cpu": "10ms", "latency": "1ms"}}
+    busy = {"c": {"cpu": "10ms", "latency": "1ms", "autoscale": None}}
     return [
         Case("tandem of three", mesh(chain, rate(60), measured=2500), (
             Claim("mean response, s", theory.tandem_response(60.0, [0.01, 0.008, 0.012]), mean_latency),

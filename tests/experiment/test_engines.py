@@ -20,7 +20,6 @@ from meshsim.experiment.points import Landed
 from tests.experiment.conftest import TINY
 
 NEEDS_DASK = pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed: meshsim[dask]")
-NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: meshsim[ray]")
 
 
 @pytest.mark.parametrize(

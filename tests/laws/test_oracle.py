@@ -47,7 +47,7 @@ def scenario(balancer: str, protocol: str) -> dict:
         },
         "load": {"web": {"rate": f"{RATE}/s"}},
         "sidecar": proxy,
-        "ingress": {"c": proxy},
+        "ingress": {"c": {**proxy, "autoscale": None}},
         "istio": [
             {
                 "apiVersion": "networking.istio.io/v1",
