@@ -15,6 +15,8 @@ from meshsim.results.tables import BINS, FLOWS
 
 #: Most priorities an upstream can have: Istio's ranks 0 to 4 for failover, and room for failoverPriority.
 PRIORITIES = 8
+#: Rows of calls to begin with, a power of two.
+CALLS = 512
 
 
 def at_start(
@@ -56,7 +58,8 @@ def at_start(
         "attempt_codes": np.zeros(1, dtype=np.int32),
         "hash_tables": np.zeros(16, dtype=np.int32),
         "hash_points": np.zeros(16, dtype=np.uint64),
-        "calls": state.records("calls", (len(plan.edges), clusters, clusters + 1, len(FLOWS), outcomes)),
+        "calls": state.records("calls", CALLS),
+        "call_cells": np.full(2 * CALLS, NONE, dtype=np.int32),
         "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),
         "call_latency": np.zeros((services, len(FLOWS), 2, BINS), dtype=np.int32),
         "request_latency": np.zeros((max(entries, 1), len(FLOWS), 2, BINS), dtype=np.int32),

@@ -56,6 +56,7 @@ class Building:
         self.world = World(self._arrays)
         clock = self.world.clock[0]
         clock.free = clock.free_connection = NONE
+        clock.clusters = clusters
         steps = plan.arrays["steps"]
         unawaited = steps[(steps.kind == state.CALL_OUT) & (steps.wait == 0)]
         clock.widest = int(steps.branches.max(initial=0) + np.ceil(unawaited["count"]).sum())
@@ -122,29 +123,33 @@ class Building:
     def _add_upstream(self, proxy: int, destination: int) -> None:
         index = self._take("upstreams")
         self._grow("priorities", index + 1)
-        up, client = self.world.upstreams[index], self.world.proxies[proxy]
-        up.proxy, up.policy, up.threads = proxy, destination, client.threads
-        up.service = self.world.policies[destination].service
-        seed = int(client.seed)
-        interval = float(self.world.policies[destination].interval) or 1.0
-        up.phase = interval * (zlib.crc32(f"{seed}/{destination}".encode()) / 2**32)
-        up.first_balancer = self._take("balancers", PRIORITIES * int(client.threads))
-        self._room_for(index, 4)
-        self.world.upstream_of[proxy, destination] = index
+        client = self._row("proxies", proxy)
+        threads, seed = int(client["threads"]), int(client["seed"])
+        part = zlib.crc32(f"{seed}/{destination}".encode()) / 2**32
+        first_balancer = self._take("balancers", PRIORITIES * threads)
+        failures.add_upstream(self.world, index, proxy, destination, part, first_balancer)
 
     def _room_for(self, upstream: int, capacity: int) -> None:
-        up = self.world.upstreams[upstream]
-        threads = int(up.threads)
+        """Give an upstream, which may have none, room for so many hosts."""
+        up = self._row("upstreams", upstream)
+        threads, destination = int(up["threads"]), int(up["policy"])
         base = self._take("slots", capacity)
-        first_pool = self._take("pools", (capacity - int(up.capacity)) * threads)
-        policy = self.world.policies[up.policy]
-        if policy.locality_weighted == 1 or policy.zone_aware == 1:
-            up.first_locality = self._take("localities", capacity)
-            up.first_turn = self._take("balancers", capacity * threads)
-        up.first_queue = self._take("queue", capacity * threads)
+        first_pool = self._take("pools", (capacity - int(up["capacity"])) * threads)
+        if self._has_localities(destination):
+            up["first_locality"] = self._take("localities", capacity)
+            up["first_turn"] = self._take("balancers", capacity * threads)
+        up["first_queue"] = self._take("queue", capacity * threads)
         for name in ("members", "available"):
             self._grow(name, base + capacity)
         failures.move_upstream(self.world, upstream, base, capacity, first_pool)
+
+    def _has_localities(self, destination: int) -> bool:
+        policy = self._row("policies", destination)
+        return bool(policy["locality_weighted"] == 1 or policy["zone_aware"] == 1)
+
+    def _row(self, name: str, index: int) -> Any:
+        """Return a record to read and write by the names of its fields, which is quicker than as attributes."""
+        return self._arrays[name].view(np.ndarray)[index]
 
     def add_pod(
         self, service: int, workload: int, name: str, *,

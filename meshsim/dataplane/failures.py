@@ -119,6 +119,20 @@ def clear_slot(w, slot):
 
 
 @jit
+def add_upstream(w, index, proxy, destination, part, first_balancer):
+    """Let a proxy have an upstream for a destination, without hosts; its checks begin at a part of their interval."""
+    up = w.upstreams[index]
+    policy = w.policies[destination]
+    up.proxy = proxy
+    up.policy = destination
+    up.threads = w.proxies[proxy].threads
+    up.service = policy.service
+    up.phase = (policy.interval if policy.interval != 0.0 else 1.0) * part
+    up.first_balancer = first_balancer
+    w.upstream_of[proxy, destination] = index
+
+
+@jit
 def move_upstream(w, upstream, base, capacity, first_pool):
     """Move an upstream's slots to a larger block, with the attempts that stand on them; new slots get new pools."""
     up = w.upstreams[upstream]
@@ -136,6 +150,15 @@ def move_upstream(w, upstream, base, capacity, first_pool):
             waits.worker = worker
         if offset >= up.capacity:
             clear_slot(w, slot)
+    if up.capacity > 0:
+        _move_with(w, upstream, shift)
+    up.first_slot = base
+    up.capacity = capacity
+
+
+@jit
+def _move_with(w, upstream, shift):
+    """Let the attempts and connections that stand on an upstream's slots follow them."""
     for index in range(w.clock[0].used):
         frame = w.frames[index]
         if frame.kind == CALL and frame.upstream == upstream and frame.slot != NONE:
@@ -144,8 +167,6 @@ def move_upstream(w, upstream, base, capacity, first_pool):
         connection = w.connections[index]
         if connection.gateway_upstream == upstream and connection.leg_slot != NONE:
             connection.leg_slot += shift
-    up.first_slot = base
-    up.capacity = capacity
 
 
 @jit

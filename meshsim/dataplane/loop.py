@@ -15,12 +15,13 @@ from meshsim.dataplane.ending import end_attempt, on_failed, on_response, on_tim
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import on_refresh
 from meshsim.dataplane.passing import on_broken, on_connected, on_gateway, on_leg, on_not_connected
+from meshsim.dataplane.prefetch import LARGE, look_ahead
 from meshsim.dataplane.serving import on_computed, on_pod, on_server, run_script
 from meshsim.dataplane.state import DC, NONE, UT
 from meshsim.dataplane.users import on_arrival, on_user
 
 #: What `advance` says when it stops: nothing left before the time, budget used up, or an array is nearly full.
-DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL, TRACE_FULL, TABLES_FULL = range(7)
+DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL, CALLS_FULL, TRACE_FULL, TABLES_FULL = range(8)
 #: Events between two looks at the room that is left.
 AT_ONCE = 16
 #: Frames, events and connections that one event may need, besides forks and calls that are not waited for.
@@ -118,6 +119,8 @@ def out_of_room(w):
         return CALENDAR_FULL
     if clock.connections + AT_ONCE * (EACH + clock.widest) >= len(w.connections):
         return CONNECTIONS_FULL
+    if clock.counted + AT_ONCE * EACH >= len(w.calls):
+        return CALLS_FULL
     if clock.part > 0.0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
         return TRACE_FULL
     if clock.table_margin > 0 and consistent_hashing.is_full(w):
@@ -142,6 +145,8 @@ def advance(w, until, budget):
             first = w.heap[0]
             now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
             drop_first(w)
+            if clock.connections > LARGE:
+                look_ahead(w)
             clock.now = now
             clock.handled += 1
             handle(w, kind, subject, extra, generation, now)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import consistent_hashing, failures, flags, loop, state
+from meshsim.dataplane import consistent_hashing, failures, flags, loop, recorder, state
 from meshsim.dataplane.arrays import PRIORITIES
 from meshsim.dataplane.blueprint import Actions
 from meshsim.dataplane.building import Building
@@ -20,11 +20,14 @@ from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
-from meshsim.dataplane.loop import CALENDAR_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
+from meshsim.dataplane.loop import CALENDAR_FULL, CALLS_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import ROOM
 from meshsim.errors import SimulationError
+from meshsim.results.tables import FLOWS
 
+#: Hosts that an upstream has room for at least.
+LEAST = 4
 #: Events handled in one compiled call; between two of them Ctrl-C is heard.
 EVENTS_A_CALL = 2_000_000
 #: Calls, attempts and branches under way, beyond which a run is given up.
@@ -125,6 +128,8 @@ class DataPlane(Building):
                         "make ever more calls (by mirrors, retries or rings), or wait for ever without a timeout"
                     )
                 self._grow(_FULL[reason], len(self._arrays[_FULL[reason]]) + 1)
+            elif reason == CALLS_FULL:
+                self._room_for_calls(len(self._arrays["calls"]) + 1)
             elif reason == loop.TABLES_FULL:
                 self._room_for_tables()
             elif reason == loop.DONE or budget <= 0:
@@ -142,15 +147,19 @@ class DataPlane(Building):
             raise SimulationError(f"failoverPriority gives more than {PRIORITIES} priorities, which is not modelled")
         upstream = int(self.world.upstream_of[proxy, destination])
         self._room()
-        policy = self.world.policies[destination]
-        if policy.balancer >= RING_HASH:
+        policy = self._row("policies", destination)
+        if policy["balancer"] >= RING_HASH:
+            policy = self.world.policies[destination]
             is_ring = bool(policy.balancer == RING_HASH)
             largest = consistent_hashing.largest(policy, is_ring, hosts.weights, hosts.locality_weights)
             clock = self.world.clock[0]
             clock.table_margin = max(int(clock.table_margin), PRIORITIES * (largest + 1))
             self._room_for_tables()
-        self.world.upstreams[upstream].own_share = hosts.own_share
-        if policy.checks == 1:
+        up = self._row("upstreams", upstream)
+        up["own_share"] = hosts.own_share
+        if up["capacity"] == 0:
+            self._room_for(upstream, LEAST if len(hosts.hosts) <= LEAST else 2 * len(hosts.hosts))
+        if policy["checks"] == 1:
             self._grow("heap", int(self.world.clock[0].scheduled) + len(hosts.hosts) + 2 * loop.MARGIN)
         while not failures.apply_endpoints(
             self.world, upstream, hosts.hosts, hosts.priorities, hosts.weights, hosts.unhealthy, hosts.localities,
@@ -272,10 +281,19 @@ class DataPlane(Building):
 
     def _room(self) -> None:
         """Make room for two events for every frame in flight, and for a connection for each."""
-        clock = self.world.clock[0]
-        self._grow("heap", int(clock.scheduled + 2 * clock.used + clock.connections) + 2 * loop.MARGIN)
-        self._grow("connections", int(clock.connections + clock.used) + 2 * loop.MARGIN)
-        self._grow("frames", 2 * int(clock.used) + 2 * loop.MARGIN)
+        clock = self._row("clock", 0)
+        used, connections = int(clock["used"]), int(clock["connections"])
+        self._grow("heap", int(clock["scheduled"]) + 2 * used + connections + 2 * loop.MARGIN)
+        self._grow("connections", connections + used + 2 * loop.MARGIN)
+        self._grow("frames", 2 * used + 2 * loop.MARGIN)
+        self._room_for_calls(int(clock["counted"]) + used + 2 * loop.MARGIN)
+
+    def _room_for_calls(self, needed: int) -> None:
+        """Make room for rows of calls; the hash table that leads to them stays at most half full."""
+        if needed > len(self._arrays["calls"]):
+            self._grow("calls", 1 << (needed - 1).bit_length())
+            self._set("call_cells", np.zeros(2 * len(self._arrays["calls"]), dtype=np.int32))
+            recorder.place_calls(self.world)
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -300,6 +318,30 @@ class DataPlane(Building):
             array = self._arrays[name].view(np.ndarray)
             taken[name] = array.copy()
             array.view(np.uint8)[...] = 0
+        return taken
+
+    def counted_calls(self) -> tuple[NDArray[Any], tuple[NDArray[np.int64], ...]]:
+        """Return what is counted of calls.
+
+        Returns
+        -------
+        rows, (edge, source, to, flow, outcome)
+            Rows of `state.CALLS`, and what each of them counts by number, in the order of these numbers; ``to`` is the
+            number of clusters where no cluster was reached.
+        """
+        clock = self.world.clock[0]
+        rows = self._arrays["calls"].view(np.ndarray)[: int(clock.counted)]
+        found = rows[np.argsort(rows["key"])]
+        clusters = int(clock.clusters)
+        dimensions = (len(self.plan.edges), clusters, clusters + 1, len(FLOWS), self.outcomes)
+        return found, np.unravel_index(found["key"], dimensions)
+
+    def take_calls(self) -> tuple[NDArray[Any], tuple[NDArray[np.int64], ...]]:
+        """Return what is counted of calls (`counted_calls`), and set it to zero."""
+        taken, clock = self.counted_calls(), self.world.clock[0]
+        self._arrays["calls"].view(np.ndarray)[: int(clock.counted)] = 0
+        self._arrays["call_cells"][:] = NONE
+        clock.counted = 0
         return taken
 
     def trace(self, part: float) -> None:

@@ -6,12 +6,16 @@ import math
 
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.state import DI, FI, FLAG, NO_FLAG, NONE, NR, RETRY_OVERFLOW, UR, URX
-from meshsim.results.tables import BINS, BINS_PER_OCTAVE, SMALLEST
+from meshsim.results.tables import BINS, BINS_PER_OCTAVE, FLOWS, SMALLEST
 
 #: Outcomes stand in rows of `BESIDE`: one row for each response flag, then one for each HTTP code. In a row: alone,
 #: with URX, with UO (a retry overflow), with FI. Where requests can be delayed by faults the same follow with DI.
 FLAGS = UR + 1
 BESIDE = 4
+#: Spreads keys over a hash table: 2^31 divided by the golden ratio. Products with 31 bits fit a word.
+_GOLDEN, _LOW = 0x4F1BBCDD, 0x7FFFFFFF
+#: How far a call can go.
+_FLOWS = len(FLOWS)
 
 
 @jit
@@ -53,7 +57,7 @@ def record_call(w, call, now):
     else:  # a route led to a service that has no such operation
         service = w.upstreams[frame.upstream].service
     edge = w.edge_of[proxy.service + 1, service]
-    row = w.calls[edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag)]
+    row = w.calls[_row_of(w, edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag))]
     row.count += 1
     row.attempts += frame.attempts
     row.latency += latency
@@ -63,6 +67,39 @@ def record_call(w, call, now):
     failed = is_failure(frame)
     w.call_latency[service, frame.flow, failed, bin_of(latency)] += 1
     w.clock[0].calls_ended += 1
+
+
+@jit
+def _row_of(w, edge, source, to, flow, outcome):
+    """Return the row of `World.calls` for an edge, the clusters at its ends (-1: none), a flow and an outcome."""
+    clusters = w.clock[0].clusters
+    to = clusters if to == NONE else to
+    key = (((edge * clusters + source) * (clusters + 1) + to) * _FLOWS + flow) * w.requests.shape[3] + outcome
+    cell = _cell_of(w, key)
+    if w.call_cells[cell] == NONE:
+        number = w.clock[0].counted
+        w.clock[0].counted += 1
+        w.call_cells[cell] = number
+        w.calls[number].key = key
+    return w.call_cells[cell]
+
+
+@jit
+def _cell_of(w, key):
+    """Return the cell of a key in the hash table, or the free one that it may have (linear probing)."""
+    mask = len(w.call_cells) - 1
+    cell = (((key ^ key >> 31) & _LOW) * _GOLDEN >> 20) & mask
+    while w.call_cells[cell] != NONE and w.calls[w.call_cells[cell]].key != key:
+        cell = (cell + 1) & mask
+    return cell
+
+
+@jit
+def place_calls(w):
+    """Fill the hash table anew with the rows of `World.calls` that are in use."""
+    w.call_cells[:] = NONE
+    for number in range(w.clock[0].counted):
+        w.call_cells[_cell_of(w, w.calls[number].key)] = number
 
 
 @jit

@@ -19,12 +19,13 @@ def _record(**fields: str) -> np.dtype:
 #: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``part`` is the part of
 #: the users' requests that is traced; ``widest`` how many frames one event may need for forks and calls that nobody
 #: waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept free;
+#: ``counted`` rows of `World.calls` are in use, and there are ``clusters``;
 #: ``expired_roots`` is a mask of the root certificates that are not valid now.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
     sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", part="f8", traced="i8",
-    tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8",
+    tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8", counted="i8", clusters="i8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place. For an upstream
@@ -204,8 +205,9 @@ TRACE = _record(
     host="i4", connection="i4", code="i4", flag="i4",
 )  # fmt: skip
 
-#: What ended in the current time bucket, by edge, destination cluster, flow and outcome.
-CALLS = _record(count="i8", attempts="i8", latency="f8", request_bytes="i8", response_bytes="i8")
+#: What ended in the current time bucket, by edge, clusters, flow and outcome: ``key`` is their place in an array with
+#: these dimensions, of which next to nothing would be in use.
+CALLS = _record(key="i8", count="i8", attempts="i8", latency="f8", request_bytes="i8", response_bytes="i8")
 REQUESTS = _record(count="i8", latency="f8")
 
 
@@ -224,7 +226,7 @@ RECORDS: dict[str, np.dtype] = {
 FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in RECORDS.items()} | {
     "priorities": (PRIORITY, 2),  # upstream, priority
     "links": (LINK, 2),  # zone, zone
-    "calls": (CALLS, 5),  # edge, source cluster, destination cluster (last: none), flow, outcome
+    "call_cells": (np.dtype("i4"), 1),  # hash table: row of `calls` by key
     "requests": (REQUESTS, 4),  # entry, cluster, flow, outcome
     "call_latency": (np.dtype("i4"), 4),  # destination service, flow, failed, bin
     "request_latency": (np.dtype("i4"), 4),  # entry, flow, failed, bin

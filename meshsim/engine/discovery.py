@@ -77,6 +77,8 @@ class Informers:
         self._changed = changed
         self._life = 0
         self._watches: dict[str, Watch] = {}
+        self._told: dict[str, tuple[Shard, ...]] = {}
+        self._addresses: tuple[GatewayAddress, ...] | None = None
         self._news = mesh.env.event()
         self.applied: tuple[int, ...] = ()
         mesh.truth.listeners.append(self._truth_changed)
@@ -85,13 +87,23 @@ class Informers:
 
     def shards(self, service: str) -> tuple[Shard, ...]:
         """Return the endpoints of a service, cluster by cluster; those that are in none are its own configuration."""
-        known = [watch.heard[service] for watch in self._watches.values() if service in watch.heard]
+        known = self._told.get(service)
+        if known is None:
+            heard = [watch.heard[service] for watch in self._watches.values() if service in watch.heard]
+            known = self._told[service] = tuple(heard)
         outside = self._mesh.truth.shard(service, OUTSIDE)
-        return (*known, outside) if outside.endpoints else tuple(known)
+        return (*known, outside) if outside.endpoints else known
 
     def gateways(self) -> tuple[GatewayAddress, ...]:
         """Return the addresses of all east-west gateways that it knows."""
-        return tuple(address for watch in self._watches.values() for address in watch.gateways)
+        if self._addresses is None:
+            self._addresses = tuple(address for watch in self._watches.values() for address in watch.gateways)
+        return self._addresses
+
+    def _forget_what_was_told(self) -> None:
+        """Answer `shards` and `gateways` anew after a change of what is watched."""
+        self._told.clear()
+        self._addresses = None
 
     def since(self, service: str) -> float:
         """Return when what it knows of a service last changed, seconds."""
@@ -130,6 +142,7 @@ class Informers:
         for cluster in self._watches:
             self._close(cluster)
         self._watches.clear()
+        self._forget_what_was_told()
         self.applied = ()
 
     def close(self) -> None:
@@ -161,9 +174,10 @@ class Informers:
     def _open(self, cluster: str, *, at_once: bool = False) -> None:
         watch = self._watches[cluster] = Watch({}, {}, holds=self._stored(cluster))
         self._watches = {name: self._watches[name] for name in self._group.plane.watches if name in self._watches}
+        self._forget_what_was_told()
         if at_once:
             watch.closed = self._mesh.env.event()
-            self._read(cluster, watch)
+            self._know(cluster, watch)
         self._mesh.env.process(self._keep_open(cluster, watch, self._life))
 
     def _stored(self, cluster: str) -> int | None:
@@ -177,6 +191,7 @@ class Informers:
         if cluster in self._watches and not self._is_own(cluster):
             self._close(cluster)
             del self._watches[cluster]
+            self._forget_what_was_told()
             self._changed(GATEWAYS, self._mesh.env.now)
 
     def renew(self, cluster: str) -> None:
@@ -220,14 +235,25 @@ class Informers:
     def _is_current(self, cluster: str, watch: Watch, life: int) -> bool:
         return life == self._life and self._watches.get(cluster) is watch
 
+    def _know(self, cluster: str, watch: Watch) -> None:
+        """Have heard of all that there is in a cluster, so that nothing of it is news."""
+        truth = self._mesh.truth
+        watch.synced = True
+        watch.heard = {name: shard for name, shard in truth.shards_of(cluster).items() if shard.endpoints}
+        watch.since = {service: truth.since.get((service, cluster), 0.0) for service in watch.heard}
+        watch.gateways = truth.gateways_of(cluster)
+
     def _read(self, cluster: str, watch: Watch) -> None:
         """List everything of a cluster; what differs from before is news."""
         truth = self._mesh.truth
         watch.synced = True
+        there = truth.shards_of(cluster)
         for service in self._mesh.document.services:
-            self._hear(cluster, service, truth.shard(service, cluster))
+            if service in there or service in watch.heard:
+                self._hear(cluster, service, truth.shard(service, cluster))
         if watch.gateways != truth.gateways_of(cluster):
             watch.gateways = truth.gateways_of(cluster)
+            self._addresses = None
             self._changed(GATEWAYS, truth.since.get((GATEWAYS, cluster), 0.0))
         if cluster == self._group.plane.config_cluster and self.applied != self._group.applied:
             self._hear_configuration(self._mesh.env.now)
@@ -252,6 +278,7 @@ class Informers:
             self._hear(cluster, service, shard, since)
         elif gateways != watch.gateways and since >= watch.since.get(GATEWAYS, 0.0):
             watch.gateways, watch.since[GATEWAYS] = gateways, since
+            self._addresses = None
             self._changed(GATEWAYS, mesh.env.now)
 
     def _travel(self, cluster: str, what: str) -> Process:
@@ -266,6 +293,7 @@ class Informers:
             return  # an informer delivers the latest state; an older one that was slower is not taken
         if watch.heard.get(service) is not shard and (shard.endpoints or service in watch.heard):
             watch.heard[service], watch.since[service] = shard, since
+            self._told.pop(service, None)
             self._changed(service, since)
 
     # --- configuration --------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ _KINDS = ("sidecar", "ingress", "east-west")
 _FLOWS = np.array(FLOWS, dtype=object)
 _OUTCOMES = np.array(["ok", "error"], dtype=object)
 #: Tables with many rows a bucket, kept as arrays.
-_LARGE = ("requests", "calls", "latency")
+_LARGE = ("requests", "calls", "latency", "pods")
 
 
 class Level:
@@ -146,6 +146,7 @@ class Recorder:
         outcomes = [plane.outcome(number) for number in range(plane.outcomes)]
         self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
         self._flags = np.array([flag for _, flag in outcomes], dtype=object)
+        self._kept: list[tuple[int, int]] = []
         self._busy_pods = np.zeros(0)
         self._busy_proxies = np.zeros(0)
 
@@ -184,9 +185,9 @@ class Recorder:
         if now <= self._start:
             return
         bucket = (self._start, now)
-        taken = self._plane.take_counts("calls", "requests", "request_latency")
+        taken = self._plane.take_counts("requests", "request_latency")
         self._requests(bucket, taken["requests"])
-        self._calls(bucket, taken["calls"])
+        self._calls(bucket)
         self._latency(bucket, "request", self._names("entries"), taken["request_latency"])
         if last:
             taken = self._plane.take_counts("call_latency")
@@ -213,9 +214,8 @@ class Recorder:
         }
         self._keep("requests", bucket, columns)
 
-    def _calls(self, bucket: tuple[float, float], counts: NDArray[Any]) -> None:
-        edge, source, to, flow, outcome = found = np.nonzero(counts["count"])
-        rows = counts[found]
+    def _calls(self, bucket: tuple[float, float]) -> None:
+        rows, (edge, source, to, flow, outcome) = self._plane.take_calls()
         caller, callee = np.array(self._plane.plan.edges, dtype=np.int64).T[:, edge]
         columns = {
             "source": self._names("services")[caller],
@@ -282,7 +282,7 @@ class Recorder:
 
     def _keep(self, table: str, bucket: tuple[float, float], columns: dict[str, NDArray[Any]]) -> None:
         """Keep a bucket's rows of a large table as arrays."""
-        rows = len(columns["count"])
+        rows = len(next(iter(columns.values())))
         self._chunks[table].append({"start": np.full(rows, bucket[0]), "end": np.full(rows, bucket[1]), **columns})
 
     def _config(self, bucket: tuple[float, float], now: float, proxies: dict[str, int], pushes: dict[str, int]) -> None:
@@ -304,24 +304,29 @@ class Recorder:
 
     def _pods(self, bucket: tuple[float, float], now: float) -> None:
         busy = self._busy_by_service(now)
-        for key, desired in self.desired.items():
-            cluster, service = key
-            ready = self.ready[key].take(now)
-            workers = int(self._plane.world.services[self._plane.plan.services.index(service)].workers)
-            happened = [self.counts.pop((what, cluster, service), 0) for what in ("rejected", "blocked", "started")]
-            self.tables["pods"].append(
-                (
-                    *bucket,
-                    cluster,
-                    service,
-                    desired.take(now),
-                    ready,
-                    self.blocked[key].take(now),
-                    *happened,
-                    busy[self._clusters.index(cluster), self._plane.plan.services.index(service)],
-                    ready * workers,
-                )
-            )
+        plan, keys = self._plane.plan, list(self.desired)
+        for cluster, service in keys[len(self._kept) :]:
+            self._kept.append((self._clusters.index(cluster), plan.services.index(service)))
+        clusters, services = np.array(self._kept, dtype=np.int64).reshape(-1, 2).T
+        ready = np.array([self.ready[key].take(now) for key in keys], dtype=np.float64)
+        columns = {
+            "cluster": self._names("clusters")[clusters],
+            "service": self._names("services")[services],
+            "desired_seconds": np.array([self.desired[key].take(now) for key in keys], dtype=np.float64),
+            "ready_seconds": ready,
+            "blocked_seconds": np.zeros(len(keys)),
+            "busy_seconds": busy[clusters, services],
+            "worker_seconds": ready * self._plane.world.services.view(np.ndarray)["workers"][services],
+        }
+        for what in ("rejected", "blocked", "started"):
+            columns[what] = np.zeros(len(keys), dtype=np.int64)
+        places = {key: place for place, key in enumerate(keys)} if self.blocked or self.counts else {}
+        for key, level in self.blocked.items():
+            columns["blocked_seconds"][places[key]] = level.take(now)
+        for (what, cluster, service), count in self.counts.items():
+            columns[what][places[cluster, service]] = count
+        self.counts.clear()
+        self._keep("pods", bucket, columns)
 
     def _busy_by_service(self, now: float) -> NDArray[np.float64]:
         """Return worker-seconds by cluster and service since the last bucket."""
@@ -363,7 +368,9 @@ class Recorder:
         for name, described in TABLES.items():
             own = [column.name for column in described[2:]]
             if name in _LARGE:
-                columns = {column: np.concatenate([part[column] for part in self._chunks[name]]) for column in own}
+                parts = self._chunks[name]
+                columns = {column: np.concatenate([part.pop(column) for part in parts]) for column in own}
+                self._chunks[name] = [dict(columns)]
             else:
                 values = zip(*self.tables[name], strict=True) if self.tables[name] else ([] for _ in own)
                 columns = {column: list(value) for column, value in zip(own, values, strict=True)}

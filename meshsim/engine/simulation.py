@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from meshsim.engine.autoscaler import Autoscaling
 from meshsim.engine.control_plane import IstiodGroup
@@ -23,6 +25,18 @@ from meshsim.scenario.happenings import happenings
 
 #: Time buckets in a run: width is the next of 1, 2 and 5 times a power of ten seconds above duration / BUCKETS.
 BUCKETS = 150
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Let nothing look for garbage meanwhile: what is built stays, and a large mesh has millions of objects."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Simulation:
@@ -46,6 +60,7 @@ class Simulation:
         SimPy's environment; add processes of your own before `run`.
     """
 
+    @_without_collector()
     def __init__(
         self, prepared: Prepared | Scenario, deployment: str, replication: int = 0, *, stepwise: bool = False
     ) -> None:

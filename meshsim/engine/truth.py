@@ -86,15 +86,24 @@ class Truth:
     since: dict[tuple[str, str], float] = field(default_factory=dict)
     _shards: dict[str, dict[str, Shard]] = field(default_factory=dict)
     _gateways: dict[str, tuple[GatewayAddress, ...]] = field(default_factory=dict)
+    _by_cluster: dict[str, dict[str, Shard]] = field(default_factory=dict)
+    _told: dict[str, tuple[Shard, ...]] = field(default_factory=dict)
+    _addresses: tuple[GatewayAddress, ...] | None = None
 
     def shards(self, service: str) -> tuple[Shard, ...]:
         """Return all endpoints of a service, cluster by cluster, then those that are in none."""
-        known = self._shards.get(service, {})
-        return tuple(known[cluster] for cluster in (*self.clusters, OUTSIDE) if cluster in known)
+        told = self._told.get(service)
+        if told is None:
+            known = self._shards.get(service, {})
+            told = tuple(known[cluster] for cluster in (*self.clusters, OUTSIDE) if cluster in known)
+            self._told[service] = told
+        return told
 
     def gateways(self) -> tuple[GatewayAddress, ...]:
         """Return the addresses of all east-west gateways, cluster by cluster."""
-        return tuple(address for cluster in self.clusters for address in self._gateways.get(cluster, ()))
+        if self._addresses is None:
+            self._addresses = tuple(address for cluster in self.clusters for address in self._gateways.get(cluster, ()))
+        return self._addresses
 
     def gateways_of(self, cluster: str) -> tuple[GatewayAddress, ...]:
         """Return the addresses of a cluster's east-west gateway."""
@@ -104,9 +113,14 @@ class Truth:
         """Return the endpoints of a service in one cluster."""
         return self._shards.get(service, {}).get(cluster, EMPTY)
 
+    def shards_of(self, cluster: str) -> Mapping[str, Shard]:
+        """Return the endpoints in a cluster, by service."""
+        return self._by_cluster.get(cluster, {})
+
     def publish_gateways(self, cluster: str, addresses: tuple[GatewayAddress, ...]) -> None:
         """Publish the addresses of a cluster's east-west gateway."""
         self._gateways[cluster] = addresses
+        self._addresses = None
         self._tell(GATEWAYS, cluster)
 
     def publish(self, pod: Pod) -> None:
@@ -138,7 +152,9 @@ class Truth:
 
     def _replace(self, pod: Pod, endpoints: Endpoints) -> None:
         cluster = pod.cluster if pod.outside is None else OUTSIDE
-        self._shards.setdefault(pod.service, {})[cluster] = Shard(endpoints)
+        shard = self._shards.setdefault(pod.service, {})[cluster] = Shard(endpoints)
+        self._by_cluster.setdefault(cluster, {})[pod.service] = shard
+        self._told.pop(pod.service, None)
         self._tell(pod.service, cluster)
 
     def _tell(self, service: str, cluster: str) -> None:

@@ -15,6 +15,7 @@ from meshsim.engine.prepared import Prepared
 from meshsim.engine.truth import Endpoints, Shard
 from meshsim.mesh.endpoints import GatewayAddress, Gateways, host_views
 from meshsim.mesh.places import Client
+from meshsim.scenario.istio.policy import Policy
 
 #: Views kept; when there are more, all are forgotten and computed again.
 CACHE = 20_000
@@ -37,7 +38,7 @@ class Known(NamedTuple):
 
 
 class Views:
-    """Views by client locality.
+    """Views by client locality, or by what of it matters: for most destinations its network only.
 
     Parameters
     ----------
@@ -47,34 +48,49 @@ class Views:
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
-        self._arranged: dict[tuple[GatewayAddress, ...], Gateways] = {}
+        self._arranged: dict[tuple[GatewayAddress, ...], tuple[int, Gateways]] = {}
+        self._numbers: dict[int, tuple[tuple[GatewayAddress, ...], int, Gateways]] = {}
         self._known: dict[tuple[object, ...], View] = {}
         aware = [policy.zone_aware for policy in prepared.policies]
         #: Whether any proxy looks at where its own service is.
         self.zone_aware = any(setting is not None and setting.self_discovery for setting in aware)
+        self._anywhere = [not self.zone_aware and _is_the_same_anywhere(policy) for policy in prepared.policies]
 
     def of(self, client: Client, destination: int, known: Known, *, own_network: bool) -> View:
         """Return the view of a destination that a proxy at ``client`` gets.
 
         An east-west gateway sees its own network only (ISTIO_META_REQUESTED_NETWORK_VIEW).
         """
-        key = (client, destination, own_network, known)
+        number, gateways = self._gateways(known.gateways)
+        place = client.network if self._anywhere[destination] else client
+        key = (place, destination, own_network, known.shards, known.home, number)
         view = self._known.get(key)
         if view is None:
             if len(self._known) >= CACHE:
                 self._known.clear()
-            view = self._known[key] = self._build(client, destination, known, own_network=own_network)
+            if self._anywhere[destination]:
+                client = Client("", client.network, "", "")
+            view = self._known[key] = self._build(client, destination, known, gateways, own_network=own_network)
         return view
 
-    def _gateways(self, addresses: tuple[GatewayAddress, ...]) -> Gateways:
-        if addresses not in self._arranged:
-            self._arranged[addresses] = Gateways.of(addresses)
-        return self._arranged[addresses]
+    def _gateways(self, addresses: tuple[GatewayAddress, ...]) -> tuple[int, Gateways]:
+        """Return gateways arranged for look-up, and their number: equal addresses have the same.
 
-    def _build(self, client: Client, destination: int, known: Known, *, own_network: bool) -> View:
+        Those who know of them give the same tuple again and again, which is quicker to tell than to compare.
+        """
+        found = self._numbers.get(id(addresses))
+        if found is None:
+            if addresses not in self._arranged:
+                self._arranged[addresses] = len(self._arranged), Gateways.of(addresses)
+            if len(self._numbers) >= CACHE:
+                self._numbers.clear()
+            found = self._numbers[id(addresses)] = (addresses, *self._arranged[addresses])
+        return found[1:]
+
+    def _build(self, client: Client, destination: int, known: Known, gateways: Gateways, *, own_network: bool) -> View:
         endpoints, home = _all(known.shards), _all(known.home)
         seen = host_views(
-            endpoints, self._gateways(known.gateways), client, self._prepared.policies[destination],
+            endpoints, gateways, client, self._prepared.policies[destination],
             labels=self._prepared.labels[destination], own_network=own_network,
             gateway_dedup=self._prepared.scenario.document.one_gateway_copy,
         )  # fmt: skip
@@ -92,6 +108,18 @@ class Views:
         own_share = shares[client.region, client.zone] / total if total else -1.0
         arrays = (hosts, priorities, weights, unhealthy, localities, locality_weights, local, own_shares)
         return View(b"".join(array.tobytes() for array in arrays), Hosts(*arrays, own_share))
+
+
+def _is_the_same_anywhere(policy: Policy) -> bool:
+    """Return whether all proxies of a network see the same: nothing depends on where in it they are."""
+    return not (
+        policy.locality_failover
+        or policy.locality_weighted
+        or policy.zone_aware is not None
+        or policy.cluster_local
+        or policy.hash is not None
+        or (policy.locality.enabled and policy.locality.distribute)
+    )
 
 
 def _all(shards: tuple[Shard, ...]) -> Endpoints:

@@ -176,8 +176,14 @@ def visits(document: Document, start: Mapping[Operation, float]) -> dict[Operati
     >>> visits(document, {("web", "GET /"): 1.0})
     {('web', 'GET /'): 1.0, ('db', 'get'): 1.5}
     """
+    return _visits(_mean_calls(document), start)
+
+
+def _visits(
+    mean_calls: Mapping[Operation, Mapping[Operation, float]], start: Mapping[Operation, float]
+) -> dict[Operation, float]:
     total = dict(start)
-    for level in _levels(_mean_calls(document), start):
+    for level in _levels(mean_calls, start):
         for key, mean in level.items():
             total[key] = total.get(key, 0.0) + mean
     return total
@@ -201,34 +207,38 @@ def calls_per_entry(document: Document) -> dict[str, dict[str, float]]:
     {'web': {'web': 1.0, 'db': 1.5}}
     """
     result = {}
+    mean_calls = _mean_calls(document)
     for entry in document.load.entries:
         means: dict[str, float] = {}
-        for (service, _), mean in visits(document, entry_mix(document, entry)).items():
+        for (service, _), mean in _visits(mean_calls, entry_mix(document, entry)).items():
             means[service] = means.get(service, 0.0) + mean
         result[entry] = means
     return result
 
 
-def calls_run_away(document: Document, entry: str) -> bool:
-    """Return whether a request's calls have not died out `MAX_DEPTH` calls deep.
+def runaways(document: Document) -> list[str]:
+    """Return the load entries whose requests make calls that have not died out `MAX_DEPTH` calls deep.
 
     Parameters
     ----------
     document
         The scenario.
-    entry
-        Name of a load entry.
 
     Examples
     --------
     >>> from meshsim.scenario.scenario import EXAMPLE
     >>> again = {"script": [{"call": "web/GET /", "count": 2, "probability": 0.6}]}
     >>> services = {"web": {"endpoints": {"GET /": again}}}
-    >>> calls_run_away(Document.model_validate({**EXAMPLE, "services": services}), "web")
-    True
+    >>> runaways(Document.model_validate({**EXAMPLE, "services": services}))
+    ['web']
     """
-    levels = list(_levels(_mean_calls(document), entry_mix(document, entry)))
-    return len(levels) == MAX_DEPTH and sum(levels[-1].values()) > LEFT_AT_DEPTH
+    mean_calls = _mean_calls(document)
+    found = []
+    for entry in document.load.entries:
+        levels = list(_levels(mean_calls, entry_mix(document, entry)))
+        if len(levels) == MAX_DEPTH and sum(levels[-1].values()) > LEFT_AT_DEPTH:
+            found.append(entry)
+    return found
 
 
 def _mean_calls(document: Document) -> dict[Operation, dict[Operation, float]]:

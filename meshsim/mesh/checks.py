@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.mesh import checks_control_planes
-from meshsim.mesh.calls import MAX_DEPTH, calls_per_entry, calls_run_away
+from meshsim.mesh.calls import MAX_DEPTH, calls_per_entry, runaways
 from meshsim.mesh.links import missing_links
 from meshsim.scenario.checks import Check, Finding
 from meshsim.scenario.schema import Document
@@ -22,14 +22,15 @@ def links_have_figures(document: Document) -> Iterator[Finding]:
 
 def calls_stay_bounded(document: Document) -> Iterator[Finding]:
     """Find entries whose requests make calls without end; cycles that die out are legal."""
+    without_end, visited = runaways(document), calls_per_entry(document)
     for entry in document.load.entries:
-        if calls_run_away(document, entry):
+        if entry in without_end:
             yield Finding(
                 ("load", entry),
                 f"its calls never die out: {MAX_DEPTH} calls deep there are still as many as at the start",
             )
         else:
-            mean = sum(calls_per_entry(document)[entry].values())
+            mean = sum(visited[entry].values())
             if mean > MOST_CALLS:
                 yield Finding(
                     ("load", entry), f"one request makes {mean:,.0f} calls on average; at most {MOST_CALLS:,} run"

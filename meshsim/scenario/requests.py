@@ -293,9 +293,13 @@ def variants(document: Document) -> list[Variant]:
     waiting = list(dict.fromkeys(_entries(document)))
     seen = dict.fromkeys(waiting)
     found = dict.fromkeys([Variant(), *(one for one, _ in waiting)])
+    followed: set[tuple[Variant, str]] = set()
     while waiting:
         one, operation = waiting.pop()
         for twin in twins[operation]:
+            if (one, twin) in followed:
+                continue
+            followed.add((one, twin))
             for call in made[twin]:
                 below = (one.below(call), call.call)
                 if below not in seen:

@@ -170,14 +170,19 @@ class Bench:
 
     def calls(self, callee: str, caller: str | None = None, what: str = "count") -> Counter[tuple[int, str]]:
         """Return counts (or attempts …) of the calls that ended by (code, flag)."""
-        edge = int(self.world.edge_of[0 if caller is None else self.service(caller) + 1, self.service(callee)])
+        edge = self._edge(callee, caller)
         found: Counter[tuple[int, str]] = Counter()
-        table = self.world.calls[edge][what]
-        for outcome in range(table.shape[-1]):
-            value = table[..., outcome].sum()
-            if self.world.calls[edge]["count"][..., outcome].sum():
-                found[self.plane.outcome(outcome)] += value.item()
+        rows, (edges, *_, outcomes) = self.plane.counted_calls()
+        for row, outcome in zip(rows[edges == edge], outcomes[edges == edge], strict=True):
+            found[self.plane.outcome(int(outcome))] += row[what].item()
         return found
+
+    def _edge(self, callee: str, caller: str | None) -> int:
+        """Return the edge from a caller, or else from the ingress; from whoever calls it, if the ingress does not."""
+        edge = int(self.world.edge_of[0 if caller is None else self.service(caller) + 1, self.service(callee)])
+        if edge < 0 and caller is None:
+            (edge,) = (number for number, (_, to) in enumerate(self.plane.plan.edges) if to == self.service(callee))
+        return edge
 
     def requests(self, what: str = "count") -> Counter[tuple[int, str]]:
         """Return counts (or summed latencies) of the users' requests that ended by (code, flag)."""
@@ -195,8 +200,9 @@ class Bench:
 
     def flows(self, callee: str, caller: str | None = None) -> list[int]:
         """Return the calls that ended by flow: local, cross-zone, cross-region."""
-        edge = int(self.world.edge_of[0 if caller is None else self.service(caller) + 1, self.service(callee)])
-        return [int(self.world.calls[edge]["count"][:, :, flow].sum()) for flow in range(3)]
+        edge = self._edge(callee, caller)
+        rows, (edges, _, _, flows, _) = self.plane.counted_calls()
+        return [int(rows["count"][(edges == edge) & (flows == flow)].sum()) for flow in range(3)]
 
     def served(self, service: str) -> list[int]:
         return [int(self.world.pods[pod].served) for pod in self.pods[service]]

@@ -24,7 +24,7 @@ def proxies():
 
 @pytest.fixture
 def recorder(proxies):
-    shapes = {"requests": 4, "calls": 5, "request_latency": 4, "call_latency": 4}
+    shapes = {"requests": 4, "request_latency": 4, "call_latency": 4}
     counters = np.dtype([(name, "i8") for name in ("count", "attempts", "request_bytes", "response_bytes")])
     pods = np.zeros(0, [(name, "i4") for name in ("cluster", "service", "busy", "busy_area", "busy_since")])
     empty = np.zeros(0, [("kind", "i4")]).view(np.recarray)
@@ -33,6 +33,7 @@ def recorder(proxies):
         pods=pods.view(np.recarray),
         outcomes=1,
         outcome=lambda _: (200, ""),
+        world=SimpleNamespace(services=np.zeros(1, [("workers", "i4")])),
         plan=SimpleNamespace(services=["web"], edges=[(0, 0)], operation_names=[]),
         take_trace=lambda: empty,
         take_counts=lambda *names: {
@@ -40,6 +41,8 @@ def recorder(proxies):
             for name in names
         },
     )
+    none = np.zeros(0, dtype=np.int64)
+    plane.take_calls = lambda: (np.zeros(0, [*counters.descr, ("latency", "f8")]), (none,) * 5)
     return Recorder(plane, ["eu-1", "us-1"], ["web"])
 
 

@@ -110,7 +110,7 @@ def levels(mesh: Mesh) -> dict[str, Any]:
     for what, by_service in {
         "desired": recorder.desired, "ready": recorder.ready, "blocked": recorder.blocked,
     }.items():  # fmt: skip
-        found |= {f"{what} {key}": level.value for key, level in by_service.items()}
+        found |= {f"{what} {key}": by_service[key].value if key in by_service else 0 for key in recorder.desired}
     for name, record in recorder.plane.items():
         found |= {f"ready {name}": record.ready.value, f"connected {name}": record.connected.value}
     return found

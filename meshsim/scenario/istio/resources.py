@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from meshsim.scenario.istio import destination_rules, hosts, routing, scopes, workloads
 from meshsim.scenario.istio.clients import MESH, Client, Request
@@ -193,7 +194,7 @@ class IstioResources:
         )
         if not seen:
             return routing.hidden(request, closed=closed)
-        names = {hosts.full_name(self.identity(*service)): service[0] for service in self.services}
+        names = _names(self.services, self.outside)
         outside = [host for entry in self.service_entries for host in entry.hosts]
         closed = closed and not any(hosts.matches(host, request.host) for host in outside)
         return routing.find(self.virtual_services, names, self.mesh, client, request, profile(version), closed=closed)
@@ -276,3 +277,10 @@ class IstioResources:
         mesh = layer(self.mesh).get("concurrency")
         wide = mesh.value if mesh else None
         return scopes.concurrency(self.proxy_configs, namespace, labels or {}, self.root_namespace, wide)
+
+
+@lru_cache(maxsize=16)
+def _names(services: tuple[hosts.Service, ...], outside: tuple[tuple[hosts.Service, str], ...]) -> dict[str, str]:
+    """Return services by the full names of their hosts; ``outside`` are hosts other than Kubernetes' own."""
+    own = dict(outside)
+    return {hosts.full_name((own.get(service, service[0]), service[1])): service[0] for service in services}
