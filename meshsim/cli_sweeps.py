@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from meshsim.experiment import Units
     from meshsim.experiment.points import Watch
     from meshsim.experiment.sweep import Plan
-    from meshsim.experiment.wanted import Wanted
 
 VaryOption = Annotated[
     list[str],
@@ -93,13 +92,14 @@ def sweep(
     """
     from meshsim.experiment import engines
     from meshsim.experiment import sweep as sweeping_
+    from meshsim.experiment.wanted import all_wanted
     from meshsim.report import sweep as report
     from meshsim.report.sweep_files import save_sweep
     from meshsim.report.sweep_frame import Sweep
 
     loaded = load_scenario(scenario, changes)
     planned = sweeping_.plan(loaded, vary, _names(deployments), replications=replications, design=design, points=points)
-    wanted = _wanted(metric, loaded)
+    wanted = all_wanted(metric or report.METRICS, loaded.document)
     by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
     store = _ready(loaded, out)
     if planned.note:
@@ -210,24 +210,6 @@ def sensitivity(
 
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
-
-
-def _wanted(metrics: list[str], loaded: Scenario) -> list[Wanted]:
-    """Return the metrics that are asked for; every mistake at once."""
-    from meshsim.errors import Problem, ScenarioError
-    from meshsim.experiment.wanted import wanted
-    from meshsim.report.sweep import METRICS
-
-    found: list[Wanted] = []
-    problems: list[Problem] = []
-    for text in metrics or METRICS:
-        try:
-            found.append(wanted(text, loaded.document))
-        except ScenarioError as error:
-            problems += error.problems
-    if problems:
-        raise ScenarioError(problems)
-    return found
 
 
 def _ready(loaded: Scenario, out: Path) -> Units:

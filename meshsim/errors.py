@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -59,6 +60,24 @@ class ScenarioError(MeshsimError):
     def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[Problem, ...]]]:
         # An exception is pickled with its text, which is not what this class is made from.
         return type(self), (self.problems,)
+
+
+@contextmanager
+def gathering(problems: list[Problem]) -> Iterator[None]:
+    """Add what is wrong with one part to a list, and go on with the next: all problems are told at once.
+
+    Examples
+    --------
+    >>> problems = []
+    >>> with gathering(problems):
+    ...     raise ScenarioError([Problem("is missing", "load")])
+    >>> [str(problem) for problem in problems]
+    ['load: is missing']
+    """
+    try:
+        yield
+    except ScenarioError as error:
+        problems += error.problems
 
 
 class ResultsError(MeshsimError):

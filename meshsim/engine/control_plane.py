@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import simpy
@@ -78,7 +79,6 @@ class IstiodGroup:
         self._wanted: deque[tuple[int, bool]] = deque()
         self._applying = False
         self._entrance: list[list[str]] = [[] for _ in range(plane.gateway_replicas)]
-        self._names = {happening.number: happening.name for happening in happenings(mesh.document)}
         self.replicas = plane.replicas
         self._leaving: list[Istiod] = []
         self._losses: list[_Loss] = []
@@ -87,6 +87,11 @@ class IstiodGroup:
         self.record.memory = self._memory
         zones = spread(plane.replicas, plane.zones)
         self.istiods = [self._new(mesh.zones.index((plane.region, zone))) for zone in zones]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """Names of changes of configuration; of no use where there are none."""
+        return {happening.number: happening.name for happening in happenings(self.mesh.document)}
 
     def _new(self, zone: int) -> Istiod:
         self._made += 1

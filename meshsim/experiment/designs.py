@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.errors import Problem, ScenarioError, did_you_mean, gathering
 
 #: Designs, and whether they draw points from ranges.
 DESIGNS = {"grid": False, "list": False, "random": True, "sobol": True, "lhs": True}
@@ -120,10 +120,8 @@ def axes(vary: Sequence[str] | Mapping[str, Any]) -> tuple[Axis, ...]:
     found: list[Axis] = []
     problems: list[Problem] = []
     for one in given:
-        try:
+        with gathering(problems):
             found.append(axis(one))
-        except ScenarioError as error:
-            problems += error.problems
     paths = [one.path for one in found]
     problems += [Problem("is varied twice", path, FILE) for path in dict.fromkeys(paths) if paths.count(path) > 1]
     if not given:

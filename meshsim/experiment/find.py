@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from meshsim.errors import Problem, ScenarioError
+from meshsim.errors import Problem, ScenarioError, gathering
 from meshsim.experiment import designs
 from meshsim.experiment.breaking import Breaking, Look, State
 from meshsim.experiment.designs import Axis
@@ -101,11 +101,10 @@ def search(
     checked = Checked(scenario)
 
     def tried(work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except ScenarioError as error:
-            problems.extend(error.problems)
-        return None
+        found = []
+        with gathering(problems):
+            found.append(work())
+        return found[0] if found else None
 
     limit = tried(lambda: bound(until, scenario.document))
     axis = tried(lambda: _ranged(designs.axis(vary)))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.errors import Problem, ScenarioError
 from meshsim.experiment.designs import FILE, Axis
 from meshsim.experiment.engines import Engine, compute
-from meshsim.experiment.units import Finished, Unit, Units, key
+from meshsim.experiment.units import Finished, Unit, Units, key, misfits
 from meshsim.experiment.work import Task, task
 from meshsim.scenario import Scenario, load
 from meshsim.scenario.tree import format_path
@@ -82,14 +82,7 @@ def chosen(scenario: Scenario, deployments: Sequence[str], replications: int | N
     known = list(scenario.document.deployments)
     names = known if "all" in deployments and "all" not in known else list(dict.fromkeys(deployments)) or known
     count = scenario.document.replications if replications is None else replications
-    problems = [
-        Problem(f"unknown deployment '{name}'{did_you_mean(name, [*known, 'all'])}", file="--deployments")
-        for name in names
-        if name not in known
-    ]
-    if count < 1:
-        problems.append(Problem(f"{count} replications are none; give 1 or more", file="--replications"))
-    if problems:
+    if problems := misfits(known, names, count, "--deployments", also=["all"]):
         raise ScenarioError(problems)
     return names, count
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.phases import phases
-from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.errors import Problem, ScenarioError
 from meshsim.experiment.engines import Engine, Here, Local, compute
 from meshsim.experiment.precision import Precision, Sequential
 from meshsim.experiment.stress import reporting
-from meshsim.experiment.units import Unit, Units, key
+from meshsim.experiment.units import Unit, Units, key, misfits
 from meshsim.experiment.work import Step, Watch, task
 from meshsim.scenario import Scenario
 
@@ -148,14 +148,7 @@ def check(scenario: Scenario, deployments: Sequence[str], replications: int, job
     ScenarioError
         If a deployment is unknown, or there is nothing to run or nobody to run it.
     """
-    known = scenario.document.deployments
-    problems = [
-        Problem(f"unknown deployment '{name}'{did_you_mean(name, known)}", file="--deployment")
-        for name in deployments
-        if name not in known
-    ]
-    if replications < 1:
-        problems.append(Problem(f"{replications} replications are none; give 1 or more", file="--replications"))
+    problems = misfits(scenario.document.deployments, deployments, replications, "--deployment")
     if jobs == 0 or jobs < -1:
         problems.append(Problem(f"{jobs} processes cannot do anything; give 1 or more, or -1", file="--jobs"))
     if problems:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from meshsim.errors import MeshsimError, Problem, ScenarioError, did_you_mean
+from meshsim.errors import MeshsimError, Problem, ScenarioError, did_you_mean, gathering
 from meshsim.experiment import designs
 from meshsim.experiment.designs import Axis
 from meshsim.experiment.engines import Engine
 from meshsim.experiment.points import Checked, Job, Watch, chosen, run
 from meshsim.experiment.units import Units
-from meshsim.experiment.wanted import Wanted, wanted
+from meshsim.experiment.wanted import Wanted, all_wanted
 from meshsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -98,20 +98,13 @@ def study(
     numbers: list[Wanted] = []
     names: list[str] = []
     count = 0
-    try:
+    with gathering(problems):
         axes = designs.axes(vary)
         problems += [problem for one in axes for problem in _unfit(one, method)]
-    except ScenarioError as error:
-        problems += error.problems
-    for metric in metrics:
-        try:
-            numbers.append(wanted(metric, scenario.document))
-        except ScenarioError as error:
-            problems += error.problems
-    try:
+    with gathering(problems):
+        numbers = all_wanted(metrics, scenario.document)
+    with gathering(problems):
         names, count = chosen(scenario, deployments, replications)
-    except ScenarioError as error:
-        problems += error.problems
     if problems:
         raise ScenarioError(problems)
     checked, seed = Checked(scenario), scenario.document.seed

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshsim.errors import Problem, ScenarioError
+from meshsim.errors import Problem, ScenarioError, gathering
 from meshsim.experiment import designs
 from meshsim.experiment.designs import Axis
 from meshsim.experiment.engines import Engine
@@ -117,14 +117,10 @@ def _read(
     axes: tuple[Axis, ...] = ()
     names: list[str] = []
     count = 0
-    try:
+    with gathering(problems):
         axes = designs.axes(vary)
-    except ScenarioError as error:
-        problems += error.problems
-    try:
+    with gathering(problems):
         names, count = chosen(scenario, deployments, replications)
-    except ScenarioError as error:
-        problems += error.problems
     if problems:
         raise ScenarioError(problems)
     return axes, names, count

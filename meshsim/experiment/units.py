@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshsim.errors import ResultsError
+from meshsim.errors import Problem, ResultsError, did_you_mean
 from meshsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -37,6 +37,32 @@ class Unit(NamedTuple):
 
     deployment: str
     replication: int
+
+
+def misfits(
+    known: Collection[str], deployments: Iterable[str], replications: int, option: str, also: Iterable[str] = ()
+) -> list[Problem]:
+    """Return what is wrong with the deployments and the number of replications that are asked for.
+
+    Parameters
+    ----------
+    known
+        Deployments of the scenario.
+    deployments, replications
+        What is asked for.
+    option
+        Of the command line, that names deployments.
+    also
+        Words that it takes besides.
+    """
+    problems = [
+        Problem(f"unknown deployment '{name}'{did_you_mean(name, [*known, *also])}", file=option)
+        for name in deployments
+        if name not in known
+    ]
+    if replications < 1:
+        problems.append(Problem(f"{replications} replications are none; give 1 or more", file="--replications"))
+    return problems
 
 
 def key(scenario: Scenario, unit: Unit) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.errors import Problem, ScenarioError, did_you_mean, gathering
 from meshsim.results.tables import FLOWS
 from meshsim.scenario.schema import Document
 
@@ -112,6 +113,24 @@ def wanted(text: str, document: Document, file: str = "--metric") -> Wanted:
         said = f"{base} is one number for the whole run; leave the phase out"
     if said:
         raise ScenarioError([Problem(said, file=file)])
+    return found
+
+
+def all_wanted(texts: Sequence[str], document: Document) -> list[Wanted]:
+    """Return several metrics.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that cannot be read.
+    """
+    problems: list[Problem] = []
+    found: list[Wanted] = []
+    for text in texts:
+        with gathering(problems):
+            found.append(wanted(text, document))
+    if problems:
+        raise ScenarioError(problems)
     return found
 
 

@@ -11,6 +11,10 @@ _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
+#: A mean of which the interval is so many times is lost in it.
+LOST = 10.0
+
+
 def quantity(unit: str, mean: float, half_width: float = math.nan) -> str:
     """Return ``mean ± half width`` in the unit a person would choose, or the mean alone without an interval.
 
@@ -85,8 +89,9 @@ def duration(seconds: float) -> str:
 
 
 def _scale(unit: str, mean: float, half_width: float) -> tuple[float, str]:
-    """Return the divisor and the word after the number; zero takes the unit of its interval."""
-    largest = abs(mean) or (abs(half_width) if math.isfinite(half_width) else 0.0)
+    """Return the divisor and the word after the number; one that is lost in its interval takes the unit of that."""
+    wide = abs(half_width) if math.isfinite(half_width) else 0.0
+    largest = abs(mean) if abs(mean) * LOST > wide else wide
     if unit == "seconds":
         return next(
             (pair for pair in _SECONDS if largest >= pair[0] * 0.9995), _SECONDS[-1] if largest else _SECONDS[0]

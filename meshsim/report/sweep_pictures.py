@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from meshsim.experiment.designs import number
 from meshsim.report import style
@@ -174,9 +174,13 @@ def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Pi
             _write(axes, table, metric, norm, dark_is_high=better != "higher")
         style.literal(axes)
     grid[0].set_ylabel(short_names[1])
-    if image is not None:
+    if image is not None and high > low:
         bar = figure.colorbar(image, ax=list(grid), fraction=0.05, pad=0.02)
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _number(metric, y)))
+        if isinstance(norm, LogNorm):
+            bar.locator = LogLocator(subs=(1.0, 2.0, 5.0))
+        bar.minorticks_off()
+        bar.formatter = FuncFormatter(lambda y, _: _number(metric, y))
+        bar.update_ticks()
     figure.suptitle(f"{_title(metric)}: means over the replications")
     return figure
 
@@ -191,10 +195,10 @@ def _number(metric: Wanted, value: float) -> str:
 
 
 def _norm(low: float, high: float) -> Normalize:
-    """Return how numbers become colours: by their logarithm where they differ a lot."""
+    """Return how numbers become colours: by their logarithm where they differ a lot; the middle if they do not."""
     if low > 0 and high / low >= 10:
         return LogNorm(low, high)
-    return Normalize(low, high if high > low else low + 1.0)
+    return Normalize(low, high) if high > low else Normalize(low - 0.5, low + 0.5)
 
 
 def _write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from meshsim.errors import Problem, ScenarioError, did_you_mean
+from meshsim.errors import Problem, ScenarioError, did_you_mean, gathering
 from meshsim.scenario.compose import compose
 from meshsim.scenario.tree import MAX_DEPTH, Node, Path, Place, format_path
 
@@ -48,11 +48,9 @@ def apply(root: Node, overrides: Sequence[str]) -> Node:
     """
     problems: list[Problem] = []
     for override in overrides:
-        try:
+        with gathering(problems):
             path, value = parse(override)
             root = _put(root, path, value, ())
-        except ScenarioError as error:
-            problems += error.problems
     if problems:
         raise ScenarioError(problems)
     return root
