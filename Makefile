@@ -1,6 +1,6 @@
 # Everything a developer or a first visitor runs. Needs make and python3 >= 3.11, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help venv install demo check lint format test conformance bench lock clean
+.PHONY: help venv install demo figures check lint format test conformance bench lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
@@ -12,6 +12,11 @@ DEMO := online-boutique-primary-outage
 # Processes for the tests; PYTEST_ARGS takes anything else, as in: make test PYTEST_ARGS="-k histogram"
 JOBS ?= auto
 PYTEST_ARGS ?=
+# With byte code kept, whatever the shell says: else every process compiles every test and module again.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+# Options of `make bench`, as in: make bench BENCH_ARGS="--quick"; and another Python that may have what pip cannot build
+BENCH_ARGS ?=
+OTHERS := $(addprefix --python ,$(wildcard /usr/bin/python3))
 # Which cases `make conformance` runs, as in: make conformance CASES="panic retry_hosts"; all when empty
 CASES ?=
 
@@ -26,8 +31,15 @@ demo: .venv/.run  ## compare three deployments of Online Boutique while a contro
 	@$(BIN)/meshsim compare scenarios/$(DEMO).yaml --out results/
 	@echo "Pictures and tables are in $$(ls -td results/$(DEMO)/*/ | head -n 1)"
 
+figures: .venv/.run  ## rebuild the report that is kept in results/ (some minutes)
+	@$(BIN)/meshsim compare scenarios/$(DEMO).yaml --out results/
+	@$(BIN)/meshsim sensitivity scenarios/$(DEMO).yaml --deployments multi-primary,hybrid -n 3 --out results/ \
+		--vary load.scale=0.5..1.5 --vary 'timeline[1].rate=1/min..6/min' --metric 'success_rate in during'
+	@$(BIN)/meshsim report results/$(DEMO) --out results/$(DEMO)-report
+	@rm -f results/$(DEMO)-report/*.svg results/$(DEMO)-report/metrics.csv
+
 check: lint .venv/.test  ## lint, types, import contracts and the fast tests
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(PYTEST_ARGS)
+	@$(PYTEST) -q -n $(JOBS) -m "not slow" $(PYTEST_ARGS)
 
 lint: .venv/.lint  ## import contracts, ruff and mypy
 	@$(BIN)/lint-imports
@@ -41,18 +53,20 @@ format: .venv/.lint  ## let ruff write the code as it wants to read it
 
 test: .venv/.test  ## import contracts and every test
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	@$(PYTEST) -n $(JOBS) $(PYTEST_ARGS)
 
 conformance: .venv/.test  ## run the conformance cases on a real Envoy and write down what it did (an hour)
 	@$(INSTALL) -e '.[conformance]'
 	@$(BIN)/python -m tests.conformance.record $(CASES)
 
-bench: .venv/.run  ## calls per second, beside two yardsticks
-	@$(BIN)/meshsim bench
+bench: .venv/.bench  ## requests per second beside other simulators, as a table and a plot (a few minutes)
+	@mkdir -p results
+	@.venv/bench/bin/python tests/benchmarks/run.py $(OTHERS) --json results/bench.json --plot results/bench $(BENCH_ARGS)
+	@echo "Figures and pictures are in results/bench.json, .png and .svg"
 
 lock:  ## resolve the newest versions into requirements/lock.txt
 	@rm -rf .venv/lock && $(call python) -m venv .venv/lock
-	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint,conformance,sweep,dask,ray]'
+	@.venv/lock/bin/python -m pip --disable-pip-version-check --quiet install -e '.[test,lint,conformance,sweep,dask,ray,notebooks]'
 	@{ sed '/^#/!d' requirements/lock.txt; \
 	   .venv/lock/bin/python -m pip freeze --exclude meshsim --exclude-editable; } > .venv/lock.txt
 	@mv .venv/lock.txt requirements/lock.txt && rm -rf .venv/lock
@@ -64,7 +78,9 @@ clean:  ## remove .venv and caches; results stay
 # --- stamps: a step is repeated when the recipe for it changed -------------------------------------------------
 
 # The first Python that is new enough and can make environments; PYTHON=... overrides the choice.
-python = $$(for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+python = $(call first,$(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python)
+newest = $(call first,$(PYTHON) python3.13 python3.12 python3.11 python3 python)
+first = $$(for candidate in $(1); do \
 	"$$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { command -v "$$candidate"; break; }; done)
 
@@ -91,6 +107,15 @@ python = $$(for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 
 	@echo "Installing what the tests need"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ .venv/.run
+
+# An environment of its own: some simulators need a newer Python, and none is needed for anything else.
+.venv/.bench: $(RECIPE) requirements/bench.txt
+	@mkdir -p .venv; chosen=$(call newest); \
+	echo "Creating .venv/bench with $$chosen" && "$$chosen" -m venv --clear .venv/bench
+	@echo "Installing meshsim and other simulators"
+	@.venv/bench/bin/python -m pip --disable-pip-version-check --quiet install --constraint requirements/lock.txt -e . \
+		--requirement requirements/bench.txt
+	@touch $@
 
 .venv/.lint: .venv/.created $(RECIPE)
 	@echo "Installing what lint needs"

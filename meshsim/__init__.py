@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from meshsim.api import Comparison, Scenario, compare, find, load, read, run, sensitivity, sweep
+    from meshsim.api import Comparison, Scenario, compare, find, load, read, run, sensitivity, sweep, what_if
     from meshsim.engine.simulation import Simulation
     from meshsim.errors import MeshsimError, ResultsError, ScenarioError, SimulationError
     from meshsim.scenario import bundled
@@ -33,6 +33,7 @@ _HOMES = {
     "run": "meshsim.api",
     "sensitivity": "meshsim.api",
     "sweep": "meshsim.api",
+    "what_if": "meshsim.api",
 }
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "run",
     "sensitivity",
     "sweep",
+    "what_if",
 ]
 
 

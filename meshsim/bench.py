@@ -73,9 +73,20 @@ def _simulated(scenario: Scenario) -> tuple[int, int, float]:
     from meshsim.engine.prepared import prepare
     from meshsim.experiment import Unit, run_unit
 
-    tables = run_unit(prepare(scenario), Unit("multi-primary", 0))
-    ended = sum(tables["requests"]["count"])
-    return int(ended), int(sum(tables["calls"]["count"])), sum(tables["requests"]["latency_sum"]) / ended
+    ended, latency, calls = answer(run_unit(prepare(scenario), Unit("multi-primary", 0)))
+    return ended, calls, latency
+
+
+def answer(tables: Mapping[str, Any]) -> tuple[int, float, int]:
+    """Return of a run's tables: requests that ended, their mean latency in seconds, and calls that ended.
+
+    Examples
+    --------
+    >>> answer({"requests": {"count": [3, 1], "latency_sum": [0.2, 0.2]}, "calls": {"count": [12]}})
+    (4, 0.1, 12)
+    """
+    ended = int(sum(tables["requests"]["count"]))
+    return ended, float(sum(tables["requests"]["latency_sum"])) / max(ended, 1), int(sum(tables["calls"]["count"]))
 
 
 def _chain(result: tuple[int, float]) -> tuple[int, int, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from meshsim import cli_sweeps
+from meshsim import cli_decide, cli_report, cli_stopping, cli_sweeps
+from meshsim.cli_running import Computed, carry_out
 from meshsim.cli_shared import (
     FAILED,
     MISTAKE,
-    STOPPED,
     BudgetOption,
     CheckOption,
     DeploymentOption,
@@ -29,10 +28,9 @@ from meshsim.cli_shared import (
     ScenarioArgument,
     SchedulerOption,
     SetOption,
-    as_typed,
+    WhatIfOption,
     compile_once,
     how_many,
-    ignore_ctrl_c,
     load_scenario,
     print_json,
     say,
@@ -43,7 +41,6 @@ from meshsim.errors import MeshsimError, SimulationError
 if TYPE_CHECKING:
     from meshsim.api import Comparison
     from meshsim.experiment import Precision
-    from meshsim.experiment.engines import Engine
 
 app = typer.Typer(
     name="meshsim",
@@ -75,14 +72,17 @@ def compare(
     json_output: JsonOption = False,
     full: FullOption = False,
     check: CheckOption = False,
+    what_if: WhatIfOption = False,
 ) -> None:
     """Run every deployment of a scenario under the same load and failures, and set the results side by side.
+
+    With --what-if: one deployment, and the variants of it that the scenario has.
 
     Saves tables (Parquet), a manifest and pictures (PNG, SVG) in a new folder below --out.
     """
     printed = Printed(json_output, full, check)
     by, count = Computed(engine, scheduler, jobs), how_many(replications, precision, max_replications, budget)
-    _experiment(scenario, deployment, changes, count, by, out, printed)
+    _experiment(scenario, deployment, changes, count, by, out, printed, what_if=what_if)
 
 
 @app.command(
@@ -117,6 +117,8 @@ def run(
 
 
 cli_sweeps.register(app)
+cli_report.register(app)
+cli_decide.register(app)
 
 
 @app.command(short_help="check scenario files: all problems at once")
@@ -285,66 +287,27 @@ class Printed(NamedTuple):
     check: bool
 
 
-class Computed(NamedTuple):
-    """Who computes."""
-
-    engine: str
-    scheduler: str
-    jobs: int
-
-    def get(self) -> Engine:
-        """Return the engine that is asked for."""
-        from meshsim.experiment.engines import engine
-
-        return engine(self.engine, jobs=self.jobs, scheduler=self.scheduler)
-
-
 def _experiment(
     name: str, deployments: list[str] | None, changes: list[str], wanted: int | Precision | None, by: Computed,
-    out: Path, printed: Printed,
+    out: Path, printed: Printed, *, what_if: bool = False,
 ) -> None:  # fmt: skip
     """Run, save, print and draw; without ``deployments`` the scenario's first."""
     from meshsim import experiment
     from meshsim.analysis import expectations
-    from meshsim.api import Comparison
-    from meshsim.report.terminal import progress
-    from meshsim.results.store import check_writable
+    from meshsim.experiment.variants import arms, deployed
 
     loaded = load_scenario(name, changes)
     if deployments is None:
         deployments = list(loaded.document.deployments)[:1]
-    count = wanted if isinstance(wanted, int) else loaded.document.replications
-    experiment.check(loaded, deployments, count, by.jobs)
-    engine = None if by.engine == "local" and not by.scheduler else by.get()
-    if printed.check:
-        expectations.require(loaded.document, deployments or list(loaded.document.deployments), loaded.file)
-    check_writable(out)
-    for warning in loaded.warnings:
-        say(f"warning: {warning}")
-    units = len(dict.fromkeys(deployments) or loaded.document.deployments) * count
-    # What a run that is killed had finished is found by the same command; a whole run needs it no more.
-    store = experiment.Units(out / loaded.document.name / ".unfinished-units") if units > 1 else None
-    with stoppable("stopped before a replication had finished; nothing was saved"):
-        compile_once(quiet=printed.json)
-        with progress(loaded.document.duration, units, show=sys.stderr.isatty() and not printed.json) as watch:
-            outcome = experiment.run(
-                loaded, deployments, replications=count, precision=None if isinstance(wanted, int) else wanted,
-                jobs=by.jobs, engine=engine, store=store, watch=watch,
-                collected=ignore_ctrl_c,
-                command=["meshsim", *sys.argv[1:]],
-            )  # fmt: skip
-        comparison = Comparison(outcome.tables, outcome.manifest)
-        folder = as_typed(comparison.save(out, pictures=False))
-        if store is not None and outcome.manifest["complete"]:
-            store.discard()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    with stoppable(f"stopped; the tables are saved, draw the pictures with: meshsim plot {folder}"):
+
+    def show(comparison: Comparison, folder: Path) -> None:
         _print_comparison(comparison, folder, printed)
-        comparison.plot.save(folder)
-    if not outcome.manifest["complete"]:
-        finished = outcome.manifest["replications"]
-        say(f"stopped: {finished['finished']} of {finished['asked']} replications had finished and are saved")
-        raise typer.Exit(STOPPED)
+
+    if printed.check:
+        experiment.check(loaded, deployments, 1, by.jobs)  # unknown names first: nothing is expected of those
+        names = arms(loaded, deployments) if what_if else deployed(loaded, deployments)
+        expectations.require(loaded.document, list(names), loaded.file)
+    comparison = carry_out(loaded, deployments, wanted, by, out, show, quiet=printed.json, what_if=what_if)
     if printed.check and not all(result.holds for result in comparison.checked):
         raise typer.Exit(FAILED)
 
@@ -375,4 +338,7 @@ def _guarded(work: Callable[[], Any]) -> int:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(_guarded(app))
+    try:
+        sys.exit(_guarded(app))
+    finally:
+        cli_stopping.ignore()

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from meshsim import cli_stopping
+
 if TYPE_CHECKING:
     from meshsim.api import Scenario
     from meshsim.experiment import Precision
+    from meshsim.experiment.engines import Engine
+    from meshsim.scenario.schema import Document
 
-#: Exit statuses: a user's mistake; a check that failed; stopped by Ctrl-C (128 + SIGINT, as shells have it).
-MISTAKE, FAILED, STOPPED = 2, 1, 130
+#: Exit statuses: a user's mistake; a check that failed. What was stopped has `meshsim.cli_stopping.status`.
+MISTAKE, FAILED = 2, 1
 
 ScenarioArgument = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="a scenario file, or the name of a bundled one")
@@ -56,6 +59,10 @@ CheckOption = Annotated[
 ]
 DeploymentOption = Annotated[
     list[str], typer.Option("--deployment", "-d", metavar="NAME", help="a deployment of the scenario; may be repeated")
+]
+WhatIfOption = Annotated[
+    bool,
+    typer.Option("--what-if", help="compare the variants in the scenario's what_if instead; see docs/what-if.md"),
 ]
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="who computes: local (processes of this machine), dask or ray")
@@ -108,22 +115,39 @@ def compile_once(*, quiet: bool) -> None:
 
     if not is_compiled() and not quiet:
         say("Compiling the request path, once for this version: about a minute …")
-    compile_request_path()
+    with cli_stopping.ends_at_once():  # Numba would swallow an exception here and there, and half a cache is whole
+        compile_request_path()
+
+
+def say_how_long(
+    what: Scenario,
+    deployment: str,
+    runs: int,
+    by: Engine | None,
+    *,
+    points: Sequence[Document] = (),
+    each: bool = False,
+) -> None:
+    """Say what an experiment will take, where that is worth a word; ``each`` if that is for each replication."""
+    from meshsim.experiment.engines import at_once
+    from meshsim.experiment.projection import project
+    from meshsim.report.projection import line
+
+    here = at_once(by)
+    found = project(what, deployment, runs, at_once=here or 1, points=points)
+    if found is not None:
+        say(line(found, each=each, elsewhere=here is None))
 
 
 @contextlib.contextmanager
 def stoppable(message: str) -> Iterator[None]:
-    """Say what Ctrl-C left behind, and end with the status that shells expect."""
+    """Say what Ctrl-C or SIGTERM left behind, and end with the status that shells expect."""
     try:
-        yield
+        with cli_stopping.interrupts():
+            yield
     except KeyboardInterrupt:
         say(message)
-        raise typer.Exit(STOPPED) from None
-
-
-def ignore_ctrl_c() -> None:
-    """Let nothing interrupt between the last simulated second and the saved tables."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise typer.Exit(cli_stopping.status()) from None
 
 
 def as_typed(path: Path) -> Path:

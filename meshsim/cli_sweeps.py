@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,14 +25,17 @@ from meshsim.cli_shared import (
     load_scenario,
     print_json,
     say,
+    say_how_long,
     stoppable,
 )
 
 if TYPE_CHECKING:
     from meshsim.api import Scenario
     from meshsim.experiment import Units
-    from meshsim.experiment.points import Watch
+    from meshsim.experiment.engines import Engine
+    from meshsim.experiment.points import Job, Watch
     from meshsim.experiment.sweep import Plan
+    from meshsim.report.sweep_files import Cost
 
 VaryOption = Annotated[
     list[str],
@@ -105,9 +109,10 @@ def sweep(
     if planned.note:
         say(f"note: {planned.note}")
     _announce(planned, quiet=json_output)
-    with _watched(len(planned.jobs), store, quiet=json_output) as watch:
+    before = partial(_say_how_long, loaded, planned.jobs, by, store)
+    with _watched(len(planned.jobs), store, quiet=json_output, before=before) as (watch, cost):
         found = Sweep(sweeping_.carry_out(planned, by, store, watch), plan=planned)
-        folder = as_typed(save_sweep(found, out, wanted, ["meshsim", *sys.argv[1:]]))
+        folder = as_typed(save_sweep(found, out, wanted, ["meshsim", *sys.argv[1:]], cost=cost))
         summary = found.summary()
     if json_output:
         shown = [{"metric": str(one), "rows": report.records(one.of(summary))} for one in wanted]
@@ -156,9 +161,9 @@ def find(
     )
     by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
     store = _ready(loaded, out)
-    with _watched(0, store, quiet=json_output) as watch:
+    with _watched(0, store, quiet=json_output) as (watch, cost):
         found = finding.carry_out(search, by, store, watch)
-        folder = as_typed(save_search(found, search, out, ["meshsim", *sys.argv[1:]]))
+        folder = as_typed(save_search(found, search, out, ["meshsim", *sys.argv[1:]], cost=cost))
     if json_output:
         print_json({"folder": str(folder), **report.breaking_json(found, search)})
         return
@@ -198,9 +203,10 @@ def sensitivity(
     )  # fmt: skip
     by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
     store = _ready(loaded, out)
-    with _watched(len(study.jobs), store, quiet=json_output) as watch:
+    before = partial(_say_how_long, loaded, study.jobs, by, store)
+    with _watched(len(study.jobs), store, quiet=json_output, before=before) as (watch, cost):
         frame = studying.carry_out(study, by, store, watch)
-        folder = as_typed(save_study(frame, study, loaded, out, ["meshsim", *sys.argv[1:]]))
+        folder = as_typed(save_study(frame, study, loaded, out, ["meshsim", *sys.argv[1:]], cost=cost))
     if json_output:
         print_json({"folder": str(folder), "method": method, "rows": report.records(frame)})
         return
@@ -229,12 +235,31 @@ def _announce(planned: Plan, *, quiet: bool) -> None:
         say(f"{points} points, {names} deployments, {count} replications: {len(planned.jobs)} units")
 
 
+def _say_how_long(loaded: Scenario, jobs: Sequence[Job], by: Engine, store: Units) -> None:
+    """Say what the jobs that are still to be done will take, by some of them from all over the sweep."""
+    import json
+
+    from meshsim.scenario import load
+
+    missing = [job for job in jobs if not store.has(job.name)]
+    some = {job.task.changes: job.task.scenario for job in missing[:: max(len(missing) // 8, 1)]}
+    points = [load(json.loads(text), changes).document for changes, text in some.items()]
+    if missing:
+        say_how_long(loaded, missing[0].task.unit.deployment, len(missing), by, points=points)
+
+
 @contextmanager
-def _watched(total: int, store: Units, *, quiet: bool) -> Iterator[Watch | None]:
-    """Compile, show progress, and say on Ctrl-C what is kept."""
+def _watched(
+    total: int, store: Units, *, quiet: bool, before: Callable[[], None] | None = None
+) -> Iterator[tuple[Watch, Cost]]:
+    """Compile, do what is to be done before, show progress, count what it takes, and say on Ctrl-C what is kept."""
+    from meshsim.report.sweep_files import Cost
     from meshsim.report.sweep_progress import sweeping
 
     with stoppable(f"stopped; what had finished is kept in {store.folder}: the same command goes on from there"):
         compile_once(quiet=quiet)
+        if before is not None and not quiet:
+            before()
         with sweeping(total, quiet=quiet) as watch:
-            yield watch
+            cost = Cost()
+            yield cost.watching(watch), cost

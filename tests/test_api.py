@@ -40,6 +40,21 @@ def test_a_comparison_shows_itself_in_a_notebook(comparison: meshsim.Comparison)
     assert comparison.plot.timeline()._repr_png_().startswith(b"\x89PNG")
 
 
+def test_a_number_is_told_as_the_table_prints_it(comparison: meshsim.Comparison) -> None:
+    assert comparison.text("success_rate", "hybrid").startswith("100 (>99.")
+    assert comparison.text("requests") == comparison.text("requests", "multi-primary")
+    with pytest.raises(KeyError, match="hybrid during success_rate all"):
+        comparison.text("success_rate", "hybrid", phase="during")
+
+
+def test_runs_and_the_course_of_time_are_data_frames(comparison: meshsim.Comparison) -> None:
+    assert set(comparison.runs["replication"]) == {0, 1}
+    requests = comparison.over_time.query("deployment == 'hybrid' and metric == 'requests' and flow == 'all'")
+    assert requests["end"].is_monotonic_increasing
+    assert requests["mean"].sum() > 200
+    assert comparison.verdicts[0][0] == "success rate"
+
+
 def test_what_is_saved_is_read_back(comparison: meshsim.Comparison, tmp_path: Path) -> None:
     again = meshsim.read(comparison.save(tmp_path, pictures=False))
     assert again.table().equals(comparison.table())
@@ -75,6 +90,10 @@ def test_a_run_is_a_comparison_of_one() -> None:
 def test_an_unknown_deployment_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(ScenarioError, match=r"unknown deployment 'multi-primry'; did you mean 'multi-primary'\?"):
         meshsim.run(meshsim.load(TINY), "multi-primry")
+    with pytest.raises(ScenarioError, match=r"did you mean 'multi-primary'\?"):
+        meshsim.load(TINY).graph("multi-primry")
+    with pytest.raises(ScenarioError, match=r"did you mean 'multi-primary'\?"):
+        meshsim.load(TINY).topology(["multi-primry"])
 
 
 def test_a_scenario_gives_its_graph_and_shows_itself() -> None:
@@ -103,18 +122,6 @@ def test_nothing_to_run_is_an_error(asked: dict[str, int], said: str) -> None:
         meshsim.compare(meshsim.load(TINY), **asked)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
-)
-@pytest.mark.slow
-def test_notebooks_run_and_are_stored_without_output(path: Path) -> None:
-    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
-    names: dict[str, object] = {}
-    for cell in cells:
-        exec("".join(cell["source"]), names)
-
-
 def test_a_user_s_own_process_watches_a_running_mesh() -> None:
     simulation = meshsim.Simulation(meshsim.load(TINY), "hybrid", stepwise=True)
     seen = []
@@ -129,3 +136,15 @@ def test_a_user_s_own_process_watches_a_running_mesh() -> None:
     assert len(seen) == 5
     assert seen == sorted(seen)
     assert seen[0] > 20
+
+
+def test_simulations_of_one_s_own_are_a_comparison_like_any_other(comparison: meshsim.Comparison) -> None:
+    scenario = meshsim.load(TINY)
+    runs = [meshsim.Simulation(scenario, "hybrid", number, stepwise=True) for number in (0, 1)]
+    own = meshsim.Comparison.of(runs)
+    assert own.manifest["replications"] == {"asked": 2, "finished": 2}
+    assert (
+        own.table()["hybrid"]
+        .loc["all"]
+        .equals(comparison.table()["hybrid"].loc["all"].loc[own.table().loc["all"].index])
+    )

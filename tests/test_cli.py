@@ -226,6 +226,13 @@ from meshsim.cli import main; main()
 """
 
 
+#: The same without its pictures, which take most of the time.
+UNDRAWN = f"""
+from meshsim.report import plots
+plots.Plots.save = lambda *_: []
+{MADE_UP}"""
+
+
 @pytest.fixture
 def expecting(tmp_path: Path) -> Path:
     """Return a scenario of which made-up results are known, and what it expects of them."""
@@ -239,6 +246,7 @@ def expecting(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_expectations_that_do_not_hold_end_with_1_and_are_said_after_the_table(expecting: Path, tmp_path: Path) -> None:
     done = meshsim("compare", str(expecting), "--check", "--out", "results", cwd=tmp_path, code=MADE_UP)
     assert done.returncode == 1, done.stderr
@@ -252,20 +260,37 @@ def test_expectations_that_do_not_hold_end_with_1_and_are_said_after_the_table(e
     assert (found / "timeline.png").exists()
 
 
+@pytest.mark.slow
 def test_expectations_that_hold_end_with_0(expecting: Path, tmp_path: Path) -> None:
-    done = meshsim("run", str(expecting), "--check", cwd=tmp_path, code=MADE_UP)
+    done = meshsim("run", str(expecting), "--check", cwd=tmp_path, code=UNDRAWN)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\n2 of 2 expectations hold" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_check_expectations_decide_nothing(expecting: Path, tmp_path: Path) -> None:
-    done = meshsim("run", str(expecting), "-d", "hybrid", cwd=tmp_path, code=MADE_UP)
+    done = meshsim("run", str(expecting), "-d", "hybrid", cwd=tmp_path, code=UNDRAWN)
     assert (done.returncode, done.stderr) == (0, "")
     assert "expect" not in done.stdout.replace("expecting", "")
 
 
+def test_what_if_compares_variants_and_checks_what_is_expected_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        SMALL + "what_if: {variants: {more pods: {set: {services.web.replicas: 4}}}}\n"
+        "expect: [{metric: success_rate, deployment: more pods, at_least: 99%}]\n"
+    )
+    done = meshsim("compare", str(path), "--what-if", "--check", "-n", "1", "--set", "duration=16s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Variants of multi-primary, which is shown as it is:\n  more pods: set services.web")
+    assert "1 of 1 expectations hold" in done.stdout
+    refused = meshsim("compare", str(path), "--what-if", "-d", "hybrid", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--set what_if.deployment=NAME" in refused.stderr
+
+
 def test_json_has_what_was_expected(expecting: Path, tmp_path: Path) -> None:
-    done = meshsim("run", str(expecting), "-d", "hybrid", "--check", "--json", cwd=tmp_path, code=MADE_UP)
+    done = meshsim("run", str(expecting), "-d", "hybrid", "--check", "--json", cwd=tmp_path, code=UNDRAWN)
     assert (done.returncode, done.stderr) == (1, "")
     found = json.loads(done.stdout)["expectations"]
     assert [(result["metric"], result["holds"]) for result in found] == [("success_rate", True), ("stale_share", False)]

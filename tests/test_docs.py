@@ -116,7 +116,9 @@ def default_of(model: type[fields.Strict], name: str) -> str:
     field = next(one for key, one in model.model_fields.items() if (one.alias or key) == name)
     if field.is_required():
         return "required"
-    if isinstance(field.default, (schema.Sidecar, schema.Istiod, schema.Identity, schema.Kubernetes)):
+    if isinstance(
+        field.default, (schema.Sidecar, schema.Istiod, schema.Identity, schema.Kubernetes, schema.Cost, schema.Decision)
+    ):
         return "below"
     if isinstance(field.default, schema.Target):
         return "everywhere"

@@ -109,9 +109,8 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _own(row: dict[str, Any], relative: float) -> Lack | None:
     """Return what a deployment's own number lacks, if anything; the longer side of its interval counts."""
     mean, half = row["mean"], row["half_width"]
-    widest = half if math.isnan(half) else max(half, row["high"] - mean, mean - row["low"])
     wanted = tolerance(row["metric"], mean, relative)
-    return None if widest <= wanted else _lack(row, "", Estimate(mean, widest, row["n"]), wanted)
+    return None if half <= wanted else _lack(row, "", Estimate(mean, half, row["n"]), wanted)
 
 
 def _lack(row: dict[str, Any], than: str, estimate: Estimate, wanted: float) -> Lack:

@@ -18,6 +18,8 @@ from meshsim.scenario.selectors import matches
 if TYPE_CHECKING:
     import pandas as pd
 
+    from meshsim.analysis.means import Known
+
 #: Part of a bound by which a mean may miss it and still be taken to lie on it: sums round.
 _ROUNDING = 1e-9
 #: Units of metrics that are written as another.
@@ -39,16 +41,23 @@ class Result:
     at_least, at_most
         The bounds, in the metric's unit; nan for none.
     mean, half_width
-        Over the replications, with the 95 % interval. The mean is nan where nothing was observed, inf where a
-        replication never recovered; the half width is nan with fewer than two replications.
+        Over the replications, and the longer side of the 95 % interval. The mean is nan where nothing was observed, inf
+        where a replication never recovered; the half width is nan without an interval.
     n, missing
         Replications with a value, and those in which nothing was observed.
     holds
         Whether the mean keeps the bounds.
     sure
-        Whether the whole interval does, so that it does not hold by chance.
+        Whether the whole interval does, so that it does not hold by chance; where every replication has the same value
+        and there is no interval, whether there are enough of them.
     why
         The scenario's own words.
+    low, high
+        The interval's ends; of shares near all or nothing the exact ones.
+    same
+        Whether every replication has the same value.
+    events
+        How many events a rate rests on; nan for what is none.
     """
 
     number: int
@@ -65,6 +74,10 @@ class Result:
     holds: bool
     sure: bool
     why: str
+    low: float = math.nan
+    high: float = math.nan
+    same: bool = False
+    events: float = math.nan
 
 
 def check(summary: pd.DataFrame, expectations: Sequence[Expectation], confidence: float = 0.95) -> list[Result]:
@@ -102,7 +115,7 @@ def check(summary: pd.DataFrame, expectations: Sequence[Expectation], confidence
     }
     count = int(summary["replication"].nunique())
     return [
-        _held(number, expected, deployment, _observed(values, expected, deployment, count), confidence)
+        _held(number, expected, deployment, _known(values, expected, deployment, count, confidence), confidence)
         for number, expected in enumerate(expectations)
         for deployment in deployments
         if matches(expected.deployment, deployment)
@@ -123,25 +136,36 @@ def _observed(
     base, colon, _ = expected.metric.partition(":")
     if colon and wanted not in values:  # there is a row for each flag that was seen
         whole = values.get((deployment, expected.phase, base, expected.flow), [])
-        return [0.0 for value in whole if not math.isnan(value)] or [math.nan] * count
+        return [value if math.isnan(value) else 0.0 for value in whole] or [math.nan] * count
     return values.get(wanted, [math.nan] * count)
 
 
-def _held(number: int, expected: Expectation, deployment: str, values: list[float], confidence: float) -> Result:
-    from meshsim.analysis.statistics import interval
+def _known(
+    values: Mapping[tuple[str, str, str, str], list[float]],
+    expected: Expectation,
+    deployment: str,
+    count: int,
+    confidence: float,
+) -> Known:
+    from meshsim.analysis.means import AMONG, known
 
-    found = interval(values, confidence)
+    among = AMONG.get(expected.metric.partition(":")[0])
+    asked = values.get((deployment, expected.phase, among, expected.flow)) if among else None
+    return known(expected.metric, _observed(values, expected, deployment, count), asked, confidence)
+
+
+def _held(number: int, expected: Expectation, deployment: str, found: Known, confidence: float) -> Result:
     least = -math.inf if expected.at_least is None else expected.at_least
     most = math.inf if expected.at_most is None else expected.at_most
     least_taken, most_taken = least - _ROUNDING * abs(least), most + _ROUNDING * abs(most)
+    low, high = found.ends(confidence)
     # nan compares false: what has no value or no interval is not within any bounds.
     holds = bool(least_taken <= found.mean <= most_taken)
-    never = found.n > 1 and all(map(math.isinf, values))
-    sure = never or bool(least_taken <= found.low and found.high <= most_taken)
+    sure = bool(least_taken <= low and high <= most_taken)
     return Result(
         number, deployment, expected.phase, expected.metric, expected.flow, _or_nan(expected.at_least),
         _or_nan(expected.at_most), found.mean, found.half_width, found.n, found.missing, holds, holds and sure,
-        expected.why,
+        expected.why, found.low, found.high, found.same, found.events,
     )  # fmt: skip
 
 
@@ -211,12 +235,27 @@ def _fits(expected: Expectation, base: str, path: tuple[str | int, ...]) -> Iter
     if known.once and expected.phase != "all":
         yield Finding((*path, "phase"), f"{base} is one number for the whole run; leave the phase out")
     for side, bound in (("at_least", expected.at_least), ("at_most", expected.at_most)):
-        if isinstance(bound, Bound) and bound.unit and bound.unit != _PLAIN.get(known.unit, known.unit):
-            wanted = _WRITTEN.get(_PLAIN.get(known.unit, known.unit), "a number without a unit, such as 3")
-            yield Finding((*path, side), f"has the wrong unit for {base}, which is {known.meaning}; write {wanted}")
-        elif known.unit == "fraction" and bound is not None and not 0 <= bound <= 1:
-            way_out = f"; write {bound:g}%" if 1 < bound <= 100 else ""
-            yield Finding((*path, side), f"{base} lies between 0 and 1, which {bound:g} does not{way_out}")
+        if wrong := misfit(base, bound):
+            yield Finding((*path, side), wrong)
+
+
+def misfit(name: str, bound: float | None) -> str:
+    """Return what is wrong with a bound of a metric: another unit, or out of what it can be; empty for nothing.
+
+    Examples
+    --------
+    >>> misfit("success_rate", 99.9)
+    'success_rate lies between 0 and 1, which 99.9 does not; write 99.9%'
+    """
+    known = METRICS[name]
+    unit = _PLAIN.get(known.unit, known.unit)
+    if isinstance(bound, Bound) and bound.unit and bound.unit != unit:
+        wanted = _WRITTEN.get(unit, "a number without a unit, such as 3")
+        return f"has the wrong unit for {name}, which is {known.meaning}; write {wanted}"
+    if unit == "fraction" and bound is not None and not 0 <= bound <= 1:
+        way_out = f"; write {bound:g}%" if 1 < bound <= 100 else ""
+        return f"{name} lies between 0 and 1, which {bound:g} does not{way_out}"
+    return ""
 
 
 #: Every check of this room, for `meshsim.scenario.load`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from meshsim.errors import ResultsError
 from meshsim.results.histogram import quantiles
+from meshsim.scenario.sampling import Spans, seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +33,17 @@ class Grid:
         Deployment and replication of each row of cells.
     starts, ends
         Spans of time in order, not overlapping, seconds; one per column.
+    windows
+        Starts and ends (seconds) of when users' requests count; None for all the time.
+    of_load
+        Whether only what lies in the windows is looked at.
     """
 
     runs: tuple[tuple[str, int], ...]
     starts: Values
     ends: Values
+    windows: Spans | None = None
+    of_load: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,8 +52,21 @@ class Grid:
 
     @property
     def lengths(self) -> Values:
-        """Seconds of each span."""
-        return self.ends - self.starts
+        """Seconds of each span that are looked at."""
+        if self._sampled is None:
+            return self.ends - self.starts
+        return np.array(
+            [seconds(self._sampled, *span) for span in zip(self.starts, self.ends, strict=True)], dtype=float
+        )
+
+    @property
+    def counted(self) -> Grid:
+        """The same cells for what depends on load: only what lies in the windows."""
+        return replace(self, of_load=True)
+
+    @property
+    def _sampled(self) -> Spans | None:
+        return self.windows if self.of_load else None
 
     def cells(self, table: pd.DataFrame) -> NDArray[np.int64]:
         """Return the cell of each row of a table, -1 for rows outside of all spans.
@@ -60,6 +80,10 @@ class Grid:
         span = np.searchsorted(self.starts, (start + end) / 2, side="right") - 1
         outside = (span < 0) | ((start + end) / 2 >= self.ends[span])
         edges = np.unique(np.concatenate([self.starts, self.ends]))
+        if self._sampled is not None:
+            cuts = np.array(self._sampled, dtype=float).ravel()
+            outside |= np.searchsorted(cuts, (start + end) / 2) % 2 == 0
+            edges = np.unique(np.concatenate([edges, cuts]))
         crossed = np.searchsorted(edges, start + _SAME) != np.searchsorted(edges, end - _SAME)
         if crossed.any():
             first = int(np.flatnonzero(crossed)[0])
@@ -70,10 +94,16 @@ class Grid:
         return np.where(outside | (run < 0), -1, run * len(self.starts) + span)
 
     def total(self, cells: NDArray[np.int64], values: Rows, where: Rows | None = None) -> Values:
-        """Return the sum of ``values`` in each cell, of the rows ``where`` says; shape of the grid."""
+        """Return the sum of ``values`` in each cell, of the rows ``where`` says; shape of the grid.
+
+        It is nan where nobody looked.
+        """
         keep = cells >= 0 if where is None else (cells >= 0) & where
         summed = np.bincount(cells[keep], weights=values[keep], minlength=int(np.prod(self.shape)))
-        return summed.astype(float).reshape(self.shape)
+        found = summed.astype(float).reshape(self.shape)
+        if self._sampled is not None:
+            found[:, self.lengths <= 0.0] = np.nan
+        return found
 
     def largest(self, cells: NDArray[np.int64], values: Rows) -> Values:
         """Return the largest of ``values`` in each cell, nan where there are none; shape of the grid."""

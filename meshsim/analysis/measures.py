@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshsim.analysis import cost, governance
 from meshsim.analysis.grid import Grid, Rows, Values, flags_of
 from meshsim.analysis.metrics import PERCENTILES
 from meshsim.results.tables import FLOWS
+from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,22 +30,29 @@ _COUNTED = {
 _WORKERS = {"sidecar": "sidecar_utilisation", "ingress": "ingress_utilisation", "east-west": "gateway_utilisation"}
 
 
-def measures(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
-    """Return every metric of `METRICS` that has a value for any span of time."""
+def measures(tables: Mapping[str, pd.DataFrame], grid: Grid, document: Document | None = None) -> Iterator[Measure]:
+    """Return every metric of `METRICS` that has a value for any span of time.
+
+    What depends on load is looked at in the windows of the grid only, all else all the time. Cost, and data that left
+    its regions, are left out without the scenario that was run.
+    """
     yield from requests(tables, grid)
-    yield from _latency(tables, grid)
-    yield from _calls(tables, grid)
+    yield from _latency(tables, grid.counted)
+    yield from _calls(tables, grid.counted)
     yield from staleness(tables, grid)
     yield from _behind(tables, grid)
     yield from _convergence(tables, grid)
     yield from _control_planes(tables, grid)
     yield from _pods(tables, grid)
-    yield from _proxies(tables, grid)
+    yield from _proxies(tables, grid.counted)
+    if document is not None:
+        yield from cost.measures(tables, grid, document)
+        yield from governance.measures(tables, grid, document)
 
 
 def requests(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     """Return counts, success and mean latency of user requests, by flow, and their errors by response flag."""
-    table = tables["requests"]
+    table, grid = tables["requests"], grid.counted
     cells, count, good = grid.cells(table), table["count"].to_numpy(), _good(table)
     waited = table["latency_sum"].to_numpy()
     for flow, where in _flows(table):
@@ -150,7 +159,10 @@ def _pods(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     yield "pods_started", "all", total("started")
     yield "ready_pods", "all", total("ready_seconds") / grid.lengths
     yield "desired_pods", "all", total("desired_seconds") / grid.lengths
-    yield "utilisation", "all", _ratio(total("busy_seconds"), total("worker_seconds"))
+    counted = grid.counted
+    inside = counted.cells(table)
+    busy, there = (counted.total(inside, table[f"{which}_seconds"].to_numpy()) for which in ("busy", "worker"))
+    yield "utilisation", "all", _ratio(busy, there)
 
 
 def _proxies(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:

@@ -24,6 +24,8 @@ class Metric:
         Flows that it exists for.
     once
         Whether it exists for the phase ``all`` only.
+    given
+        Whether the scenario decides it, so that it is the same in every replication.
     """
 
     meaning: str
@@ -31,6 +33,7 @@ class Metric:
     better: Literal["lower", "higher"] | None
     flows: tuple[str, ...] = ("all",)
     once: bool = False
+    given: bool = False
 
 
 #: Percentiles of latency: name → quantile.
@@ -49,6 +52,36 @@ BY_FLAG = ("errors", "call_errors")
 FLAGS = ("-", "UH", "UF", "UO", "UT", "UC", "NR", "DC", "FI", "NC", "UR", "DI", "URX")
 
 _EACH_FLOW = ("all", *FLOWS)
+
+#: Unit of the metrics of cost.
+COST = "USD/month"
+
+#: What is paid for (`meshsim.analysis.cost`).
+_COSTS = {
+    "cost_cross_region": "bytes of calls between regions",
+    "cost_cross_zone": "bytes of calls between zones of a region",
+    "cost_sidecars": "CPU and memory of sidecars",
+    "cost_gateways": "CPU and memory of ingress and east-west gateways",
+    "cost_control_planes": "CPU and memory of istiod, and of gateways in front of control planes outside all clusters",
+    "cost": "all of these",
+    "cost_reserved": "CPU and memory that these pods request, whether used or not",
+    "cost_used": "CPU and memory that these pods used, whether requested or not",
+}
+
+#: What there is to operate, and who shares it (`meshsim.mesh.complexity`, `meshsim.analysis.governance`).
+_COUNTS = {
+    "istiod_replicas": "replicas of istiod to run, before any autoscaling",
+    "remote_secrets": "remote secrets to create, rotate and guard",
+    "config_places": "clusters whose API servers keep the Istio configuration",
+    "config_objects": "Istio and Gateway API resources of the scenario, once",
+    "config_copies": "the same in all places, to be kept equal",
+    "roots": "root certificates that control planes sign with",
+    "exposed_gateways": "gateways that other networks or clusters can reach",
+    "exposed_ports": "ports open on them for other networks or clusters, and on istiod where access is direct",
+    "blast_radius_clusters": "clusters in which nothing changes while one control plane is lost, at most",
+    "shared_control_planes": "control planes that serve clusters of several security domains",
+    "foreign_secrets": "remote secrets with which a control plane reads a cluster of another security domain",
+}
 
 METRICS = {
     "requests": Metric("user requests that ended", "count", None, _EACH_FLOW),
@@ -119,7 +152,11 @@ METRICS = {
         "lower",
         once=True,
     ),
-    "control_planes": Metric("control planes to operate", "count", None, once=True),
+    "control_planes": Metric("control planes to operate", "count", None, once=True, given=True),
+    **{name: Metric(f"USD for a month like this: {meaning}", COST, "lower") for name, meaning in _COSTS.items()},
+    "residency_calls": Metric("calls that took tagged data out of its regions", "count", "lower"),
+    "residency_bytes": Metric("bytes of tagged data that left its regions", "bytes", "lower"),
+    **{name: Metric(meaning, "count", "lower", once=True, given=True) for name, meaning in _COUNTS.items()},
 }
 
 

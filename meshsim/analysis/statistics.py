@@ -207,6 +207,20 @@ def replications_for(estimate: Estimate, half_width: float) -> int | None:
     return needed
 
 
+def agreeing(confidence: float = 0.95) -> int:
+    """Return how many replications have to agree on a value for it to be the usual one beyond chance.
+
+    Where all agree there is no spread, so no interval. If at most every second run had that value, ``n`` would agree
+    with a probability of 0.5 to the power of ``n`` at most (the sign test).
+
+    Examples
+    --------
+    >>> agreeing(0.95), agreeing(0.9875)
+    (5, 7)
+    """
+    return math.ceil(-math.log2(1 - confidence) - 1e-9)
+
+
 @lru_cache(maxsize=4096)
 def quantile_t(confidence: float, n: int) -> float:
     """Return how many standard errors either side an interval over ``n`` replications reaches.

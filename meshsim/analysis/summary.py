@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.comparison import compare, differences, estimates
+from meshsim.analysis.governance import shared
 from meshsim.analysis.grid import Grid, Values, buckets, runs
 from meshsim.analysis.measures import Measure, measures, requests, staleness
 from meshsim.analysis.metrics import STALE_TOLERANCE, SUCCESS_TOLERANCE
-from meshsim.analysis.phases import Phase, phases
+from meshsim.analysis.phases import Phase, counted_in, phases, whole
+from meshsim.mesh.complexity import complexity
 from meshsim.results.histogram import edges
 from meshsim.results.tables import BINS, FLOWS
+from meshsim.scenario.sampling import Spans
+from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Phase", "compare", "differences", "distributions", "phases", "summarize", "timeline"]
+__all__ = ["Phase", "compare", "differences", "distributions", "over_phases", "phases", "summarize", "timeline"]
 
 #: The phase from the end of the warm-up to the end of the run.
 WHOLE = "all"
@@ -28,7 +33,9 @@ WHOLE = "all"
 CONTROL_PLANES = "control planes"
 
 
-def summarize(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> pd.DataFrame:
+def summarize(
+    tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase], document: Document | None = None
+) -> pd.DataFrame:
     """Return every metric of every run and phase, in long form.
 
     Parameters
@@ -37,6 +44,8 @@ def summarize(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> pd.
         The tables of a run.
     spans
         As `phases` returns them. A phase ``all`` over the whole of them is added where there is none.
+    document
+        The scenario that was run. Without it there are no metrics of cost, governance and what there is to operate.
 
     Returns
     -------
@@ -61,17 +70,54 @@ def summarize(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> pd.
     (2.0, 1.0)
     """
     compared = runs(tables)
-    whole = Phase(WHOLE, spans[0].start, spans[-1].end)
-    parts = [_long(compared, spans, measures(tables, _over(compared, spans)))]
+    everything = whole(spans, WHOLE)
+    parts = [_long(compared, spans, measures(tables, _over(compared, spans), document))]
     once = [*_recoveries(tables, compared, spans), *_control_planes(tables, compared)]
+    once += [] if document is None else _operated(document, compared)
     if [phase.name for phase in spans] != [WHOLE]:
-        once = [*measures(tables, _over(compared, [whole])), *once]
-    parts.append(_long(compared, [whole], once))
+        once = [*measures(tables, _over(compared, [everything]), document), *once]
+    parts.append(_long(compared, [everything], once))
     return _joined(parts)
 
 
-def timeline(tables: Mapping[str, pd.DataFrame], confidence: float = 0.95) -> pd.DataFrame:
+def over_phases(
+    compared: Sequence[tuple[str, int]], spans: Sequence[Phase], found: Callable[[Grid], Iterable[Measure]]
+) -> pd.DataFrame:
+    """Return what is measured in each phase and in all of them together, in the form of a summary.
+
+    Parameters
+    ----------
+    compared
+        Deployments and replications.
+    spans
+        The phases, in order.
+    found
+        Measures a grid of runs and phases.
+
+    Examples
+    --------
+    >>> spans = [Phase("before", 0.0, 5.0), Phase("during", 5.0, 9.0)]
+    >>> found = over_phases([("hybrid", 0)], spans, lambda grid: [("length", "all", grid.lengths[None, :])])
+    >>> found[["phase", "value"]].to_numpy().tolist()
+    [['before', 5.0], ['during', 4.0], ['all', 9.0]]
+    """
+    each = [list(spans)] + ([[whole(spans, WHOLE)]] if [phase.name for phase in spans] != [WHOLE] else [])
+    return _joined([_long(compared, phases, found(_over(compared, phases))) for phases in each])
+
+
+def timeline(
+    tables: Mapping[str, pd.DataFrame], confidence: float = 0.95, windows: Spans | None = None
+) -> pd.DataFrame:
     """Return the metrics of every time bucket, means over replications with their intervals.
+
+    Parameters
+    ----------
+    tables
+        Of a run.
+    confidence
+        Of the intervals.
+    windows
+        When users' requests count, seconds; what depends on load is nan in other buckets. None for all the time.
 
     Returns
     -------
@@ -86,7 +132,7 @@ def timeline(tables: Mapping[str, pd.DataFrame], confidence: float = 0.95) -> pd
     """
     compared = runs(tables)
     starts, ends = buckets(tables)
-    found = list(measures(tables, Grid(compared, starts, ends))) if len(starts) else []
+    found = list(measures(tables, Grid(compared, starts, ends, windows))) if len(starts) else []
     deployments = list(dict.fromkeys(name for name, _ in compared))
     values = _stacked(compared, deployments, [array for _, _, array in found], len(starts))
     import pandas as pd
@@ -103,8 +149,12 @@ def timeline(tables: Mapping[str, pd.DataFrame], confidence: float = 0.95) -> pd
     return estimates(deployments, names, values, confidence)
 
 
-def distributions(tables: Mapping[str, pd.DataFrame], start: float, end: float = np.inf) -> pd.DataFrame:
+def distributions(
+    tables: Mapping[str, pd.DataFrame], start: float, end: float = np.inf, windows: Spans | None = None
+) -> pd.DataFrame:
     """Return the distribution of what users waited from ``start`` to ``end`` (seconds), all replications together.
+
+    With ``windows`` (starts and ends, seconds) only what ended in one of them counts.
 
     Returns
     -------
@@ -119,6 +169,9 @@ def distributions(tables: Mapping[str, pd.DataFrame], start: float, end: float =
     """
     table = tables["latency"]
     table = table[(table["kind"] == "request") & (table["start"] >= start - 1e-6) & (table["end"] <= end + 1e-6)]
+    if windows is not None:
+        cuts = np.array(windows, dtype=float).ravel()
+        table = table[np.searchsorted(cuts, ((table["start"] + table["end"]) / 2).to_numpy()) % 2 == 1]
     import pandas as pd
 
     parts = [pd.DataFrame({"deployment": [], "flow": [], "seconds": [], "share": []})]
@@ -147,7 +200,7 @@ def _recoveries(
         return
     starts, ends = buckets(tables)
     inside = (starts >= spans[0].start - 1e-6) & (ends <= spans[-1].end + 1e-6)
-    grid = Grid(tuple(compared), starts[inside], ends[inside])
+    grid = Grid(tuple(compared), starts[inside], ends[inside], counted_in(spans))
     earlier = grid.ends <= named["before"].end + 1e-6
     fault_end = named["during"].end
     success = _only("success_rate", requests(tables, grid))
@@ -179,10 +232,17 @@ def _recovery(grid: Grid, bad: NDArray[np.bool_], seen: NDArray[np.bool_], fault
         if not len(failed):
             seconds[run] = 0.0
         elif failed[-1] < observed[-1]:
-            seconds[run] = grid.ends[late][failed[-1]] - fault_end
+            seconds[run] = _seen_well(grid, late, int(failed[-1]), observed) - fault_end
         else:
             seconds[run] = np.inf
     return seconds
+
+
+def _seen_well(grid: Grid, late: NDArray[np.bool_], failed: int, observed: NDArray[np.int64]) -> float:
+    """Return when it was well again after the last bad bucket: where nobody looked, only once somebody did."""
+    if grid.windows is None:
+        return float(grid.ends[late][failed])
+    return float(grid.starts[late][observed[observed > failed][0]])
 
 
 def _control_planes(tables: Mapping[str, pd.DataFrame], compared: Sequence[tuple[str, int]]) -> Iterator[Measure]:
@@ -196,6 +256,24 @@ def _control_planes(tables: Mapping[str, pd.DataFrame], compared: Sequence[tuple
         yield "control_planes", "all", np.array([[known.get(run, np.nan)] for run in compared])
 
 
+def _operated(document: Document, compared: Sequence[tuple[str, int]]) -> Iterator[Measure]:
+    """Return what the scenario alone says of each deployment: what there is to operate, and who shares it."""
+    known = {name: _counted(document, name) for name in dict.fromkeys(name for name, _ in compared)}
+    for count in dict.fromkeys(count for counts in known.values() for count in counts):
+        yield count, "all", np.array([[known[name].get(count, np.nan)] for name, _ in compared], dtype=float)
+
+
+def _counted(document: Document, name: str) -> dict[str, int]:
+    if name not in document.deployments:
+        return {}
+    found = asdict(complexity(document, name))
+    del found["control_planes"]  # which the run says itself
+    domains = shared(document, name)
+    if domains is not None:
+        found["shared_control_planes"], found["foreign_secrets"] = domains
+    return found
+
+
 def _only(name: str, found: Iterable[Measure]) -> Values:
     return next(values for metric_name, flow, values in found if (metric_name, flow) == (name, "all"))
 
@@ -205,7 +283,7 @@ def _only(name: str, found: Iterable[Measure]) -> Values:
 
 def _over(compared: Sequence[tuple[str, int]], spans: Sequence[Phase]) -> Grid:
     starts, ends = (np.array([getattr(phase, edge) for phase in spans], dtype=float) for edge in ("start", "end"))
-    return Grid(tuple(compared), starts, ends)
+    return Grid(tuple(compared), starts, ends, counted_in(spans))
 
 
 def _long(compared: Sequence[tuple[str, int]], spans: Sequence[Phase], found: Iterable[Measure]) -> pd.DataFrame:

@@ -83,14 +83,20 @@ def _dull(name: str, group: pd.DataFrame) -> bool:
 
 
 def _verdict(name: str, phase: str, group: pd.DataFrame) -> Verdict:
-    kind, words = _said(group)
+    kind, words = said(group)
     more = group["replications_needed"] - group["n"]
     open_ = group["replications_needed"].isna().any() or kind == "unknown"
     return Verdict(name, phase, kind, words, None if open_ else max(int(more.max()), 0))
 
 
-def _said(group: pd.DataFrame) -> tuple[str, str]:
-    """Return kind and words of a verdict."""
+def said(group: pd.DataFrame) -> tuple[str, str]:
+    """Return kind and words of a verdict.
+
+    Parameters
+    ----------
+    group
+        Rows of a comparison about one number, indexed by deployment.
+    """
     names = [str(deployment) for deployment in group.index]
     needed, n = int(group["requests_needed"].max()), int(group["n"].max())
     beats = {str(deployment): tuple(found) for deployment, found in group["beats"].items()}

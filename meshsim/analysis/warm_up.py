@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -136,6 +136,7 @@ def doubts(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> list[D
     """Return why the numbers of a run may not mean what they seem to, deployment by deployment.
 
     Only the part before the first event has to be steady: what comes after it is a transient and is meant to be one.
+    Where load is on in windows only, each begins with its own lead-in, and there is no run-in to look for.
 
     Parameters
     ----------
@@ -152,6 +153,9 @@ def doubts(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> list[D
     []
     """
     found: list[Doubt] = []
+    if spans[0].windows is not None:
+        deployments = dict.fromkeys(name for name, _ in runs(tables))
+        return [doubt for deployment in deployments for doubt in _saturated(tables, deployment, spans[0])]
     for deployment, grid, latency in _beginnings(tables, spans):
         busy = list(_saturated(tables, deployment, spans[0]))
         found += busy
@@ -165,7 +169,7 @@ def doubts(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> list[D
 
 def _beginnings(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase]) -> Iterator[tuple[str, Grid, Values]]:
     """Return, by deployment, the time buckets up to the first event and mean latencies by replication and bucket."""
-    if spans[0].name not in ("before", "all"):
+    if spans[0].name not in ("before", "all") or spans[0].windows is not None:
         return
     compared = runs(tables)
     if not compared or not len(tables["requests"]):
@@ -238,8 +242,7 @@ def _saturated(tables: Mapping[str, pd.DataFrame], deployment: str, baseline: Ph
     when = " before anything happens" if baseline.name == "before" else ""
     for name, by in (("pods", "service"), ("proxies", "kind")):
         table = tables[name]
-        inside = (table["start"] >= baseline.start - 1e-6) & (table["end"] <= baseline.end + 1e-6)
-        own = table[inside & (table["deployment"] == deployment)]
+        own = table[_inside(table, baseline) & (table["deployment"] == deployment)]
         worked = own.groupby([by, "cluster"], sort=True)[["busy_seconds", "worker_seconds"]].sum()
         for (what, cluster), busy, there in zip(worked.index, *(worked[c] for c in worked), strict=True):
             if there > 0 and busy >= SATURATED * there:
@@ -250,3 +253,13 @@ def _saturated(tables: Mapping[str, pd.DataFrame], deployment: str, baseline: Ph
                     " queues grow as long as it lasts, and latencies tell how long that was"
                 )
                 yield Doubt("saturated", deployment, words)
+
+
+def _inside(table: pd.DataFrame, span: Phase) -> Any:
+    """Return which rows lie in a phase, in those parts of it where there is load to count."""
+    middle = ((table["start"] + table["end"]) / 2).to_numpy(dtype=float)
+    parts = ((span.start, span.end),) if span.windows is None else span.windows
+    found = np.zeros(len(middle), dtype=bool)
+    for start, end in parts:
+        found |= (middle > start) & (middle < end)
+    return found

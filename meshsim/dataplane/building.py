@@ -81,7 +81,7 @@ class Building:
         if needed <= len(old):
             return
         size = max(needed, 2 * len(old))
-        new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
+        new = state.zeros((size, *old.shape[1:]), old.dtype)
         if name == "upstream_of":
             new[...] = NONE
         new[: len(old)] = old

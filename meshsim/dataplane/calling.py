@@ -8,7 +8,7 @@ from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, outlier_detection, pool, routing, trace
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.draws import DECISION, NETWORK, THREAD, child, normal, uniforms
-from meshsim.dataplane.frames import give_back, take
+from meshsim.dataplane.frames import give_back, is_current, take
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import pass_station, transit
@@ -80,8 +80,6 @@ def new_call(w, parent, operation, route, variant, proxy, request, path, now):
 def start_call(w, index, timeout, now):
     """Take a call into its proxy: injected faults come first, then the route."""
     frame = w.frames[index]
-    if trace.sampled(w, frame.request):
-        trace.note(w, trace.CALL_BEGAN, index, NONE, NONE, 0, NO_FLAG, now)
     if timeout > 0.0:
         schedule(w, now + timeout, on.APPLICATION_TIMEOUT, index, frame.generation, 0)
     if w.routes[frame.route].faults == 1:
@@ -118,16 +116,16 @@ def on_routed(w, index, aborted, now):
 
 
 @jit
-def worker_of(w, frame, u):
-    """Return the worker thread of the proxy that the caller's connection is on.
+def worker_of(w, proxy_index, upstream, u):
+    """Return the worker thread of a proxy that the connection of the caller of an upstream is on.
 
     An HTTP/2 client keeps one connection to its sidecar, so all its requests are on one thread; those of HTTP/1.1
     clients and of users are on any.
     """
-    proxy = w.proxies[frame.proxy]
+    proxy = w.proxies[proxy_index]
     if proxy.threads == 1:
         return 0
-    up = w.upstreams[frame.upstream]
+    up = w.upstreams[upstream]
     if proxy.kind == SIDECAR and w.policies[up.policy].http1 == 0:
         u, _, _, _ = uniforms(w.keys, DECISION, proxy.seed, np.uint64(up.policy), np.uint64(0), np.uint64(THREAD))
     return int(u * proxy.threads)
@@ -164,10 +162,12 @@ def attempt(w, index, now):
         w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
     )
     if frame.attempt == 1:
-        frame.worker = worker_of(w, frame, u_worker)
+        frame.worker = worker_of(w, frame.proxy, frame.upstream, u_worker)
     frame.jitter = normal(u_jitter)
     frame.hop = u_server
     leaves = pass_station(w, frame.proxy, frame.worker, now, u_client, frame.request, frame.path, frame.attempt)
+    if trace.sampled(w, frame.request):
+        trace.note_attempt(w, index, leaves, now)
     if w.proxies[frame.proxy].alive == 0:  # an ingress gateway that is lost: its users get no answer, or a refusal
         patience = INGRESS_PATIENCE if w.proxies[frame.proxy].silent == 1 else 0.0
         schedule(w, now + patience, on.APPLICATION_TIMEOUT, index, frame.generation, 0)
@@ -319,11 +319,13 @@ def send(w, index, connection_index, leaves):
     serve.pod = connection.pod
     serve.proxy = connection.replica
     here = w.proxies[call.proxy].zone
+    serve.home = here
+    serve.address = connection.address
     if connection.address == NONE:
-        goes_to(w, index, serve.pod, w.pods[serve.pod].zone)
-        travel(w, serve_index, here, w.pods[serve.pod].zone, leaves, on.AT_SERVER)
+        goes_to(w, index, serve.pod, connection.zone)
+        travel(w, serve_index, here, connection.zone, leaves, on.AT_SERVER)
     else:
-        zone = w.gateways[connection.address].zone if serve.pod == NONE else w.pods[serve.pod].zone
+        zone = w.gateways[connection.address].zone if serve.pod == NONE else connection.zone
         goes_to(w, index, serve.pod, zone)
         travel(w, serve_index, here, w.proxies[serve.proxy].zone, leaves, on.AT_GATEWAY)
 
@@ -347,6 +349,8 @@ def hold_back(w, index, state, now):
     if not is_current(w, serve):
         give_back(w, index)
         return
+    if trace.sampled(w, serve.request):
+        trace.note_serve(w, trace.LOST, index, now)
     connection_index = w.frames[serve.parent].connection
     connection = w.connections[connection_index]
     if connection.state == OPEN and connection.breaks == 0.0:
@@ -361,13 +365,6 @@ def goes_to(w, index, pod_index, zone):
     call.pod = pod_index
     call.flow = w.links[w.proxies[call.proxy].zone, zone].distance
     call.farthest = max(call.farthest, call.flow)
-
-
-@jit
-def is_current(w, serve):
-    """Return whether the caller still waits for this attempt."""
-    call = w.frames[serve.parent]
-    return call.generation == serve.parent_generation and call.attempt == serve.attempt and call.slot != NONE
 
 
 @jit

@@ -59,7 +59,8 @@ def start(w, pool_index, policy, opener, now):
     host = w.slots[waits.slot].host
     if host >= 0:
         connection.pod = host
-        latency = _one_way(w, connection, here, w.pods[host].zone, 0)
+        connection.zone = w.pods[host].zone
+        latency = _one_way(w, connection, here, connection.zone, 0)
         _meet(w, connection, u_server)
         if latency == 0.0 and policy.tls == 0 and w.pods[host].state == SERVING:
             pool.opened(w, index, now)  # nothing takes time here
@@ -310,6 +311,7 @@ def _choose_pod(w, index, now):
     connection.tries += 1
     connection.leg_slot = slot
     connection.pod = w.slots[slot].host
+    connection.zone = w.pods[connection.pod].zone
     threads = w.proxies[w.pods[connection.pod].proxy].threads
     connection.server_worker = connection.server_worker % threads
     latency = _one_way(w, connection, w.proxies[connection.replica].zone, w.pods[connection.pod].zone, 4)

@@ -8,9 +8,9 @@ from meshsim.dataplane import calendar as on
 from meshsim.dataplane import circuit_breaking as breaker
 from meshsim.dataplane import outlier_detection, pool, retry, trace
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.calling import is_current, serve_waiting
+from meshsim.dataplane.calling import serve_waiting
 from meshsim.dataplane.draws import DECISION, uniforms
-from meshsim.dataplane.frames import give_back
+from meshsim.dataplane.frames import give_back, is_current
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.recorder import record_call
 from meshsim.dataplane.serving import respond_or_join, run_script
@@ -145,6 +145,8 @@ def retry_later(w, index, now):
         frame.holds_retry = 1
         up.retrying += 1
     _, _, _, u = uniforms(w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0))
+    if trace.sampled(w, frame.request):
+        trace.note(w, trace.BACKED_OFF, index, NONE, NONE, 0, NO_FLAG, now)
     pause = retry.backoff(w.routes[frame.route], frame.attempt, u)
     schedule(w, now + pause, on.RETRY, index, frame.generation, frame.attempt)
 

@@ -7,8 +7,8 @@ import numpy as np
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, health_checking, locality, outlier_detection, pool
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.calling import hold_back, is_current, serve_waiting, travel
-from meshsim.dataplane.frames import give_back
+from meshsim.dataplane.calling import hold_back, serve_waiting, travel
+from meshsim.dataplane.frames import give_back, is_current
 from meshsim.dataplane.gateway import address_of, is_black_hole
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.pod import occupy

@@ -35,3 +35,10 @@ def give_back(w, index):
     frame.generation += 1
     frame.next = w.clock[0].free
     w.clock[0].free = index
+
+
+@jit
+def is_current(w, serve):
+    """Return whether the caller still waits for this attempt."""
+    call = w.frames[serve.parent]
+    return call.generation == serve.parent_generation and call.attempt == serve.attempt and call.slot != NONE

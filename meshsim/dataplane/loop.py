@@ -15,13 +15,16 @@ from meshsim.dataplane.ending import end_attempt, on_failed, on_response, on_tim
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import on_refresh
 from meshsim.dataplane.passing import on_broken, on_connected, on_gateway, on_leg, on_not_connected
-from meshsim.dataplane.prefetch import LARGE, look_ahead
+from meshsim.dataplane.prefetch import CONNECTIONS, foresee, look_ahead
 from meshsim.dataplane.serving import on_computed, on_pod, on_server, run_script
 from meshsim.dataplane.state import DC, NONE, UT
 from meshsim.dataplane.users import on_arrival, on_user
 
-#: What `advance` says when it stops: nothing left before the time, budget used up, or an array is nearly full.
-DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL, CALLS_FULL, TRACE_FULL, TABLES_FULL = range(8)
+#: What `advance` says when it stops: nothing left before the time, budget used up, an array is nearly full, or the
+#: mesh is so large by now that looking ahead of the calendar is worth while.
+(
+    DONE, BUDGET, FRAMES_FULL, CALENDAR_FULL, CONNECTIONS_FULL, CALLS_FULL, TRACE_FULL, TABLES_FULL, LARGE,
+) = range(9)  # fmt: skip
 #: Events between two looks at the room that is left.
 AT_ONCE = 16
 #: Frames, events and connections that one event may need, besides forks and calls that are not waited for.
@@ -108,21 +111,24 @@ def handle_upstream(w, kind, index, extra, generation, now):
 
 @jit
 def out_of_room(w):
-    """Return which array may be too small for the next `AT_ONCE` events, or `DONE`.
+    """Return which array may be too small for the next `AT_ONCE` events, or to look ahead, or `DONE`.
 
-    A connection that fails, or breaks, makes an event for each call that waits for it or is on it.
+    A connection that opens sends every call that waits for it, each in a frame and with two events: it arrives, or its
+    try is over. One that fails, or breaks, makes an event for each call that waits for it or is on it.
     """
     clock = w.clock[0]
-    if clock.used + AT_ONCE * (EACH + 2 * clock.widest) >= len(w.frames):
+    if 2 * clock.used + AT_ONCE * (EACH + 2 * clock.widest) >= len(w.frames):
         return FRAMES_FULL
-    if clock.scheduled + clock.used + AT_ONCE * (EACH + 4 * clock.widest) >= len(w.heap):
+    if clock.scheduled + 2 * clock.used + AT_ONCE * (EACH + 4 * clock.widest) >= len(w.heap):
         return CALENDAR_FULL
     if clock.connections + AT_ONCE * (EACH + clock.widest) >= len(w.connections):
         return CONNECTIONS_FULL
     if clock.counted + AT_ONCE * EACH >= len(w.calls):
         return CALLS_FULL
-    if clock.part > 0.0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
+    if clock.part > 0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
         return TRACE_FULL
+    if clock.ahead == 0 and clock.connections > CONNECTIONS:
+        return LARGE
     if clock.table_margin > 0 and consistent_hashing.is_full(w):
         return TABLES_FULL
     return DONE
@@ -145,8 +151,9 @@ def advance(w, until, budget):
             first = w.heap[0]
             now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
             drop_first(w)
-            if clock.connections > LARGE:
+            if clock.ahead > 0:
                 look_ahead(w)
+                foresee(w)
             clock.now = now
             clock.handled += 1
             handle(w, kind, subject, extra, generation, now)

@@ -6,9 +6,9 @@ import numpy as np
 
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import certificates, connecting, pool, trace
-from meshsim.dataplane.calling import attempt_fails, goes_to, hold_back, is_current, serve_waiting, travel
+from meshsim.dataplane.calling import attempt_fails, goes_to, hold_back, serve_waiting, travel
 from meshsim.dataplane.draws import NETWORK, uniforms
-from meshsim.dataplane.frames import give_back
+from meshsim.dataplane.frames import give_back, is_current
 from meshsim.dataplane.gateway import is_black_hole, zone_of
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.network import occupy_worker, pass_station
@@ -30,6 +30,7 @@ def on_connected(w, index, now):
         if not certificates.client_agrees(w, connection, now):
             on_not_connected(w, index, now)
             return
+        connection.leg = now  # with TLS a gateway is connected to the pod when the client is
         proxy = w.proxies[up.proxy]
         start = occupy_worker(w, up.proxy, w.pools[pool_index].worker, now, proxy.handshake)
         start += proxy.handshake if proxy.workers > 0 else 0.0
@@ -112,6 +113,8 @@ def on_gateway(w, index, now):
     if not is_current(w, serve):
         give_back(w, index)
         return
+    if trace.sampled(w, serve.request):
+        trace.note_serve(w, trace.AT_GATEWAY, index, now)
     connection = w.connections[w.frames[serve.parent].connection]
     if (replica.alive == 0 and replica.silent == 1) or is_black_hole(w, connection.address):
         hold_back(w, index, HELD, now)
@@ -142,5 +145,7 @@ def leave_gateway(w, index, leaves):
     if serve.pod != connection.pod:
         serve.pod = connection.pod
         serve.worker = connection.server_worker
-        goes_to(w, serve.parent, serve.pod, w.pods[serve.pod].zone)
-    travel(w, index, w.proxies[serve.gateway].zone, w.pods[serve.pod].zone, leaves, on.AT_SERVER)
+        goes_to(w, serve.parent, serve.pod, connection.zone)
+    if trace.sampled(w, serve.request):
+        trace.note_serve(w, trace.LEFT_GATEWAY, index, leaves)
+    travel(w, index, w.proxies[serve.gateway].zone, connection.zone, leaves, on.AT_SERVER)

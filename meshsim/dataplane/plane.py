@@ -21,8 +21,9 @@ from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
 from meshsim.dataplane.loop import CALENDAR_FULL, CALLS_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
+from meshsim.dataplane.prefetch import AHEAD
 from meshsim.dataplane.state import NONE
-from meshsim.dataplane.trace import ROOM
+from meshsim.dataplane.trace import ROOM, WHOLE
 from meshsim.errors import SimulationError
 from meshsim.results.tables import FLOWS
 
@@ -132,8 +133,16 @@ class DataPlane(Building):
                 self._room_for_calls(len(self._arrays["calls"]) + 1)
             elif reason == loop.TABLES_FULL:
                 self._room_for_tables()
+            elif reason == loop.LARGE:
+                self._look_ahead()
             elif reason == loop.DONE or budget <= 0:
                 return bool(reason == loop.DONE)
+
+    def _look_ahead(self) -> None:
+        """Let the next events stand in order from now on."""
+        clock = self.world.clock[0]
+        self._arrays["heap"].view(np.ndarray)[: int(clock.scheduled)].sort(order=("time", "sequence"))
+        clock.ahead = AHEAD
 
     def push(self, proxy: int, destination: int, hosts: Hosts, now: float) -> None:
         """Give one proxy a new list of endpoints for a destination.
@@ -346,7 +355,7 @@ class DataPlane(Building):
 
     def trace(self, part: float) -> None:
         """Trace this part of each source's requests from now on."""
-        self.world.clock[0].part = part
+        self.world.clock[0].part = math.ceil(min(part, 1.0) * WHOLE)
         self._grow("trace", 2 * loop.AT_ONCE * ROOM if part else 1)
 
     def take_trace(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from meshsim.dataplane import trace
 from meshsim.dataplane.calendar import COMPUTED, RESUME, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import DEMAND, uniforms
@@ -51,6 +52,8 @@ def release_worker(w, pod, now):
         frame.holds_worker = 1
         schedule(w, now, RESUME, first, frame.generation, 0)
     else:
+        if trace.sampled(w, frame.request):
+            trace.note_work(w, trace.COMPUTING, first, now + frame.demand, now)
         schedule(w, now + frame.demand, COMPUTED, first, frame.generation, 0)
 
 
@@ -64,6 +67,9 @@ def compute(w, index, now, distribution):
     u, _, _, _ = uniforms(w.keys, DEMAND, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(place << 8))
     frame.demand = record.slow * sample(w, distribution, u, frame.request, frame.path, place << 8 | 1)
     w.clock[0].demand += frame.demand
+    if trace.sampled(w, frame.request):
+        queued = record.hold == 0 and record.busy >= record.workers
+        trace.note_work(w, trace.QUEUED if queued else trace.COMPUTING, index, now + frame.demand, now)
     if record.hold == 1:
         schedule(w, now + frame.demand, COMPUTED, index, frame.generation, 0)
     elif record.busy < record.workers:

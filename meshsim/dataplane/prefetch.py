@@ -1,72 +1,283 @@
-"""Fetching what the next events need into the processor's cache, while the present one is handled.
+"""Fetching what the next events need into the processor's cache, while earlier ones are handled.
 
-In a large mesh nearly every record that an event looks at comes from memory, and waiting for it takes most of the time.
-Numbers do not depend on it; where all fits into the cache anyway it is left out.
+In a large mesh nearly every record that an event looks at comes from memory, and waiting for one after the other takes
+most of the time. So an event is looked at several times on its way to the front of the calendar, and each time what
+could be read by then says what to fetch next: its frame, what that names, what is beyond. Calls that a script is about
+to make are foreseen, too, with the hosts that their balancers will compare. Numbers do not depend on any of it, as it
+only reads; where all fits into the cache anyway it is left out.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
-import numba
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-from meshsim.dataplane.calendar import SYN
+from meshsim.dataplane import calendar as on
+from meshsim.dataplane.calling import worker_of
+from meshsim.dataplane.draws import DECISION, NETWORK, child, uniforms
+from meshsim.dataplane.fetching import fetch, fetch_call, fetch_serve, fetch_two
 from meshsim.dataplane.jit import jit
+from meshsim.dataplane.load_balancing import LEAST_REQUEST, PLAIN
+from meshsim.dataplane.recorder import bin_of, first_cell, key_of, outcome_of
+from meshsim.dataplane.serving import repetitions
+from meshsim.dataplane.state import BRANCH, CALL_OUT, END, FORK, INGRESS, NO_FLAG, NONE
+from meshsim.results.tables import BINS, FLOWS
 
 #: From so many connections on it is worth while.
-LARGE = 8192
-#: Bytes that the processor fetches at a time.
-_LINE = 64
-
-
-def _nothing(array: Any, index: int) -> None:
-    """Fetch nothing: the interpreter has other worries."""
-
-
-@intrinsic
-def _fetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001 (Numba's signature)
-    """Fetch a record of an array; one that does not exist does no harm."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from numba.np.arrayobj import make_array
-
-        kind = signature.args[0]
-        found = make_array(kind)(context, builder, arguments[0])
-        byte, word = ir.IntType(8), ir.IntType(32)
-        size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-        start = builder.bitcast(found.data, byte.as_pointer())
-        record = builder.gep(start, [builder.mul(arguments[1], ir.Constant(arguments[1].type, size))])
-        asked = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
-        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], asked)
-        for offset in range(0, size, _LINE):
-            place = builder.gep(record, [ir.Constant(ir.IntType(64), offset)])
-            builder.call(fetch, [place, word(0), word(3), word(1)])  # to read, to keep, data
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), generate
-
-
-fetch = _nothing if numba.config.DISABLE_JIT else _fetch
+CONNECTIONS = 8192
+#: How many events stand in order then.
+AHEAD = 23
+#: How many events before its turn an event's frame is fetched, what the frame names, what that names, and so on.
+_FRAME, _NAMED, _BEYOND, _REST, _AFTER, _LAST = AHEAD, 20, 17, 14, 12, 3
+#: How many events later a foreseen call is looked at again.
+_LATER = 2
+#: Foreseen calls that are remembered, a power of two.
+REMEMBERED = 16
+#: Steps that may make more calls than this are not foreseen: each of them would be drawn.
+_FEW = 4
+#: A foreseen call of which all is fetched.
+_DONE = 5
+_FLOWS = len(FLOWS)
 
 
 @jit
 def look_ahead(w):
-    """Fetch what the next event needs, and the frames of the two that may come after it."""
-    clock = w.clock[0]
+    """Fetch what the next events need."""
     heap = w.heap
-    if clock.scheduled < 3:
+    if w.clock[0].scheduled <= AHEAD:
         return
-    if heap[0].kind < SYN:
-        frame = w.frames[heap[0].subject]
-        fetch(w.proxies, frame.proxy)
-        fetch(w.pods, frame.pod)
-        fetch(w.connections, frame.connection)
-        fetch(w.slots, frame.slot)
-        fetch(w.upstreams, frame.upstream)
-        fetch(w.frames, frame.parent)
-    for number in range(1, 3):
-        if heap[number].kind < SYN:
-            fetch(w.frames, heap[number].subject)
+    if _has_frame(heap[_FRAME].kind):
+        fetch_serve(w.frames, heap[_FRAME].subject)
+    if _has_frame(heap[_NAMED].kind):
+        _fetch_named(w, heap[_NAMED])
+    if _has_frame(heap[_BEYOND].kind):
+        _fetch_beyond(w, heap[_BEYOND])
+    if _has_frame(heap[_REST].kind):
+        _fetch_rest(w, heap[_REST])
+    elif heap[_REST].kind == on.ARRIVAL:
+        _foresee_request(w, heap[_REST].subject)
+    if heap[_AFTER].kind == on.RESPONSE:
+        _fetch_counters(w, heap[_AFTER], False)
+        _foresee_after(w, w.frames[w.frames[heap[_AFTER].subject].parent].parent)
+    if heap[_LAST].kind == on.RESPONSE:
+        _fetch_counters(w, heap[_LAST], True)
+    free = w.clock[0].free
+    if free != NONE:
+        fetch_call(w.frames, free)
+        fetch_serve(w.frames, w.frames[free].next)
+
+
+@jit
+def _has_frame(kind):
+    return on.USER < kind < on.SYN
+
+
+@jit
+def _fetch_named(w, event):
+    """Fetch what a frame names: its pod, and whom it answers."""
+    frame = w.frames[event.subject]
+    if event.kind == on.RESPONSE or event.kind == on.AT_GATEWAY:
+        fetch_call(w.frames, frame.parent)
+    else:
+        fetch_two(w.pods, frame.pod)
+        if event.kind == on.COMPUTED:
+            fetch_serve(w.frames, frame.parent)
+            fetch(w.steps, frame.step + 1)
+
+
+@jit
+def _fetch_beyond(w, event):
+    """Fetch what the call that a response answers needs, or the sidecar of a pod."""
+    frame = w.frames[event.subject]
+    if event.kind == on.RESPONSE:
+        call = w.frames[frame.parent]
+        fetch(w.upstreams, call.upstream)
+        fetch(w.slots, call.slot)
+        fetch(w.connections, call.connection)
+        fetch(w.pods, call.pod)
+        fetch(w.proxies, call.proxy)
+        fetch_serve(w.frames, call.parent)
+    elif event.kind == on.AT_GATEWAY:
+        fetch_two(w.connections, w.frames[frame.parent].connection)
+        fetch(w.free_at, w.proxies[frame.proxy].station)
+    elif event.kind == on.AT_POD:
+        fetch(w.steps, w.scripts[frame.operation, w.pods[frame.pod].workload])
+    else:
+        fetch(w.proxies, w.pods[frame.pod].proxy)
+
+
+@jit
+def _fetch_rest(w, event):
+    """Fetch the counters of a call that ends, and foresee the calls that scripts go on with."""
+    frame = w.frames[event.subject]
+    if event.kind == on.RESPONSE:
+        call = w.frames[frame.parent]
+        proxy = w.proxies[call.proxy]
+        fetch(w.free_at, proxy.station)
+        fetch(w.pools, w.connections[call.connection].pool)
+        up = w.upstreams[call.upstream]
+        fetch(w.policies, up.policy)
+        fetch(w.edge_of, np.int64(proxy.service + 1) * w.edge_of.shape[1] + up.service)
+        caller = w.frames[call.parent]
+        fetch(w.steps, caller.step + 1)
+        fetch_two(w.pods, caller.pod)
+        fetch_serve(w.frames, caller.parent)
+    elif event.kind == on.COMPUTED:
+        fetch(w.free_at, w.proxies[w.pods[frame.pod].proxy].station)
+        _foresee_calls(w, event.subject, frame.step + 1)
+    elif event.kind == on.AT_SERVER:
+        fetch(w.free_at, w.proxies[w.pods[frame.pod].proxy].station)
+
+
+@jit
+def _fetch_counters(w, event, known):
+    """Fetch where a call that ends well is counted: its cell of the hash table, or, that ``known``, its row."""
+    call = w.frames[w.frames[event.subject].parent]
+    proxy = w.proxies[call.proxy]
+    service = w.operations[call.operation].service
+    to = w.pods[call.pod].cluster
+    edge = w.edge_of[proxy.service + 1, service]
+    cell = first_cell(w, key_of(w, edge, proxy.cluster, to, call.flow, outcome_of(w, 200, NO_FLAG)))
+    if known:
+        fetch(w.calls, w.call_cells[cell])
+    else:
+        fetch(w.call_cells, cell)
+        fetch(w.call_latency, ((service * _FLOWS + call.flow) * 2) * BINS + bin_of(event.time - call.started))
+
+
+@jit
+def _foresee_after(w, caller):
+    """Foresee the calls that a caller makes after the one that is coming back."""
+    if caller == NONE:
+        return
+    frame = w.frames[caller]
+    at = frame.step + 1
+    if frame.kind == BRANCH and at < len(w.steps) and w.steps[at].kind == END:
+        caller = frame.parent
+        fetch_serve(w.frames, w.frames[caller].parent)
+        if w.frames[caller].pending != 1:
+            return
+        at = w.frames[caller].step + 1
+    _foresee_calls(w, caller, at)
+
+
+# --- calls that are about to be made ----------------------------------------------------------------------------------
+
+
+@jit
+def _foresee_calls(w, index, at):
+    """Foresee the calls that a script makes next, at a step; those of a fork are made at once."""
+    if at >= len(w.steps):
+        return
+    step = w.steps[at]
+    if step.kind != FORK:
+        _foresee_call(w, index, at)
+        return
+    for number in range(step.first, step.first + step.branches):
+        _foresee_call(w, index, w.branches[number])
+
+
+@jit
+def _foresee_call(w, index, at):
+    """Foresee the first call that is made from a step on."""
+    frame = w.frames[index]
+    while w.steps[at].kind == CALL_OUT:
+        step = w.steps[at]
+        if step.count > _FEW:
+            return
+        count = repetitions(w, frame, step)
+        if count > 0:
+            proxy = w.pods[frame.pod].proxy
+            route = w.resolved[w.proxies[proxy].configuration, step.route + frame.variant, 0]
+            _remember(w, proxy, route, frame.request, child(frame.path, step.place, count * 128))
+            return
+        at += 1
+
+
+@jit
+def _foresee_request(w, index):
+    """Foresee the first request of a user's action, most likely the first action of the source."""
+    source = w.sources[index]
+    request = w.action_requests[w.actions[source.first_action].first]
+    route = w.resolved[w.proxies[source.proxy].configuration, request.route, 0]
+    path = child(w.operations[request.operation].identity, 0, 0)
+    _remember(w, source.proxy, route, source.number | source.made, path)
+
+
+@jit
+def _remember(w, proxy, route, request, path):
+    """Remember a foreseen call; one that is not yet looked at to the end gives way to the sixteenth after it."""
+    clock = w.clock[0]
+    row = w.foreseen[clock.foreseen & (REMEMBERED - 1)]
+    clock.foreseen += 1
+    row.made = clock.handled
+    row.request = request
+    row.path = path
+    row.proxy = proxy
+    row.route = route
+    row.stage = 0
+    fetch(w.routes, route)
+
+
+@jit
+def foresee(w):
+    """Fetch what the calls that are foreseen need, as far as it is known by now."""
+    clock = w.clock[0]
+    clock.foresaw = max(clock.foresaw, clock.foreseen - REMEMBERED)
+    for number in range(clock.foresaw, clock.foreseen):
+        row = w.foreseen[number & (REMEMBERED - 1)]
+        if row.stage == _DONE:
+            clock.foresaw += number == clock.foresaw
+            continue
+        if clock.handled < row.made + _LATER * (row.stage + 1):
+            return
+        row.stage += 1
+        if row.stage == 1:
+            _foresee_destination(w, row)
+        elif row.stage == 2:
+            row.upstream = w.upstream_of[row.proxy, row.destination]
+            fetch(w.upstreams, row.upstream)
+            fetch(w.priorities, np.int64(row.upstream) * w.priorities.shape[1])
+        elif row.stage == 3:
+            _foresee_hosts(w, row)
+        elif row.stage == 4:
+            slot, other = w.available[row.first], w.available[row.other]
+            if w.slots[other].active < w.slots[slot].active:
+                slot = other
+            row.pool = w.slots[slot].pools + row.worker
+            fetch(w.pools, row.pool)
+        else:
+            fetch(w.connections, w.pools[row.pool].ready)
+
+
+@jit
+def _foresee_destination(w, row):
+    """Find out where the route of a foreseen call leads, by weight most likely to its first target."""
+    route = w.routes[row.route]
+    row.destination = NONE if route.targets == 0 else w.targets[route.first_target].destination
+    if row.destination == NONE:
+        row.stage = _DONE
+        return
+    fetch(w.upstream_of, np.int64(row.proxy) * w.upstream_of.shape[1] + row.destination)
+    fetch(w.policies, row.destination)
+
+
+@jit
+def _foresee_hosts(w, row):
+    """Draw the hosts that the balancer of a foreseen call will compare, if that is what it does."""
+    up = w.upstreams[row.upstream]
+    policy = w.policies[up.policy]
+    level = w.priorities[row.upstream, 0]
+    if row.upstream == NONE or policy.balancer != LEAST_REQUEST or level.mode != PLAIN or up.priorities > 1:
+        row.stage = _DONE
+        return
+    _, u1, u2, _ = uniforms(w.keys, DECISION, row.request, row.path, np.uint64(1), np.uint64(0))
+    row.first = level.first + int(u1 * level.count)
+    row.other = level.first + int(u2 * level.count)
+    u = 0.0
+    if w.proxies[row.proxy].kind == INGRESS:
+        _, _, _, u = uniforms(w.keys, NETWORK, row.request, row.path, np.uint64(1), np.uint64(0))
+    row.worker = worker_of(w, row.proxy, row.upstream, u)
+    fetch(w.available, row.first)
+    fetch(w.available, row.other)
+    fetch(w.slots, row.first)
+    fetch(w.slots, row.other)

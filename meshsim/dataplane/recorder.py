@@ -57,7 +57,7 @@ def record_call(w, call, now):
     else:  # a route led to a service that has no such operation
         service = w.upstreams[frame.upstream].service
     edge = w.edge_of[proxy.service + 1, service]
-    row = w.calls[_row_of(w, edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag))]
+    row = w.calls[_row_of(w, key_of(w, edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag)))]
     row.count += 1
     row.attempts += frame.attempts
     row.latency += latency
@@ -70,11 +70,16 @@ def record_call(w, call, now):
 
 
 @jit
-def _row_of(w, edge, source, to, flow, outcome):
-    """Return the row of `World.calls` for an edge, the clusters at its ends (-1: none), a flow and an outcome."""
+def key_of(w, edge, source, to, flow, outcome):
+    """Return the number of a kind of calls: an edge, the clusters at its ends (-1: none), a flow and an outcome."""
     clusters = w.clock[0].clusters
     to = clusters if to == NONE else to
-    key = (((edge * clusters + source) * (clusters + 1) + to) * _FLOWS + flow) * w.requests.shape[3] + outcome
+    return (((edge * clusters + source) * (clusters + 1) + to) * _FLOWS + flow) * w.requests.shape[3] + outcome
+
+
+@jit
+def _row_of(w, key):
+    """Return the row of `World.calls` for a kind of calls."""
     cell = _cell_of(w, key)
     if w.call_cells[cell] == NONE:
         number = w.clock[0].counted
@@ -85,10 +90,16 @@ def _row_of(w, edge, source, to, flow, outcome):
 
 
 @jit
+def first_cell(w, key):
+    """Return the cell of the hash table where the search for a key begins."""
+    return (((key ^ key >> 31) & _LOW) * _GOLDEN >> 20) & (len(w.call_cells) - 1)
+
+
+@jit
 def _cell_of(w, key):
     """Return the cell of a key in the hash table, or the free one that it may have (linear probing)."""
     mask = len(w.call_cells) - 1
-    cell = (((key ^ key >> 31) & _LOW) * _GOLDEN >> 20) & mask
+    cell = first_cell(w, key)
     while w.call_cells[cell] != NONE and w.calls[w.call_cells[cell]].key != key:
         cell = (cell + 1) & mask
     return cell

@@ -7,9 +7,9 @@ import numpy as np
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import pod, trace
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.calling import hold_back, is_current, new_call, start_call
+from meshsim.dataplane.calling import hold_back, new_call, start_call
 from meshsim.dataplane.draws import FAILURE, SCRIPT, child, uniforms
-from meshsim.dataplane.frames import give_back, take
+from meshsim.dataplane.frames import give_back, is_current, take
 from meshsim.dataplane.gateway import is_black_hole
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.network import pass_station, transit
@@ -21,7 +21,6 @@ from meshsim.dataplane.state import (
     HELD,
     HERE,
     LOST,
-    NO_FLAG,
     NONE,
     RETURNING,
     SERVING,
@@ -35,6 +34,8 @@ def on_server(w, index, now):
     """Pass a serve through the server's sidecar, if its pod still listens."""
     serve = w.frames[index]
     server = w.pods[serve.pod]
+    if trace.sampled(w, serve.request):
+        trace.note_serve(w, trace.AT_SERVER, index, now)
     if server.state == SILENT:
         hold_back(w, index, HELD, now)
         return
@@ -60,8 +61,8 @@ def on_pod(w, index, now):
     """Take a request into the pod: fail it, queue it, refuse it or start its script."""
     serve = w.frames[index]
     server = w.pods[serve.pod]
-    if trace.sampled(w, serve.request) and is_current(w, serve):
-        trace.note(w, trace.AT_POD, serve.parent, serve.pod, w.frames[serve.parent].connection, 0, NO_FLAG, now)
+    if trace.sampled(w, serve.request):
+        trace.note_serve(w, trace.AT_POD, index, now)
     if server.inbound_limit > 0:
         if server.inside >= server.inbound_limit:
             respond(w, index, 503, now)
@@ -76,6 +77,8 @@ def on_pod(w, index, now):
             w.keys, FAILURE, serve.request, serve.path, np.uint64(serve.attempt), np.uint64(0)
         )
         if u_hang < server.hang_fraction:
+            if trace.sampled(w, serve.request):
+                trace.note_serve(w, trace.LOST, index, now)
             return
         if u_reset < server.reset_fraction:
             reset(w, index, now)
@@ -148,6 +151,8 @@ def call_out(w, index, step, now):
         configuration, row = w.proxies[proxy].configuration, step.route + frame.variant
         route, variant = w.resolved[configuration, row, 0], w.resolved[configuration, row, 1]
         call = new_call(w, index if waits else NONE, step.operation, route, variant, proxy, frame.request, path, now)
+        if trace.sampled(w, frame.request):
+            trace.note_began(w, call, frame.path, now)
         start_call(w, call, step.timeout, now)
         if waits:
             return True
@@ -264,8 +269,10 @@ def go_back(w, index, now):
     if call.generation != serve.parent_generation:
         give_back(w, index)
         return
+    if trace.sampled(w, serve.request):
+        trace.note_serve(w, trace.ANSWERED, index, now)
     serve.state = RETURNING
-    here, there = w.pods[serve.pod].zone, w.proxies[call.proxy].zone
+    here, there = w.pods[serve.pod].zone, serve.home
     salt = serve.attempt * 8 + 7
     if serve.gateway == NONE:
         latency = transit(w, here, there, serve.jitter, serve.request, serve.path, salt)
@@ -276,7 +283,7 @@ def go_back(w, index, now):
             serve.code = 503
         latency = transit(w, here, replica.zone, serve.jitter, serve.request, serve.path, salt)
         rest = transit(w, replica.zone, there, serve.jitter, serve.request, serve.path, salt + 100000)
-        lost = is_current(w, serve) and is_black_hole(w, w.connections[call.connection].address)
+        lost = is_black_hole(w, serve.address) and is_current(w, serve)
         latency = -1.0 if latency < 0.0 or rest < 0.0 or lost else latency + rest
     if latency < 0.0:
         hold_back(w, index, LOST, now)

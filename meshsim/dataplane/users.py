@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from meshsim.dataplane import calendar as on
+from meshsim.dataplane import trace
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.calling import new_call, start_call
 from meshsim.dataplane.distributions import sample
@@ -75,6 +76,8 @@ def start_request(w, source_index, number, user, variant, at, end, now):
     frame.user = user
     frame.action_at = at
     frame.action_end = end
+    if trace.sampled(w, number):
+        trace.note_began(w, call, np.uint64(0), now)
     start_call(w, call, 0.0, now)
 
 

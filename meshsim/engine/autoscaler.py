@@ -18,6 +18,7 @@ from meshsim.engine.environment import Process
 from meshsim.engine.kubernetes import Cluster
 from meshsim.engine.mesh import Mesh
 from meshsim.engine.replica_sets import Member, Scaled
+from meshsim.scenario.sampling import loaded, seconds
 from meshsim.scenario.schema import Autoscale, Kubernetes
 
 #: Scaling up adds so many pods, or so many times what there is, in so many seconds: whichever is more.
@@ -313,15 +314,25 @@ class Autoscaling:
 
     def _run(self) -> Process:
         env, period, changes = self._mesh.env, self._settings.hpa_sync_period, -1
+        spans = loaded(self._mesh.document)
         metrics = Metrics(self._mesh.plane, [pair.scaled for pair in self._pairs])
         metrics.begin()
         while True:
             yield env.timeout(period)
             before, changes = changes, sum(cluster.changes for cluster in self._clusters)
             if self._pairs:
-                self._scale_pods(metrics.read(env.now, period, changed=changes != before))
+                samples = metrics.read(env.now, period, changed=changes != before)
+                if spans is None or seconds(spans, env.now - period, env.now) > 0.999 * period:
+                    self._scale_pods(samples)
+                else:
+                    self._hold()
             for istiod in self._istiods:
                 self._scale_istiod(istiod, period)
+
+    def _hold(self) -> None:
+        """Take what there is as wanted while the load is off, or was for a part of the period: use tells nothing."""
+        for pair in self._pairs:
+            pair.autoscaler.remember(self._mesh.env.now, pair.scaled.replicas)
 
     def _scale_pods(self, samples: Sequence[Sample]) -> None:
         """Let each Deployment have what its autoscaler decides, where the API server answers."""

@@ -12,9 +12,10 @@ import numpy as np
 import simpy
 
 from meshsim.engine.discovery import Credential
-from meshsim.engine.environment import Process
+from meshsim.engine.east_west import EastWest
+from meshsim.engine.environment import Process, Undo
 from meshsim.engine.istiod import Istiod
-from meshsim.engine.mesh import EastWest, Mesh, Proxy, Undo
+from meshsim.engine.mesh import Mesh, Proxy
 from meshsim.engine.xds import OPEN, REFUSED, SILENT, Stream
 from meshsim.mesh.deployment import ControlPlane
 from meshsim.mesh.placement import spread
@@ -83,7 +84,7 @@ class IstiodGroup:
         self._leaving: list[Istiod] = []
         self._losses: list[_Loss] = []
         self._made = 0
-        self.record = mesh.recorder.plane[plane.name]
+        self.record = mesh.recorder.control_planes[plane.name]
         self.record.memory = self._memory
         zones = spread(plane.replicas, plane.zones)
         self.istiods = [self._new(mesh.zones.index((plane.region, zone))) for zone in zones]

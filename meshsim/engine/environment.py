@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from heapq import heappush
 from typing import Any
 
@@ -15,6 +15,8 @@ from meshsim.dataplane.plane import DataPlane
 LAST = 2
 
 Process = Generator[simpy.Event, Any, Any]
+#: Takes back what a fault did.
+Undo = Callable[[], None]
 
 
 class Environment(simpy.Environment):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from meshsim.engine.east_west import NOT_SCALED
 from meshsim.engine.environment import Process
-from meshsim.engine.mesh import NOT_SCALED, Proxy
+from meshsim.engine.mesh import Proxy
 from meshsim.engine.replica_sets import Member
 from meshsim.scenario.schema import Gateway
 

@@ -246,7 +246,7 @@ class Identity:
             if self._held.get(proxy) is not certificate:
                 return
         self._note_expiry(proxy, certificate)
-        self.mesh.recorder.plane[self._group(proxy).plane.name].certificates += 1
+        self.mesh.recorder.control_planes[self._group(proxy).plane.name].certificates += 1
         self._sign(proxy, certificate, self.mesh.env.now, self._use(certificate))
 
     # --- those who ask in vain ------------------------------------------------------------------------------
@@ -286,4 +286,4 @@ class Identity:
 
     def _count(self, request: _Request) -> None:
         plane = self._group(request.proxy).plane.name
-        self.mesh.recorder.plane[plane].refused_certificates += request.tries.take()
+        self.mesh.recorder.control_planes[plane].refused_certificates += request.tries.take()

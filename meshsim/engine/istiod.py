@@ -35,7 +35,7 @@ class Istiod:
         self.group = group
         self.number = number
         self.zone = zone
-        self.record = mesh.recorder.plane[group.plane.name]
+        self.record = mesh.recorder.control_planes[group.plane.name]
         self.causes: list[bool] = []
         self.ready = False
         self.streams: dict[int, Stream] = {}

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from meshsim.dataplane import state
+from meshsim.engine.east_west import NOT_SCALED
 from meshsim.engine.environment import Process
 from meshsim.engine.gateway_sets import GatewaySet
 from meshsim.engine.kubernetes import Cluster
-from meshsim.engine.mesh import NOT_SCALED, Mesh, Proxy
+from meshsim.engine.mesh import Mesh, Proxy
+from meshsim.engine.skipping import Skipped
 from meshsim.mesh.placement import spread, zones_of
+from meshsim.scenario.sampling import Spans, loaded
 from meshsim.scenario.schema import DiurnalPhase, EntryLoad, Gateway, LoadPhase, RampPhase, SpikePhase
 
 #: Ramps and curves are followed in steps of this many seconds (a curve: in 1440 steps a period, or 100 000 a run).
@@ -53,8 +56,12 @@ class Load:
         self.streams: list[Stream] = []
         entries = mesh.document.load.entries
         self._entries = list(entries)
+        self._spans = loaded(mesh.document)
+        on = self._spans is None or any(start <= 0.0 for start, _ in self._spans)
+        #: Sources by number while the load is off; None while it is on.
+        self._skipped: dict[int, Skipped] | None = None if on else {}
         for cluster in mesh.clusters:
-            if any(_shares(load, mesh.clusters).get(cluster, 0.0) > 0 for load in entries.values()):
+            if any(shares(load, mesh.clusters).get(cluster, 0.0) > 0 for load in entries.values()):
                 for _ in range(self._settings(cluster).replicas):
                     self._add_replica(cluster)
         for entry, load in entries.items():
@@ -78,7 +85,7 @@ class Load:
         mesh = self.mesh
         reached = 0.0
         rate = (load.rate or 0.0) * mesh.document.load.scale
-        for cluster, share in _shares(load, mesh.clusters).items():
+        for cluster, share in shares(load, mesh.clusters).items():
             if share <= 0:
                 continue
             stream = Stream(entry, cluster, load, rate, share)
@@ -115,6 +122,38 @@ class Load:
         for stream in self.streams:
             if stream.load.phases:
                 self.mesh.env.process(self._follow(stream))
+        if self._spans is not None:
+            self.mesh.env.process(self._sample(self._spans))
+
+    # --- windows --------------------------------------------------------------------------------------------
+
+    def _sample(self, spans: Spans) -> Process:
+        """Let the load be on in these spans (seconds) only."""
+        env, recorder = self.mesh.env, self.mesh.recorder
+        for start, end in spans:
+            if start > 0.0:
+                yield env.at(start)
+            self.turn_on()
+            recorder.event(env.now, "load begins", "sample")
+            if end >= self.mesh.document.duration:
+                return
+            yield env.at(end)
+            self.turn_off()
+            recorder.event(env.now, "load ends", "sample")
+
+    def turn_off(self) -> None:
+        """Let open streams send nothing; their users go on coming, so that later ones are the same as ever."""
+        if self._skipped is not None:
+            return
+        plane, now = self.mesh.plane, self.mesh.env.now
+        sources = [source for stream in self.streams if stream.load.arrivals != "closed" for source in stream.sources]
+        self._skipped = {source: Skipped.stop(plane, source, now) for source in sources}
+
+    def turn_on(self) -> None:
+        """Let streams send to those who come from now on."""
+        skipped, self._skipped = self._skipped or {}, None
+        for one in skipped.values():
+            one.resume(self.mesh.env.now)
 
     # --- replicas come and go -------------------------------------------------------------------------------
 
@@ -148,7 +187,7 @@ class Load:
         phases = stream.load.phases
         while True:
             now = self.mesh.env.now
-            stream.factor = math.prod(_factor(phase, now) for phase in phases)
+            stream.factor = math.prod(factor(phase, now) for phase in phases)
             self._update(stream)
             following = min(_next_change(phase, now, self.mesh.document.duration) for phase in phases)
             if math.isinf(following):
@@ -174,21 +213,42 @@ class Load:
             return
         rate = stream.rate * (stream.share / len(stream.live)) * stream.factor * math.prod(stream.surges)
         for place, source in enumerate(stream.sources):
-            self.mesh.plane.set_rate(source, rate if place in stream.live else 0.0, self.mesh.env.now)
+            self._set_rate(source, rate if place in stream.live else 0.0)
+
+    def _set_rate(self, source: int, rate: float) -> None:
+        if self._skipped is None:
+            self.mesh.plane.set_rate(source, rate, self.mesh.env.now)
+        else:
+            skipped = self._skipped.setdefault(source, Skipped(self.mesh.plane, source))
+            skipped.set_rate(rate, self.mesh.env.now)
 
 
 def _name(stream: Stream, place: int) -> str:
     return f"{stream.cluster}/ingress/{stream.entry}-{place}"
 
 
-def _shares(load: EntryLoad, clusters: Sequence[str]) -> dict[str, float]:
-    """Return the share of an entry's load by cluster; shares add up to 1."""
+def shares(load: EntryLoad, clusters: Sequence[str]) -> dict[str, float]:
+    """Return the share of an entry's load by cluster; shares add up to 1.
+
+    Examples
+    --------
+    >>> shares(EntryLoad(rate="1/s"), ["eu-1", "us-1"])
+    {'eu-1': 0.5, 'us-1': 0.5}
+    """
     given = load.enters or dict.fromkeys(clusters, 1.0)
     total = sum(given.values())
     return {cluster: share / total for cluster, share in given.items()}
 
 
-def _factor(phase: LoadPhase, now: float) -> float:
+def factor(phase: LoadPhase, now: float) -> float:
+    """Return what a phase multiplies rates by at a time (seconds).
+
+    Examples
+    --------
+    >>> from meshsim.scenario.schema import Ramp
+    >>> factor(RampPhase(ramp=Ramp(start="10s", duration="10s", to=3.0)), 15.0)
+    2.0
+    """
     match phase:
         case RampPhase(ramp=ramp):
             done = min(max((now - ramp.start) / ramp.duration, 0.0), 1.0)

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshsim.dataplane import state
 from meshsim.dataplane.plane import DataPlane
 from meshsim.engine.api_server import ApiServer
+from meshsim.engine.east_west import EastWestGateways
 from meshsim.engine.environment import Environment
 from meshsim.engine.network import Network
 from meshsim.engine.prepared import Prepared
 from meshsim.engine.recorder import Recorder
+from meshsim.engine.spans import part_of
 from meshsim.engine.streams import Streams
 from meshsim.engine.truth import GATEWAYS, Knowledge, Truth
 from meshsim.engine.views import Known, View, Views
-from meshsim.mesh.deployment import ControlPlane, east_west_gateways
-from meshsim.mesh.endpoints import GatewayAddress
-from meshsim.mesh.placement import Zone, spread, zones_of
+from meshsim.mesh.deployment import ControlPlane
+from meshsim.mesh.placement import Zone, zones_of
 from meshsim.mesh.places import Client
 from meshsim.scenario.schema import Gateway
-from meshsim.scenario.selectors import select_clusters
 
 if TYPE_CHECKING:
     from meshsim.engine.control_plane import IstiodGroup
     from meshsim.engine.xds import Stream
-
-#: Takes back what a fault did.
-Undo = Callable[[], None]
-#: Why a gateway replica that the autoscaler has not asked for is down.
-NOT_SCALED = "not scaled"
 
 
 @dataclass(slots=True, eq=False)
 class Proxy:
     """A proxy as the control plane sees it: what it asked for, and what it has.
 
-    ``scope`` are the services in its Sidecar scope, None for all; ``changes`` the changes of configuration that are in
-    force at it, None before its first configuration. ``behind`` are services whose endpoints it has not got right;
-    ``causes`` tell why a gateway replica is down.
+    ``home`` is its own service if it routes by zone, and so looks at where the pods of that are; ``scope`` are the
+    services in its Sidecar scope, None for all; ``changes`` the changes of configuration that are in force at it, None
+    before its first configuration. ``behind`` are services whose endpoints it has not got right; ``causes`` tell why a
+    gateway replica is down.
     """
 
     number: int
@@ -52,6 +48,7 @@ class Proxy:
     service: str
     workload: str
     destinations: dict[str, tuple[int, ...]]
+    home: str = ""
     scope: frozenset[str] | None = None
     changes: tuple[int, ...] | None = None
     stream: Stream | None = None
@@ -59,23 +56,11 @@ class Proxy:
     behind: set[str] = field(default_factory=set)
     causes: list[str] = field(default_factory=list)
 
-
-@dataclass(slots=True, eq=False)
-class EastWest:
-    """The east-west gateway of a cluster: its replicas' proxies and its addresses in the data plane."""
-
-    replicas: list[Proxy]
-    addresses: list[int]
-
-    @property
-    def alive(self) -> bool:
-        """Return whether any replica is up."""
-        return any(not proxy.causes for proxy in self.replicas)
-
-    @property
-    def silent(self) -> bool:
-        """Return whether its addresses, without a replica, give no answer rather than refuse connections."""
-        return any("blackhole" in proxy.causes for proxy in self.replicas)
+    def concerned(self, changed: Collection[str]) -> Collection[str]:
+        """Return the services whose endpoints it may have to see otherwise when those of some have changed."""
+        if self.home and self.home in changed:
+            return self.destinations
+        return [service for service in changed if service in self.destinations]
 
 
 class Mesh:
@@ -107,7 +92,8 @@ class Mesh:
             seed=document.seed,
             replication=replication,
         )
-        self.plane.trace(document.access_log)
+        # The first replication has spans; a trace of every one would only take time.
+        self.plane.trace(document.access_log or (part_of(document) if replication == 0 else 0.0))
         self.prepared = prepared
         self.truth = Truth(
             {name: (body.region, body.network) for name, body in document.clusters.items()},
@@ -116,7 +102,13 @@ class Mesh:
             prepared.plain,
         )
         self.unready_endpoints = any(policy.unready_endpoints for policy in prepared.policies)
-        self.recorder = Recorder(self.plane, self.clusters, list(document.load.entries))
+        self.recorder = Recorder(
+            self.plane,
+            self.clusters,
+            list(document.load.entries),
+            logs=document.access_log > 0,
+            spans=replication == 0,
+        )
         self.proxies: dict[int, Proxy] = {}
         self.interested: dict[str, list[Proxy]] = {service: [] for service in document.services}
         self._peers: dict[str, list[Proxy]] = defaultdict(list)
@@ -124,10 +116,10 @@ class Mesh:
         self.api_servers = {name: ApiServer(self.home_zone(name)) for name in self.clusters}
         self.groups: dict[str, IstiodGroup] = {}
         self.intended: tuple[int, ...] = ()
-        self.gateways: dict[str, EastWest] = {}
+        self.gateways = EastWestGateways(self)
         self.ingress: dict[str, list[Proxy]] = defaultdict(list)
-        self._add_gateways()
         self.views = Views(prepared)
+        self.gateways.add()
 
     def begin(self) -> None:
         """Compare proxies with the truth from now on."""
@@ -165,76 +157,6 @@ class Mesh:
 
     # --- proxies --------------------------------------------------------------------------------------------
 
-    def _add_gateways(self) -> None:
-        """Add the east-west gateways; they pass traffic only where there are several networks."""
-        several = len({body.network for body in self.document.clusters.values()}) > 1
-        for cluster, settings in east_west_gateways(self.document, self.planes).items():
-            gateway = self.gateways[cluster] = EastWest(self._gateway_replicas(cluster, settings), [])
-            if several:
-                gateway.addresses = self._new_addresses(cluster, settings.addresses)
-            for proxy in gateway.replicas[settings.replicas :]:
-                self.lose_gateway(cluster, proxy, NOT_SCALED)
-
-    def _new_addresses(self, cluster: str, count: int) -> list[int]:
-        """Give a gateway addresses and publish them in place of those it has."""
-        numbers = [proxy.number for proxy in self.gateways[cluster].replicas]
-        index, home = self.clusters.index(cluster), self.home_zone(cluster)
-        addresses = [self.plane.add_gateway(index, home, numbers) for _ in range(count)]
-        self._publish(cluster, addresses)
-        return addresses
-
-    def _publish(self, cluster: str, addresses: Sequence[int]) -> None:
-        network = self.document.clusters[cluster].network
-        self.truth.publish_gateways(cluster, tuple(GatewayAddress(number, cluster, network) for number in addresses))
-
-    def move_gateway(self, cluster: str, mode: str) -> Undo:
-        """Give a cluster's east-west gateway other addresses; the old ones lead nowhere, ``mode`` tells how."""
-        gateway, silent = self.gateways[cluster], mode == "blackhole"
-        old = gateway.addresses
-        gateway.addresses = new = self._new_addresses(cluster, len(old))
-        self._silence(gateway)
-        for address in old:
-            self.plane.close_gateway(address, self.env.now, closed=True, silent=silent)
-
-        def undo() -> None:
-            for address in old:
-                self.plane.close_gateway(address, self.env.now, closed=False, silent=silent)
-            for address in new:
-                self.plane.close_gateway(address, self.env.now, closed=True, silent=silent)
-            gateway.addresses = old
-            self._silence(gateway)
-            self._publish(cluster, old)
-
-        return undo
-
-    def _silence(self, gateway: EastWest) -> None:
-        for address in gateway.addresses:
-            self.plane.set_gateway_silent(address, silent=gateway.silent)
-
-    def _gateway_replicas(self, cluster: str, settings: Gateway) -> list[Proxy]:
-        """Add as many replicas as there may ever be; those that are not wanted yet are down."""
-        destinations = range(len(self.plane.plan.destinations))
-        zones = spread(self._most_replicas(cluster, settings), zones_of(self.document, cluster))
-        return [
-            self.add_gateway_proxy(
-                state.EAST_WEST, f"{cluster}/east-west-{number}", self.client(cluster, zone), settings, destinations
-            )
-            for number, zone in enumerate(zones)
-        ]
-
-    def _most_replicas(self, cluster: str, settings: Gateway) -> int:
-        """Return how many replicas of an east-west gateway there may ever be, those of its rollouts included."""
-        most, auto = settings.replicas, settings.autoscale
-        if auto is not None:
-            most = max(most, auto.max_replicas, auto.min_replicas or 0)
-        rolled = any(
-            event.event == "rollout"
-            and event.gateway == "east-west"
-            and cluster in select_clusters(self.document, event.target)
-            for event in self.document.timeline
-        )
-        return most + max(math.ceil(self.document.kubernetes.max_surge * most), 1) if rolled else most
-
     def add_gateway_proxy(
         self, kind: int, name: str, where: Client, settings: Gateway, destinations: Sequence[int]
     ) -> Proxy:
@@ -268,12 +190,13 @@ class Mesh:
             by_service[called] = (*by_service.get(called, ()), destination)
         zone = self.zone_number(where.cluster, where.zone) if zone is None else zone
         scope = self.prepared.scopes.get((service, workload))
-        proxy = Proxy(number, name, kind, where, zone, service, workload, by_service, scope)
+        home = service if self.views.zone_aware else ""
+        proxy = Proxy(number, name, kind, where, zone, service, workload, by_service, home, scope)
         self.proxies[number] = proxy
         for called in by_service:
             self.interested[called].append(proxy)
-        if service and self.views.zone_aware:
-            self._peers[service].append(proxy)
+        if home:
+            self._peers[home].append(proxy)
         return proxy
 
     def forget(self, proxy: Proxy) -> None:
@@ -281,8 +204,8 @@ class Mesh:
         del self.proxies[proxy.number]
         for service in proxy.destinations:
             self.interested[service].remove(proxy)
-        if proxy in self._peers[proxy.service]:
-            self._peers[proxy.service].remove(proxy)
+        if proxy.home:
+            self._peers[proxy.home].remove(proxy)
         if proxy.stream is not None:
             proxy.stream.end()
         if proxy.behind:
@@ -302,8 +225,7 @@ class Mesh:
 
     def _gateway_changed(self, cluster: str, proxy: Proxy) -> None:
         self.plane.set_gateway(proxy.number, self.env.now, alive=not proxy.causes, silent="blackhole" in proxy.causes)
-        if cluster in self.gateways:
-            self._silence(self.gateways[cluster])
+        self.gateways.silence(cluster)
 
     # --- configuration --------------------------------------------------------------------------------------
 
@@ -321,7 +243,7 @@ class Mesh:
 
     def view_of(self, proxy: Proxy, service: str, known: Knowledge) -> tuple[View, ...]:
         """Return what istiod would send to a proxy for each destination of a service, given what it knows."""
-        home = known.shards(proxy.service) if self.views.zone_aware and proxy.service else ()
+        home = known.shards(proxy.home) if proxy.home else ()
         seen = Known(known.shards(service), home, known.gateways())
         own = proxy.kind == state.EAST_WEST
         return tuple(
@@ -330,15 +252,9 @@ class Mesh:
         )
 
     def _truth_changed(self, service: str, cluster: str) -> None:  # noqa: ARG002 (a listener's signature)
-        if service == GATEWAYS:
-            for proxy in self.proxies.values():
-                for called in proxy.destinations:
-                    self._compare(proxy, called)
-            return
-        for proxy in self.interested[service]:
-            self._compare(proxy, service)
-        for proxy in self._peers[service]:  # who routes by zone also looks at where the pods of its own service are
-            for called in proxy.destinations:
+        everybody = service == GATEWAYS
+        for proxy in self.proxies.values() if everybody else chain(self.interested[service], self._peers[service]):
+            for called in proxy.destinations if everybody else proxy.concerned((service,)):
                 self._compare(proxy, called)
 
     def _compare(self, proxy: Proxy, service: str) -> None:

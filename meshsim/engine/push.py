@@ -119,14 +119,11 @@ class Pushes:
             if sent:
                 self._enqueue(stream, self._concerning(proxy, dirty), sent)
 
-    def _concerning(self, proxy: Proxy, dirty: dict[str, float]) -> dict[str, float]:
-        """Return those of the changed services that matter to a proxy's requests.
-
-        A proxy that routes by zone also looks at where the pods of its own service are.
-        """
-        if self._mesh.views.zone_aware and proxy.service in dirty:
-            return {service: dirty.get(service, dirty[proxy.service]) for service in proxy.destinations}
-        return {service: since for service, since in dirty.items() if service in proxy.destinations}
+    @staticmethod
+    def _concerning(proxy: Proxy, dirty: dict[str, float]) -> dict[str, float]:
+        """Return those of the changed services that matter to a proxy's requests, and what changes with them."""
+        since = dirty.get(proxy.home, 0.0)
+        return {service: dirty.get(service, since) for service in proxy.concerned(dirty)}
 
     def _in_scope(self, proxy: Proxy) -> int:
         return len(self._mesh.document.services) if proxy.scope is None else len(proxy.scope)

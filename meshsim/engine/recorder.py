@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import flags
 from meshsim.dataplane.plane import DataPlane
-from meshsim.dataplane.state import NONE
-from meshsim.dataplane.trace import CALL_ENDED
+from meshsim.engine.access_log import access_log
+from meshsim.engine.chunks import Chunks
+from meshsim.engine.spans import Spans
 from meshsim.results.histogram import bin_of
 from meshsim.results.tables import FLOWS, TABLES
+from meshsim.results.words import Words
 
 Columns = dict[str, Any]
 _KINDS = ("sidecar", "ingress", "east-west")
-_FLOWS = np.array(FLOWS, dtype=object)
-_OUTCOMES = np.array(["ok", "error"], dtype=object)
+_OUTCOMES = ("ok", "error")
+_LATENCIES = ("request", "call")
 #: Tables with many rows a bucket, kept as arrays.
 _LARGE = ("requests", "calls", "latency", "pods")
 
@@ -123,12 +124,24 @@ class Recorder:
         Read and emptied at the end of every bucket.
     clusters, entries
         Names behind the data plane's numbers.
+    logs, spans
+        Whether the access log, and the spans, of traced requests are kept.
     """
 
-    def __init__(self, plane: DataPlane, clusters: Sequence[str], entries: Sequence[str]) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        clusters: Sequence[str],
+        entries: Sequence[str],
+        *,
+        logs: bool = True,
+        spans: bool = False,
+    ) -> None:
         self._plane = plane
         self._clusters = list(clusters)
         self._entries = list(entries)
+        self._logs = logs
+        self._spans = Spans(plane, clusters) if spans else None
         self._start = 0.0
         self._phase = 0.0
         self.tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
@@ -138,14 +151,16 @@ class Recorder:
         self.stale: dict[str, Level] = {name: Level() for name in clusters}
         self.disconnected: dict[str, Level] = {name: Level() for name in clusters}
         self.drifted: dict[str, Level] = {name: Level() for name in clusters}
-        self.plane: dict[str, PlaneRecord] = defaultdict(PlaneRecord)
+        self.control_planes: dict[str, PlaneRecord] = defaultdict(PlaneRecord)
         self.counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._convergence: dict[str, list[float]] = defaultdict(list)
         self._expired: dict[str, float] = defaultdict(float)
-        self._chunks: dict[str, list[dict[str, NDArray[Any]]]] = {name: [] for name in _LARGE}
+        self._chunks = {name: Chunks(name) for name in _LARGE}
         outcomes = [plane.outcome(number) for number in range(plane.outcomes)]
         self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
-        self._flags = np.array([flag for _, flag in outcomes], dtype=object)
+        self._flags = [flag for _, flag in outcomes]
+        self._cluster_names = [*clusters, ""]
+        self._service_names = [*plane.plan.services, "ingress"]
         self._kept: list[tuple[int, int]] = []
         self._busy_pods = np.zeros(0)
         self._busy_proxies = np.zeros(0)
@@ -188,102 +203,69 @@ class Recorder:
         taken = self._plane.take_counts("requests", "request_latency")
         self._requests(bucket, taken["requests"])
         self._calls(bucket)
-        self._latency(bucket, "request", self._names("entries"), taken["request_latency"])
+        self._latency(bucket, "request", taken["request_latency"])
         if last:
             taken = self._plane.take_counts("call_latency")
-            self._latency((self._phase, now), "call", self._names("services"), taken["call_latency"])
+            self._latency((self._phase, now), "call", taken["call_latency"])
             self._phase = now
         self._config(bucket, now, proxies, pushes)
-        self.tables["control_planes"].extend((*bucket, name, *plane.take(now)) for name, plane in self.plane.items())
+        self.tables["control_planes"].extend(
+            (*bucket, name, *plane.take(now)) for name, plane in self.control_planes.items()
+        )
         self._pods(bucket, now)
         self._proxies(bucket)
-        self._access_log()
+        lines = self._plane.take_trace()
+        if self._logs:
+            self.tables["access_log"].extend(access_log(self._plane, self._clusters, lines))
+        if self._spans is not None:
+            self._spans.add(lines)
         self._start = now
 
     def _requests(self, bucket: tuple[float, float], counts: NDArray[Any]) -> None:
         entry, cluster, flow, outcome = found = np.nonzero(counts["count"])
         rows = counts[found]
         columns = {
-            "entry": self._names("entries")[entry],
-            "cluster": self._names("clusters")[cluster],
-            "flow": _FLOWS[flow],
+            "entry": Words(entry, self._entries),
+            "cluster": Words(cluster, self._cluster_names),
+            "flow": Words(flow, FLOWS),
             "code": self._codes[outcome],
-            "response_flag": self._flags[outcome],
+            "response_flag": Words(outcome, self._flags),
             "count": rows["count"],
             "latency_sum": rows["latency"],
         }
-        self._keep("requests", bucket, columns)
+        self._chunks["requests"].add(bucket, columns)
 
     def _calls(self, bucket: tuple[float, float]) -> None:
         rows, (edge, source, to, flow, outcome) = self._plane.take_calls()
         caller, callee = np.array(self._plane.plan.edges, dtype=np.int64).T[:, edge]
         columns = {
-            "source": self._names("services")[caller],
-            "destination": self._names("services")[callee],
-            "source_cluster": self._names("clusters")[source],
-            "destination_cluster": self._names("clusters")[to],
-            "flow": _FLOWS[flow],
+            "source": Words(caller, self._service_names),
+            "destination": Words(callee, self._service_names),
+            "source_cluster": Words(source, self._cluster_names),
+            "destination_cluster": Words(to, self._cluster_names),
+            "flow": Words(flow, FLOWS),
             "code": self._codes[outcome],
-            "response_flag": self._flags[outcome],
+            "response_flag": Words(outcome, self._flags),
             "count": rows["count"],
             "attempts": rows["attempts"],
             "latency_sum": rows["latency"],
             "request_bytes": rows["request_bytes"],
             "response_bytes": rows["response_bytes"],
         }
-        self._keep("calls", bucket, columns)
+        self._chunks["calls"].add(bucket, columns)
 
-    def _latency(self, bucket: tuple[float, float], kind: str, names: NDArray[Any], counts: NDArray[Any]) -> None:
+    def _latency(self, bucket: tuple[float, float], kind: str, counts: NDArray[Any]) -> None:
         name, flow, failed, column = found = np.nonzero(counts)
+        first = 0 if kind == "request" else len(self._entries)
         columns = {
-            "kind": np.full(len(name), kind, dtype=object),
-            "service": names[name],
-            "flow": _FLOWS[flow],
-            "outcome": _OUTCOMES[failed],
+            "kind": Words(np.full(len(name), _LATENCIES.index(kind)), _LATENCIES),
+            "service": Words(first + name, [*self._entries, *self._service_names]),
+            "flow": Words(flow, FLOWS),
+            "outcome": Words(failed, _OUTCOMES),
             "bin": column,
             "count": counts[found].astype(np.int64),
         }
-        self._keep("latency", bucket, columns)
-
-    def _access_log(self) -> None:
-        """Write a line for each call of a traced request that ended."""
-        plane = self._plane
-        lines, operations = plane.take_trace(), plane.plan.operation_names
-        for line in lines[lines.kind == CALL_ENDED]:
-            proxy, destination = plane.proxies[line.proxy], NONE
-            if line.upstream != NONE:
-                destination = int(plane.world.upstreams[line.upstream].policy)
-            pod = plane.pods[line.host] if line.host != NONE else None
-            called = plane.plan.destinations[destination][0]
-            operation = operations[line.operation] if line.operation != NONE else f"{called}/"
-            self.tables["access_log"].append(
-                (
-                    float(line.began),
-                    float(line.time - line.began),
-                    f"{int(line.request):016x}",
-                    plane.plan.services[proxy.service] if proxy.service != NONE else "ingress",
-                    plane.proxy_names[line.proxy],
-                    *operation.split("/", 1),
-                    plane.plan.envoy_name(destination),
-                    plane.plan.routes[line.route].name,
-                    "" if pod is None else plane.pod_names[line.host],
-                    "" if pod is None else self._clusters[pod.cluster],
-                    int(line.attempt),
-                    int(line.code),
-                    flags.names(int(line.flag)),
-                )
-            )
-
-    def _names(self, what: str) -> NDArray[Any]:
-        """Return names as an array to pick from by number; -1 picks what stands for none."""
-        last = {"clusters": [""], "services": ["ingress"], "entries": []}[what]
-        names = {"clusters": self._clusters, "services": self._plane.plan.services, "entries": self._entries}[what]
-        return np.array([*names, *last], dtype=object)
-
-    def _keep(self, table: str, bucket: tuple[float, float], columns: dict[str, NDArray[Any]]) -> None:
-        """Keep a bucket's rows of a large table as arrays."""
-        rows = len(next(iter(columns.values())))
-        self._chunks[table].append({"start": np.full(rows, bucket[0]), "end": np.full(rows, bucket[1]), **columns})
+        self._chunks["latency"].add(bucket, columns)
 
     def _config(self, bucket: tuple[float, float], now: float, proxies: dict[str, int], pushes: dict[str, int]) -> None:
         expired = self._expired_seconds(now)
@@ -310,23 +292,22 @@ class Recorder:
         clusters, services = np.array(self._kept, dtype=np.int64).reshape(-1, 2).T
         ready = np.array([self.ready[key].take(now) for key in keys], dtype=np.float64)
         columns = {
-            "cluster": self._names("clusters")[clusters],
-            "service": self._names("services")[services],
+            "cluster": Words(clusters, self._cluster_names),
+            "service": Words(services, self._service_names),
             "desired_seconds": np.array([self.desired[key].take(now) for key in keys], dtype=np.float64),
             "ready_seconds": ready,
             "blocked_seconds": np.zeros(len(keys)),
             "busy_seconds": busy[clusters, services],
             "worker_seconds": ready * self._plane.world.services.view(np.ndarray)["workers"][services],
         }
-        for what in ("rejected", "blocked", "started"):
-            columns[what] = np.zeros(len(keys), dtype=np.int64)
+        columns |= {what: np.zeros(len(keys), dtype=np.int64) for what in ("rejected", "blocked", "started")}
         places = {key: place for place, key in enumerate(keys)} if self.blocked or self.counts else {}
         for key, level in self.blocked.items():
             columns["blocked_seconds"][places[key]] = level.take(now)
         for (what, cluster, service), count in self.counts.items():
             columns[what][places[cluster, service]] = count
         self.counts.clear()
-        self._keep("pods", bucket, columns)
+        self._chunks["pods"].add(bucket, columns)
 
     def _busy_by_service(self, now: float) -> NDArray[np.float64]:
         """Return worker-seconds by cluster and service since the last bucket."""
@@ -368,12 +349,13 @@ class Recorder:
         for name, described in TABLES.items():
             own = [column.name for column in described[2:]]
             if name in _LARGE:
-                parts = self._chunks[name]
-                columns = {column: np.concatenate([part.pop(column) for part in parts]) for column in own}
-                self._chunks[name] = [dict(columns)]
+                columns = self._chunks[name].columns()
+            elif name == "spans" and self._spans is not None:
+                columns = self._spans.columns(self._start)
             else:
                 values = zip(*self.tables[name], strict=True) if self.tables[name] else ([] for _ in own)
                 columns = {column: list(value) for column, value in zip(own, values, strict=True)}
             rows = len(columns[own[0]])
-            result[name] = {"deployment": [deployment] * rows, "replication": [replication] * rows, **columns}
+            numbers = np.broadcast_to(np.int64(replication), rows)
+            result[name] = {"deployment": Words.same(deployment, rows), "replication": numbers, **columns}
         return result

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from meshsim.engine.autoscaler import Autoscaling
+from meshsim.engine.buckets import BUCKETS, most_buckets
 from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.environment import Environment, Process, advance_freely, advance_stepwise
 from meshsim.engine.identity import Identity
@@ -22,9 +23,7 @@ from meshsim.mesh.deployment import control_planes
 from meshsim.mesh.placement import place
 from meshsim.scenario import Scenario
 from meshsim.scenario.happenings import happenings
-
-#: Time buckets in a run: width is the next of 1, 2 and 5 times a power of ten seconds above duration / BUCKETS.
-BUCKETS = 150
+from meshsim.scenario.sampling import windows
 
 
 @contextmanager
@@ -122,7 +121,7 @@ class Simulation:
 
     def _close_buckets(self) -> Process:
         cuts = phase_edges(self.scenario)
-        for edge in bucket_edges(self.scenario):
+        for edge in bucket_edges(self.scenario, cuts):
             yield self.env.at(edge, priority=0)
             self._close(edge, last=edge in cuts)
 
@@ -156,21 +155,21 @@ class Simulation:
         return [(name, "", float(value)) for name, value in values.items()]
 
 
-def bucket_width(duration: float) -> float:
-    """Return the width of time buckets in seconds.
+def bucket_width(duration: float, most: int = BUCKETS) -> float:
+    """Return the width of time buckets in seconds: the next of 1, 2 and 5 times a power of ten of which ``most`` do.
 
     Examples
     --------
     >>> bucket_width(600.0), bucket_width(86_400.0)
     (5.0, 1000.0)
     """
-    least = duration / BUCKETS
+    least = duration / most
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= least * (1 - 1e-9))
 
 
 def phase_edges(scenario: Scenario) -> frozenset[float]:
-    """Return when warm-up ends and when events of the timeline begin and end, in seconds.
+    """Return when warm-up ends, when events of the timeline begin and end, and when windows do, in seconds.
 
     Of an event that is repeated only the first start and the last end count: thousands of edges would be as many time
     buckets, and no phase needs them.
@@ -183,12 +182,22 @@ def phase_edges(scenario: Scenario) -> frozenset[float]:
             edges.add(happening.start)
         last[happening.index] = happening.start if happening.end is None else happening.end
     edges.update(last.values())
+    edges.update(edge for window in windows(document) or () for edge in window)
     return frozenset(edge for edge in edges if 0.0 < edge < document.duration)
 
 
-def bucket_edges(scenario: Scenario) -> list[float]:
-    """Return where time buckets end, in seconds: a regular grid and the edges of phases."""
-    duration = scenario.document.duration
-    width = bucket_width(duration)
+def bucket_edges(scenario: Scenario, cuts: frozenset[float] | None = None) -> list[float]:
+    """Return where time buckets end, in seconds: a regular grid and the edges of phases, found here if not given.
+
+    In windows the grid is as fine as if there were nothing else.
+    """
+    document = scenario.document
+    duration, counted = document.duration, windows(document) or ()
+    most = most_buckets(document)
+    width = bucket_width(duration, most)
+    fine = bucket_width(sum(end - start for start, end in counted) or duration, most)
     grid = (width * number for number in range(1, math.ceil(duration / width)))
-    return sorted({*grid, *phase_edges(scenario)} - {0.0, duration})
+    edges = {edge for edge in grid if not any(start < edge < end for start, end in counted)}
+    for start, end in counted:
+        edges.update(start + fine * number for number in range(1, math.ceil((end - start) / fine)))
+    return sorted((edges | (phase_edges(scenario) if cuts is None else cuts)) - {0.0, duration})

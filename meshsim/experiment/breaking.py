@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -27,7 +28,13 @@ class Look(NamedTuple):
     state
         What its replications say.
     mean, half_width, n
-        Of the metric, with the interval that decided.
+        Of the metric, with the longer side of the interval that decided; nan without one.
+    low, high
+        The interval's ends; of shares near all or nothing the exact ones.
+    same
+        Whether every replication has the same value.
+    events
+        How many events a rate rests on; nan for what is none.
     """
 
     value: str
@@ -36,6 +43,10 @@ class Look(NamedTuple):
     mean: float
     half_width: float
     n: int
+    low: float = math.nan
+    high: float = math.nan
+    same: bool = False
+    events: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
+import socket
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -83,6 +88,22 @@ def engine(name: str = "local", *, jobs: int = 1, scheduler: str = "") -> Engine
     return Here() if jobs == 1 else Local(jobs)
 
 
+def at_once(by: Engine | None) -> int | None:
+    """Return how many runs an engine computes at the same time; None where that is for other machines to say.
+
+    Examples
+    --------
+    >>> at_once(None), at_once(Local(1))
+    (1, 1)
+    """
+    if by is None or isinstance(by, Here):
+        return 1
+    if not isinstance(by, Local):
+        return None
+    processors = os.cpu_count() or 1
+    return processors if by.jobs < 0 else min(by.jobs, processors)
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """The process itself, one unit after the other.
@@ -120,12 +141,42 @@ class Local:
         work.compile_request_path()  # once here, not once in every worker
         workers = Parallel(n_jobs=self.jobs, return_as="generator_unordered", batch_size=1)
         try:
-            for number, done in workers(delayed(_numbered)(number, task) for number, task in enumerate(tasks)):
-                _tell(watch, tasks[number].unit, done)
-                yield number, done
+            with contextlib.ExitStack() as stack:
+                with _deaf_children():
+                    found = workers(delayed(_numbered)(number, task) for number, task in enumerate(tasks))
+                    stack.callback(_end, found)
+                for number, done in found:
+                    _tell(watch, tasks[number].shown, done)
+                    yield number, done
         except TerminatedWorkerError as problem:
             message = "a worker process was killed, perhaps for want of memory: try fewer --jobs"
             raise MeshsimError(message) from problem
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let the processes that the body starts not hear Ctrl-C, which a terminal sends to all: this one ends them.
+
+    Here it is heard when the body has ended. A new process keeps the set of blocked signals, from its first moment on.
+    """
+    from joblib.externals.loky.backend import resource_tracker
+
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would unblock Ctrl-C when it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(found: Any) -> None:
+    """End what joblib still computes; that it had not finished is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +205,7 @@ class Dask:
                     future = next(running)
                     done = _dask_result(future)
                     number = numbers.pop(future)
-                    _tell(watch, tasks[number].unit, done)
+                    _tell(watch, tasks[number].shown, done)
                     yield number, done
             finally:
                 client.cancel(list(numbers))
@@ -208,22 +259,54 @@ class Ray:
 
     def run(self, tasks: Sequence[Task], watch: Watch | None = None) -> Iterator[tuple[int, Finished]]:
         """Yield what comes out of each task; ``watch`` is told of every unit."""
-        import ray
+        if not tasks:
+            return
+        slots = _ray_slots(self.address)
         from joblib import Parallel, delayed, parallel_config
+        from ray.exceptions import RayError
         from ray.util.joblib import register_ray
 
-        try:
-            ray.init(address=self.address or None, ignore_reinit_error=True, log_to_driver=False)
-        except (ConnectionError, ValueError) as problem:
-            raise ScenarioError([Problem(f"no Ray cluster answers: {problem}", file="--scheduler")]) from problem
         register_ray()
-        slots = max(int(ray.cluster_resources().get("CPU", 1)), 1)
         numbered = iter(enumerate(tasks))
-        with parallel_config(backend="ray", n_jobs=slots):
-            while batch := list(islice(numbered, slots)):
-                for number, done in Parallel(batch_size=1)(delayed(_numbered)(*item) for item in batch):
-                    _tell(watch, tasks[number].unit, done)
-                    yield number, done
+        try:
+            with parallel_config(backend="ray", n_jobs=slots), Parallel(batch_size=1) as workers:
+                while batch := list(islice(numbered, slots)):
+                    for number, done in workers(delayed(_numbered)(*item) for item in batch):
+                        _tell(watch, tasks[number].shown, done)
+                        yield number, done
+        except RayError as problem:
+            message = f"a Ray worker died ({type(problem).__name__}), perhaps for want of memory"
+            raise MeshsimError(message) from problem
+
+
+def _ray_slots(address: str) -> int:
+    """Connect to Ray, where that is not done yet, and return how many processors it has."""
+    import ray
+
+    if not ray.is_initialized():
+        on_request = signal.getsignal(signal.SIGTERM)
+        try:
+            _knock(address)
+            ray.init(address=address or None, log_to_driver=False, logging_level="ERROR")
+        except (OSError, ValueError, RuntimeError) as problem:
+            message = f"no Ray cluster answers at {address or 'this machine'}: {problem}"
+            raise ScenarioError([Problem(message, file="--scheduler")]) from problem
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_request)  # Ray would have set its own
+    return max(int(ray.cluster_resources().get("CPU", 1)), 1)
+
+
+def _knock(address: str) -> None:
+    """Look whether anyone listens at an address, as Ray itself would try for minutes.
+
+    Raises
+    ------
+    OSError
+        If nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
 def _numbered(number: int, task: Task) -> tuple[int, Finished]:
@@ -251,6 +334,8 @@ def compute(
     found: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[int, Finished]]:
     """Yield the number of each task with what came out: first those that the folder has, then those computed.
+
+    When all are there the folder is tidied (`Units.tidy`).
 
     Parameters
     ----------
@@ -284,6 +369,8 @@ def compute(
             if store is not None:
                 store.put(names[missing[at]], done)
             yield missing[at], done
+    if store is not None:
+        store.tidy()
 
 
 def _generator(found: Iterator[tuple[int, Finished]]) -> Any:

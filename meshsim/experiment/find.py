@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshsim.errors import Problem, ScenarioError, gathering
 from meshsim.experiment import designs
@@ -16,6 +16,9 @@ from meshsim.experiment.points import Checked, Job, Watch, chosen, run
 from meshsim.experiment.units import Finished, Units
 from meshsim.experiment.wanted import Bound, bound
 from meshsim.scenario import Scenario
+
+if TYPE_CHECKING:
+    from meshsim.analysis.means import Known
 
 #: How close both ends of the answer have to be by default: a hundredth of the range.
 RESOLUTION = 0.01
@@ -140,12 +143,12 @@ def _close(axis: Axis) -> float:
 
 @dataclass
 class _Point:
-    """What is known of a point of one deployment."""
+    """What is known of a point of one deployment: its values, and what they are counted among."""
 
     values: list[float] = field(default_factory=list)
+    among: list[float] = field(default_factory=list)
     state: State = State.OPEN
-    mean: float = math.nan
-    half_width: float = math.nan
+    known: Known | None = None
 
 
 #: A search of one deployment asks for states of points, by number, and is sent them.
@@ -184,11 +187,14 @@ def _breaking(given: Search, name: str, known: dict[float, _Point]) -> Breaking:
     return replace(found, close=_near(given.axis, low, high, given.resolution))
 
 
-def _looks(axis: Axis, known: dict[float, _Point]) -> tuple[Look, ...]:
-    return tuple(
-        Look(axis.text(at), at, point.state, point.mean, point.half_width, len(point.values))
-        for at, point in sorted(known.items())
-    )
+def _looks(axis: Axis, points: dict[float, _Point]) -> tuple[Look, ...]:
+    found = []
+    for at, point in sorted(points.items()):
+        of = point.known
+        if of is not None:
+            own = (of.mean, of.half_width, len(point.values), of.low, of.high, of.same, of.events)
+            found.append(Look(axis.text(at), at, point.state, *own))
+    return tuple(found)
 
 
 def bisect(axis: Axis, resolution: float) -> _Asking:
@@ -270,13 +276,11 @@ def _decide(
             own = given.checked.jobs([given.axis], [(given.axis.text(at),)], [name], range(have, size))
             jobs += own
             places += [(name, at)] * len(own)
-        found: dict[int, float] = {}
-        for number, done in compute(jobs):
-            rows = given.bound.wanted.of(done.summary)  # type: ignore[arg-type]
-            found[number] = float(rows["value"].iloc[0]) if len(rows) else _absent(given.bound)
+        found = {number: given.bound.wanted.value(done.summary) for number, done in compute(jobs)}  # type: ignore[arg-type]
         for number in sorted(found):
             name, at = places[number]
-            known[name][at].values.append(found[number])
+            for into, value in zip((known[name][at].values, known[name][at].among), found[number], strict=True):
+                into.append(value)
         for name, at in open_points:
             _judge(known[name][at], given.bound, given.confidence)
         open_points = [(name, at) for name, at in open_points if known[name][at].state is State.OPEN]
@@ -284,23 +288,14 @@ def _decide(
             return
 
 
-def _absent(limit: Bound) -> float:
-    """Return the value where a summary has no row: errors with a response flag that none had are 0."""
-    return 0.0 if ":" in limit.wanted.metric else math.nan
-
-
 def _judge(point: _Point, limit: Bound, confidence: float) -> None:
-    from meshsim.analysis.statistics import interval
+    """Say what a point is, by the whole interval; of shares near all or nothing by the exact one."""
+    from meshsim.analysis.means import known
 
-    values = point.values
-    if values and all(math.isinf(value) for value in values):  # it never recovered, in any replication
-        point.mean, point.half_width = values[0], 0.0
-        point.state = State.BROKEN if limit.breaks(values[0]) else State.FINE
+    point.known = known(limit.wanted.metric, point.values, point.among, confidence)
+    low, high = point.known.ends(confidence)
+    if math.isnan(low) or point.known.missing > point.known.never:
         return
-    found = interval(values, confidence)
-    point.mean, point.half_width = found.mean, found.half_width
-    if found.missing or not math.isfinite(found.half_width):
-        return
-    ends = {limit.breaks(found.low), limit.breaks(found.high)}
+    ends = {limit.breaks(low), limit.breaks(high)}
     if len(ends) == 1:
         point.state = State.BROKEN if True in ends else State.FINE

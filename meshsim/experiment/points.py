@@ -109,12 +109,14 @@ class Checked:
         ScenarioError
             With everything that is wrong there, under the name of the change that makes it so.
         """
-        from meshsim.analysis import expectations
+        from meshsim.analysis import criteria, expectations
         from meshsim.mesh import checks
         from meshsim.mesh.deployment import control_planes
 
         try:
-            return load(self._resolved, changes, (*checks.CHECKS, *expectations.CHECKS), control_planes)
+            return load(
+                self._resolved, changes, (*checks.CHECKS, *expectations.CHECKS, *criteria.CHECKS), control_planes
+            )
         except ScenarioError as error:
             raise ScenarioError([_said(problem, changes) for problem in error.problems]) from None
 
@@ -246,4 +248,4 @@ def _summary(job: Job, done: Finished) -> pd.DataFrame:
     from meshsim.results.frames import concatenate
 
     document = load(json.loads(job.task.scenario), job.task.changes).document
-    return summarize(concatenate([done.tables()]), phases(document))
+    return summarize(concatenate([done.tables()]), phases(document), document)

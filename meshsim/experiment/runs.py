@@ -13,7 +13,8 @@ from meshsim.experiment.engines import Engine, Here, Local, compute
 from meshsim.experiment.precision import Precision, Sequential
 from meshsim.experiment.stress import reporting
 from meshsim.experiment.units import Unit, Units, key, misfits
-from meshsim.experiment.work import Step, Watch, task
+from meshsim.experiment.variants import Arm, arms, deployed, described
+from meshsim.experiment.work import Step, Task, Watch, task
 from meshsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ def run(
     watch: Watch | None = None,
     collected: Callable[[], None] | None = None,
     command: Sequence[str] = (),
+    what_if: bool = False,
 ) -> Outcome:
-    """Run a scenario under some deployments.
+    """Run a scenario under some deployments, or the variants of one.
 
     Every deployment sees the same arrivals, demands and pod deaths (common random numbers). The tables do not depend
     on ``jobs``. Ctrl-C ends the experiment early: what has finished is returned, and the manifest says so.
@@ -69,11 +71,14 @@ def run(
         Called when nothing is left to simulate: from here on Ctrl-C would lose what was computed.
     command
         Words of the command line, for the manifest.
+    what_if
+        Run, instead of deployments, the one that ``what_if`` of the scenario names, and its variants: their results
+        stand under their names, as those of deployments do.
 
     Raises
     ------
     ScenarioError
-        If a deployment is unknown, there is nothing to run, or two regions have no latency figure.
+        If a deployment is unknown, a variant is wrong, there is nothing to run, or two regions have no latency figure.
     MeshsimError
         If the engine fails.
     SimulationError
@@ -86,19 +91,20 @@ def run(
     from meshsim.results.manifest import describe
 
     document = scenario.document
-    names = list(dict.fromkeys(deployments)) or list(document.deployments)
+    compared = arms(scenario, deployments) if what_if else deployed(scenario, deployments)
+    names = list(compared)
     look = None if precision is None else Sequential(precision, phases(document))
     count = look.first() if look else document.replications if replications is None else replications
-    check(scenario, names, count, jobs)
+    check(scenario, [one.deployment for one in compared.values()], count, jobs)
     began = time.perf_counter()
-    ready = prepare(scenario)
-    by = engine or (Here(ready) if jobs == 1 else Local(jobs))
+    here = Here() if what_if else Here(prepare(scenario))
+    by = engine or (here if jobs == 1 else Local(jobs))
     finished: dict[Unit, Mapping[str, Any]] = {}
     interrupted, more = False, count
     while more and not interrupted:
         fresh = range(count - more, count)
         units = [Unit(name, number) for number in fresh for name in names]
-        done, interrupted = _collect(scenario, units, by, store, watch)
+        done, interrupted = _collect(compared, units, by, store, watch)
         finished.update(done)
         more = 0
         if look is not None and not interrupted:
@@ -122,7 +128,8 @@ def run(
         command=command,
         complete=not interrupted,
         precision=stopped,
-        study=reporting(scenario, names, len(whole), stopped),
+        study=reporting(scenario, names, len(whole), stopped, {one.name: one.changes for one in compared.values()}),
+        what_if=described(compared) if what_if else None,
     )
     return Outcome(scenario, tables, manifest)
 
@@ -156,14 +163,14 @@ def check(scenario: Scenario, deployments: Sequence[str], replications: int, job
 
 
 def _collect(
-    scenario: Scenario, units: Sequence[Unit], by: Engine, store: Units | None, watch: Watch | None
+    compared: Mapping[str, Arm], units: Sequence[Unit], by: Engine, store: Units | None, watch: Watch | None
 ) -> tuple[dict[Unit, Mapping[str, Any]], bool]:
     """Run the units; return the tables of those that finished, and whether Ctrl-C cut it short."""
     finished: dict[Unit, Mapping[str, Any]] = {}
-    first = task(scenario, units[0])
-    tasks = [first._replace(unit=unit) for unit in units]
-    names = [key(scenario, unit) for unit in units] if store is not None else [""] * len(units)
-    duration = scenario.document.duration
+    tasks = _tasks(compared, units)
+    asked = zip((compared[unit.deployment].scenario for unit in units), tasks, strict=True)
+    names = [key(scenario, one.unit) if store is not None else "" for scenario, one in asked]
+    duration = compared[units[0].deployment].scenario.document.duration
 
     def tell(step: Step) -> None:
         if watch is not None:
@@ -174,7 +181,20 @@ def _collect(
 
     try:
         for number, done in compute(tasks, names, by, store, watch=tell, found=found):
-            finished[units[number]] = done.tables()
+            finished[units[number]] = compared[units[number].deployment].labelled(done.tables())
     except KeyboardInterrupt:
         return finished, True
     return finished, False
+
+
+def _tasks(compared: Mapping[str, Arm], units: Sequence[Unit]) -> list[Task]:
+    """Return units, which have the names of what is compared, as tasks."""
+    of_scenario: dict[int, Task] = {}  # a large one is long as text
+    found = []
+    for unit in units:
+        one = compared[unit.deployment]
+        if id(one.scenario) not in of_scenario:
+            of_scenario[id(one.scenario)] = task(one.scenario, unit)
+        own = Unit(one.deployment, unit.replication)
+        found.append(of_scenario[id(one.scenario)]._replace(unit=own, variant=unit.deployment))
+    return found

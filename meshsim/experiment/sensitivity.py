@@ -184,9 +184,12 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
     -------
     pandas.DataFrame
         Of a tornado: a row for each deployment, metric, field and end, with ``value`` of the field, ``mean`` of the
-        metric, ``difference`` to the base (paired by replication) and its ``half_width``, and ``swing``, the larger
-        difference of the field's two ends; fields with the largest swing first. Of Sobol' indices: a row for each
-        deployment, metric and field, with ``first_order`` and ``total`` and their half widths.
+        metric with the ends ``low`` and ``high`` of its interval, ``difference`` to the base (paired by replication)
+        and its ``half_width``, whether that is ``beyond_chance`` (corrected for the number of ends), and ``swing``, the
+        larger difference of the field's two ends; fields with the largest swing first. Columns that begin with
+        ``base`` are those of the base; ``same`` says that all replications agree, ``events`` on how many a rate
+        rests. Of Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and
+        their half widths; nan where the metric is the same at every point.
 
     Raises
     ------
@@ -194,52 +197,74 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
         If the engine fails, or a run has no value of a metric.
     """
     values = _values(given, by, store, watch)
-    return _tornado(given, values) if given.method == "tornado" else _indices(given, values)
+    return _tornado(given, values) if given.method == "tornado" else _indices(given, values[0])
 
 
 def _values(given: Study, by: Engine, store: Units | None, watch: Watch | None) -> Any:
-    """Return the metrics by deployment, metric, point and replication."""
+    """Return the metrics, and what they are counted among, by deployment, metric, point and replication."""
     import numpy as np
 
-    shape = (len(given.deployments), len(given.metrics), len(given.points), given.replications)
+    shape = (2, len(given.deployments), len(given.metrics), len(given.points), given.replications)
     values = np.full(shape, np.nan)
     for number, done in run(given.jobs, by, store, watch):
         job = given.jobs[number]
         for at, metric in enumerate(given.metrics):
-            rows = metric.of(done.summary)  # type: ignore[arg-type]
-            value = float(rows["value"].iloc[0]) if len(rows) else 0.0 if ":" in metric.metric else math.nan
             deployment = given.deployments.index(job.task.unit.deployment)
-            values[deployment, at, job.point, job.task.unit.replication] = value
+            values[:, deployment, at, job.point, job.task.unit.replication] = metric.value(done.summary)  # type: ignore[arg-type]
     return values
 
 
 def _tornado(given: Study, values: Any) -> pd.DataFrame:
     import pandas as pd
 
-    from meshsim.analysis.statistics import interval, paired
-
     rows = []
     for d, deployment in enumerate(given.deployments):
         for m, metric in enumerate(given.metrics):
-            base = values[d, m, 0]
+            points = list(zip(values[0, d, m], values[1, d, m], strict=True))
             for a, one in enumerate(given.axes):
-                ends = [paired(base, values[d, m, 1 + 2 * a + end]) for end in (0, 1)]
-                swing = max((abs(end.mean) for end in ends if not math.isnan(end.mean)), default=math.nan)
-                for end, name in enumerate(("low", "high")):
-                    at = 1 + 2 * a + end
-                    rows.append(
-                        {
-                            "deployment": deployment, "metric": str(metric), "field": one.path, "end": name,
-                            "value": given.points[at][a], "base": interval(base).mean,
-                            "mean": interval(values[d, m, at]).mean, "difference": ends[end].mean,
-                            "half_width": ends[end].half_width, "n": ends[end].n, "swing": swing,
-                        }
-                    )  # fmt: skip
+                places = [1 + 2 * a + end for end in (0, 1)]
+                ends = [_end(metric.metric, points[0], points[at], 2 * len(given.axes)) for at in places]
+                swings = [abs(end["difference"]) for end in ends if not math.isnan(end["difference"])]
+                rows += [
+                    {
+                        "deployment": deployment, "metric": str(metric), "field": one.path, "end": name,
+                        "value": given.points[at][a], **end, "swing": max(swings, default=math.nan),
+                    }
+                    for name, at, end in zip(("low", "high"), places, ends, strict=True)
+                ]  # fmt: skip
     frame = pd.DataFrame(rows)
     order = {(name, str(metric)): n for n, (name, metric) in enumerate(_each(given))}
     frame["_group"] = [order[pair] for pair in zip(frame["deployment"], frame["metric"], strict=True)]
     frame = frame.sort_values(["_group", "swing"], ascending=[True, False], kind="stable", na_position="last")
     return frame.drop(columns="_group").reset_index(drop=True)
+
+
+def _end(metric: str, base: Any, end: Any, ends: int) -> dict[str, Any]:
+    """Return what is known of one end of a field beside the base, each a pair of values and what they count among."""
+    from meshsim.analysis.means import known
+    from meshsim.analysis.statistics import paired
+
+    at_base, at_end = (known(metric, values, among) for values, among in (base, end))
+    change, strict = (paired(base[0], end[0], level) for level in (0.95, 1 - 0.05 / ends))
+    half, level, same = change.half_width, strict.half_width, False
+    if change.n > 1 and half <= 1e-9 * max(abs(change.mean), abs(at_base.mean)):  # all differences are the same
+        half, level, same = _apart(metric, base, end, change.mean, 0.975), math.nan, True
+    return {
+        "base": at_base.mean, "base_low": at_base.low, "base_high": at_base.high, "base_same": at_base.same,
+        "base_events": at_base.events, "mean": at_end.mean, "low": at_end.low, "high": at_end.high,
+        "same": at_end.same, "events": at_end.events, "difference": change.mean, "half_width": half,
+        "difference_same": same, "n": change.n, "beyond_chance": bool(abs(change.mean) > level),
+    }  # fmt: skip
+
+
+def _apart(metric: str, base: Any, end: Any, difference: float, confidence: float) -> float:
+    """Return how far a difference without spread may be off, as the exact intervals of both ends say; nan for none."""
+    from meshsim.analysis.means import AMONG, known
+
+    if metric.partition(":")[0] not in AMONG:
+        return math.nan
+    a, b = (known(metric, values, among, confidence) for values, among in (base, end))
+    return max(b.high - a.low - difference, difference - (b.low - a.high))
 
 
 def _each(given: Study) -> list[tuple[str, Wanted]]:
@@ -262,7 +287,8 @@ def _indices(given: Study, values: Any) -> pd.DataFrame:
                     f"{metric} has no value under {deployment} at {where}, so there are no indices of it"
                 )
             if np.ptp(y) == 0:
-                found: dict[str, Any] = {name: [0.0] * len(given.axes) for name in ("S1", "S1_conf", "ST", "ST_conf")}
+                nothing = [math.nan] * len(given.axes)  # no variance that anything could explain
+                found: dict[str, Any] = dict.fromkeys(("S1", "S1_conf", "ST", "ST_conf"), nothing)
             else:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # of its own dependencies

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def reporting(
-    scenario: Scenario, deployments: Sequence[str], replications: int, precision: Mapping[str, Any] | None = None
+    scenario: Scenario,
+    deployments: Sequence[str],
+    replications: int,
+    precision: Mapping[str, Any] | None = None,
+    variants: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Return the items of the STRESS-DES checklist, numbered as there; what a page says better is a pointer to it.
 
@@ -30,6 +34,8 @@ def reporting(
         That have finished.
     precision
         As `meshsim.experiment.precision.Sequential.report` returns it; None for a fixed number of replications.
+    variants
+        What each of them changes, where variants are compared; the first of the deployments is their base.
 
     Examples
     --------
@@ -50,7 +56,7 @@ def reporting(
         },
         "2.1 diagram": "topology.svg beside this manifest; meshsim.load(…).export_graph(…) for the graph itself",
         "2.2 logic": "docs/life-of-a-request.md, docs/control-plane.md, docs/failures.md",
-        "2.3 differences between the scenarios": _differences(scenario, deployments),
+        "2.3 differences between the scenarios": _differences(scenario, deployments, variants or {}),
         "2.4 algorithms": [f"docs/{page}.md" for page in _ALGORITHMS],
         "2.5 components": "docs/scenario-file.md; those of this study are in `scenario`",
         "3.1 sources of data": "docs/parameters.md for what is shipped; comments of the scenario file for its own",
@@ -98,13 +104,20 @@ def _outputs() -> dict[str, dict[str, Any]]:
 def _phases(scenario: Scenario) -> list[dict[str, Any]]:
     from meshsim.analysis.phases import phases
 
-    return [{"name": span.name, "from": span.start, "to": span.end} for span in phases(scenario.document)]
+    return [
+        {"name": span.name, "from": span.start, "to": span.end, "seconds counted": span.counted}
+        for span in phases(scenario.document)
+    ]
 
 
-def _differences(scenario: Scenario, deployments: Sequence[str]) -> dict[str, Any]:
-    """Return who controls whom under each deployment: all that they differ in."""
+def _differences(
+    scenario: Scenario, deployments: Sequence[str], variants: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Return who controls whom under each deployment, and what variants change: all that they differ in."""
     from meshsim.mesh.deployment import control_planes
 
+    if any(variants.values()):
+        return {name: list(variants.get(name, ())) or "the scenario as it is" for name in deployments}
     return {
         name: [
             {"control_plane": plane.name, "home": plane.home, "serves": list(plane.serves)}

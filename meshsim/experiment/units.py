@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +31,10 @@ _SIMULATOR = (
 _ANALYSIS = ("analysis",)
 #: Packages that what a run gives depends on to the last bit.
 _PACKAGES = ("numba", "numpy", "python", "simpy")
+#: Bytes of units that are kept beside those of the latest command.
+LIMIT = 1 << 30
+#: Seconds after which a file that was being written belongs to a process that was killed.
+_DRAFT = 3600.0
 #: Begins the name of the summary among the files of a unit.
 _SUMMARY = "summary-"
 
@@ -68,8 +75,9 @@ def misfits(
 def key(scenario: Scenario, unit: Unit) -> str:
     """Return the name of a unit: a hash of everything that can change its result, and of nothing else.
 
-    That is the scenario without its name, description, expectations, number of replications and other deployments; the
-    replication; and the simulator itself. Comments and the order of fields do not count.
+    That is the scenario without its name, description, expectations, decision, variants, number of replications and
+    other deployments; the replication; and the simulator itself, whose hash begins the name. Comments and the order of
+    fields do not count.
 
     Examples
     --------
@@ -82,12 +90,20 @@ def key(scenario: Scenario, unit: Unit) -> str:
     False
     """
     from meshsim.scenario.scenario import digest
+    from meshsim.scenario.schema import Decision
 
     document = scenario.document
     without = {"name": "unit", "description": "", "expect": [], "replications": 1, "include": []}
+    judged = {"decision": Decision(), "what_if": None}
     deployments = {unit.deployment: document.deployments[unit.deployment]}
-    said = digest(document.model_copy(update={**without, "deployments": deployments}))
-    return hashlib.sha256(f"{said} {unit.deployment} {unit.replication} {simulator()}".encode()).hexdigest()
+    said = digest(document.model_copy(update={**without, **judged, "deployments": deployments}))
+    own = hashlib.sha256(f"{said} {unit.deployment} {unit.replication} {simulator()}".encode()).hexdigest()
+    return f"{_present()}{own}"
+
+
+def _present() -> str:
+    """Return how names of units begin that this simulator can use."""
+    return f"{simulator()[:16]}-"
 
 
 @lru_cache(maxsize=1)
@@ -210,6 +226,8 @@ class Units:
     ----------
     folder
         Made when the first unit lands.
+    used
+        Names of those that were found or landed since this object was made.
 
     Examples
     --------
@@ -218,13 +236,22 @@ class Units:
     """
 
     folder: Path
+    used: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def get(self, name: str) -> Finished | None:
         """Return a unit; None if it is not there, or is damaged and has to be computed again."""
         try:
-            return unpacked(self._path(name).read_bytes())
+            found = unpacked(self._path(name).read_bytes())
         except (OSError, ResultsError):
             return None
+        self.used.add(name)
+        with contextlib.suppress(OSError):
+            os.utime(self._path(name))  # those unused for longest go first
+        return found
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such a unit, damaged or not."""
+        return self._path(name).exists()
 
     def put(self, name: str, unit: Finished) -> None:
         """Keep a unit.
@@ -237,12 +264,53 @@ class Units:
         from meshsim.results.files import put
 
         put(self._path(name), unit.packed())
+        self.used.add(name)
 
     def discard(self) -> None:
-        """Remove the folder with everything in it, where it is still there."""
-        import shutil
+        """Remove the units that were used, and the folder if no other is left."""
+        for name in self.used:
+            self._remove(self._path(name))
+        self.used.clear()
+        self.tidy()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def tidy(self, limit: int = LIMIT) -> None:
+        """Remove what nobody will want: units of another simulator, drafts of processes that were killed, old units.
+
+        Parameters
+        ----------
+        limit
+            Bytes of units, beside those used since this object was made, that stay: those used last.
+        """
+        from meshsim.results.files import UNFINISHED
+
+        others = []
+        for path, file in self._files():
+            if path.name.startswith(UNFINISHED):
+                if file.st_mtime < time.time() - _DRAFT:
+                    self._remove(path)
+            elif path.suffix == ".zip" and not path.name.startswith(_present()):
+                self._remove(path)
+            elif path.suffix == ".zip" and path.stem not in self.used:
+                others.append((file.st_mtime, file.st_size, path))
+        for _, size, path in sorted(others, reverse=True):
+            limit -= size
+            if limit < 0:
+                self._remove(path)
+
+    def _files(self) -> list[tuple[Path, os.stat_result]]:
+        """Return the files of the folder; another process may remove some at the same time."""
+        found = []
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                with contextlib.suppress(OSError):
+                    found.append((path, path.stat()))
+        return found
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.zip"

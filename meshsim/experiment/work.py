@@ -42,6 +42,8 @@ class Task(NamedTuple):
         Hash of the simulator that asks (`meshsim.experiment.units.simulator`).
     tables, summary
         What is wanted of the results.
+    variant
+        Of which variant of the scenario this is a run; empty for none. Only progress is told of it.
     """
 
     scenario: str
@@ -50,6 +52,12 @@ class Task(NamedTuple):
     code: str
     tables: bool
     summary: bool
+    variant: str = ""
+
+    @property
+    def shown(self) -> Unit:
+        """The unit as progress is told of it."""
+        return self.unit._replace(deployment=self.variant) if self.variant else self.unit
 
 
 def task(
@@ -60,11 +68,16 @@ def task(
 
 
 def compile_request_path() -> None:
-    """Compile the request path, or load what an earlier process compiled; seconds to a minute the first time."""
+    """Compile the request path, or load what an earlier process compiled; seconds to a minute the first time.
+
+    Of several processes that begin at once one compiles, and the others wait for it.
+    """
+    from meshsim.dataplane.jit import compiling
     from meshsim.engine.simulation import Simulation
     from meshsim.scenario.scenario import EXAMPLE
 
-    Simulation(load({**EXAMPLE, "duration": "1s", "warm_up": "0s"}), "multi-primary").run()
+    with compiling():
+        Simulation(load({**EXAMPLE, "duration": "1s", "warm_up": "0s"}), "multi-primary").run()
 
 
 def perform(given: Task, watch: Watch | None = None) -> Finished:
@@ -86,19 +99,28 @@ def perform(given: Task, watch: Watch | None = None) -> Finished:
 def finish(ready: Prepared, given: Task, watch: Watch | None = None) -> Finished:
     """Run a task of a scenario that is prepared already, and return what it asks for."""
     began = time.perf_counter()
-    columns = run_unit(ready, given.unit, watch)
+    tell = None if watch is None else lambda step: watch(step._replace(unit=given.shown))
+    columns = run_unit(ready, given.unit, tell)
     summary = None
     if given.summary:
         from meshsim.analysis.summary import phases, summarize
         from meshsim.results.frames import concatenate
 
-        summary = summarize(concatenate([columns]), phases(ready.scenario.document))
+        document = ready.scenario.document
+        summary = summarize(concatenate([columns]), phases(document), document)
     seconds = time.perf_counter() - began
     return Finished(calls_of(columns), seconds, columns if given.tables else None, None, summary)
 
 
 def perform_elsewhere(given: Task) -> Finished:
-    """Run a task for another process: its tables travel as one compressed piece."""
+    """Run a task for another process: its tables travel as one compressed piece.
+
+    On a machine where nothing is compiled yet one worker compiles, and the others wait for it.
+    """
+    from meshsim.dataplane.jit import is_compiled
+
+    if not is_compiled():
+        compile_request_path()
     done = perform(given)
     return Finished(done.calls, done.seconds, None, done.packed() if given.tables else None, done.summary)
 

@@ -150,7 +150,7 @@ def missing_links(document: Document) -> list[tuple[Path, str]]:
     problems: list[tuple[Path, str]] = []
     unknown = []
     for name, region in document.regions.items():
-        if region.cloud_region is not None and _find(region.cloud_region) is None:
+        if region.cloud_region is not None and cloud_region(region.cloud_region) is None:
             unknown.append(name)
             problems.append((("regions", name, "cloud_region"), _unknown_region(region.cloud_region)))
     inhabited = {cluster.region for cluster in document.clusters.values()}
@@ -231,7 +231,7 @@ def _known(document: Document, zone_a: Zone, zone_b: Zone) -> RoundTrip | None:
 
 
 def _between_regions(document: Document, name_a: str, name_b: str) -> RoundTrip | None:
-    a, b = (_find(document.regions[name].cloud_region) for name in (name_a, name_b))
+    a, b = (cloud_region(document.regions[name].cloud_region) for name in (name_a, name_b))
     if a is None or b is None:
         return None
     if a == b:
@@ -275,8 +275,15 @@ def _key(cloud_region: str) -> str:
     return cloud_region.lower().replace(" ", "")
 
 
-def _find(cloud_region: str | None) -> CloudRegion | None:
-    return None if cloud_region is None else _regions().get(_key(cloud_region))
+def cloud_region(name: str | None) -> CloudRegion | None:
+    """Return a region of the shipped table by the name that scenarios use, None for one that it lacks.
+
+    Examples
+    --------
+    >>> cloud_region("aws:eu-west-1").name, cloud_region("aws:eu-west-11")
+    ('eu-west-1', None)
+    """
+    return None if name is None else _regions().get(_key(name))
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from meshsim.report import style
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import NOTHING, duration, quantity
+from meshsim.report.panels import Panels, canvas, label, single
 from meshsim.report.shorten import short
 
 if TYPE_CHECKING:
@@ -35,20 +36,22 @@ _ACROSS = 3
 WHOLE = "all"
 
 
-def bars(comparison: pd.DataFrame) -> style.Picture:
+def bars(comparison: pd.DataFrame, ax: Axes | None = None) -> Panels:
     """Draw a panel a metric: phases along the axis, a bar a deployment, its 95 % interval on top.
 
     Parameters
     ----------
     comparison
         As `meshsim.analysis.summary.compare` returns it.
+    ax
+        Axes whose place the panels take; a picture of its own by default.
 
     Examples
     --------
     >>> import pandas as pd
     >>> row = ("hybrid", "during", "success_rate", "all", 0.99, 0.001)
     >>> frame = pd.DataFrame([row], columns=["deployment", "phase", "metric", "flow", "mean", "half_width"])
-    >>> bars(frame).axes[0].get_ylabel()
+    >>> bars(frame)[0].get_ylabel()
     'success rate (%)'
     """
     names = list(dict.fromkeys(comparison["deployment"]))
@@ -60,10 +63,10 @@ def bars(comparison: pd.DataFrame) -> style.Picture:
     across = _ACROSS if len(phases) * len(names) <= 12 else 1
     down = -(-(len(PANELS) + (across > 1)) // across)
     with style.style():
-        figure = style.picture(style.LANDSCAPE if across > 1 else style.PORTRAIT, 2.5 * down + 0.6)
+        figure = canvas(ax, style.LANDSCAPE if across > 1 else style.PORTRAIT, 2.5 * down + 0.6)
         grid = figure.subplots(down, across, squeeze=False).flatten()
-        for axes, (name, flow, title, label) in zip(grid, PANELS, strict=False):
-            panel(comparison, name, flow, axes).set(title=title, ylabel=label)
+        for axes, (name, flow, title, words) in zip(grid, PANELS, strict=False):
+            panel(comparison, name, flow, axes).set(title=title, ylabel=words)
         for axes in grid[len(PANELS) :]:
             axes.set_axis_off()
         known = ", with 95 % intervals over the replications" if comparison["half_width"].notna().any() else ""
@@ -73,7 +76,44 @@ def bars(comparison: pd.DataFrame) -> style.Picture:
             grid[-1].legend(handles, labels, loc="center", title="deployment", handlelength=2.6, handleheight=1.4)
         else:
             figure.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 4))
-    return figure
+    return Panels(grid[: len(PANELS)])
+
+
+def metric(comparison: pd.DataFrame, name: str, flow: str = "all", ax: Axes | None = None) -> Axes:
+    """Draw one metric by phase on a picture of its own, or in given Axes, with title and legend.
+
+    Parameters
+    ----------
+    comparison
+        As for `bars`.
+    name, flow
+        Metric and flow to draw.
+    ax
+        Where to draw; a picture of its own by default.
+
+    Raises
+    ------
+    ValueError
+        If the comparison has no value of it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = ("hybrid", "during", "success_rate", "all", 0.99, 0.001)
+    >>> frame = pd.DataFrame([row], columns=["deployment", "phase", "metric", "flow", "mean", "half_width"])
+    >>> metric(frame, "success_rate").get_title(loc="left")
+    'success rate'
+    """
+    rows = comparison[(comparison["metric"] == name) & (comparison["flow"] == flow)]
+    if rows["mean"].isna().all():
+        raise ValueError(f"the run has no value of {name}, {flow}")
+    if len(set(comparison["phase"])) > 1:
+        comparison = comparison[comparison["phase"] != WHOLE]
+    with style.style():
+        axes = panel(comparison, name, flow, single(ax, style.PORTRAIT, 3.4))
+        axes.set_title(shown(name).label + ("" if flow == "all" else f", {flow}"))
+        label(axes, columns=4)
+    return axes
 
 
 def panel(comparison: pd.DataFrame, name: str, flow: str, axes: Axes) -> Axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from meshsim.report import style
 from meshsim.report.numbers import duration
+from meshsim.report.panels import Panels, canvas
 from meshsim.report.shorten import short
 from meshsim.results.tables import FLOWS
 
@@ -27,7 +29,7 @@ _NAMES = {
 }
 
 
-def distributions(frame: pd.DataFrame, span: Phase | None = None) -> style.Picture:
+def distributions(frame: pd.DataFrame, span: Phase | None = None, ax: Axes | None = None) -> Panels:
     """Draw the latency of user requests by flow: distribution above, its tail below; deployments overlaid.
 
     Parameters
@@ -36,19 +38,21 @@ def distributions(frame: pd.DataFrame, span: Phase | None = None) -> style.Pictu
         Per ``deployment`` and ``flow``: ``seconds``, and ``share`` of the requests that took at most as long.
     span
         The phase it was observed in, for the title.
+    ax
+        Axes whose place the panels take; a picture of its own by default.
 
     Examples
     --------
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"deployment": ["hybrid"] * 2, "flow": ["all"] * 2, "seconds": [0.01, 0.02],
     ...                       "share": [0.5, 1.0]})
-    >>> distributions(frame).axes[1].get_ylabel()
+    >>> distributions(frame)[1].get_ylabel()
     'requests slower than this'
     """
     flows = [flow for flow in ("all", *FLOWS) if (frame["flow"] == flow).any()] or ["all"]
     low, high = _limits(frame)
     with style.style():
-        figure = style.picture(max(style.LANDSCAPE / 4 * len(flows), 4.5), 5.2)
+        figure = canvas(ax, max(style.LANDSCAPE / 4 * len(flows), 4.5), 5.2)
         grid = figure.subplots(2, len(flows), sharey="row", squeeze=False)
         for column, flow in enumerate(flows):
             cumulative(frame, flow, grid[0, column])
@@ -59,12 +63,13 @@ def distributions(frame: pd.DataFrame, span: Phase | None = None) -> style.Pictu
         for axes in grid[0]:
             axes.set_xlabel("")
         when = f": {span.name}, {duration(span.start)} to {duration(span.end)}" if span is not None else ""
-        figure.suptitle(f"Latency of user requests by the farthest hop any of their calls took{when}")
+        title = f"Latency of user requests by the farthest hop any of their calls took{when}"
+        figure.suptitle("\n".join(wrap(title, 120 if len(flows) > 2 else 60)))
         names = style.looks(frame["deployment"])
         if names:
             handles = grid[0, 0].get_lines()[: len(names)]
             figure.legend(handles=handles, loc="outside lower center", ncols=min(len(names), 5))
-    return figure
+    return Panels(grid.flat)
 
 
 def cumulative(frame: pd.DataFrame, flow: str, axes: Axes) -> Axes:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.expectations import Result
+from meshsim.report.cells import cell
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import quantity
 
@@ -51,17 +52,16 @@ def _line(result: Result) -> str:
     sides = (("at least", result.at_least), ("at most", result.at_most))
     wanted = " and ".join(f"{side} {quantity(unit, bound)}" for side, bound in sides if not math.isnan(bound))
     why = f" ({result.why})" if result.why else ""
-    said = f"{', '.join(where)}: {named} {_found(result, unit)}, not {wanted}{why}"
+    said = f"{', '.join(where)}: {named} {_found(result)}, not {wanted}{why}"
     return f"expect[{result.number}] does not hold: {said}"
 
 
-def _found(result: Result, unit: str) -> str:
+def _found(result: Result) -> str:
     if not result.n:
         return "has no value, as nothing was observed"
     if math.isinf(result.mean):
         return "does not end within the run in every replication"
-    few = f" ({result.n}/{result.n + result.missing})" if result.missing else ""
-    return f"is {quantity(unit, result.mean, result.half_width)}{few}"
+    return f"is {cell(result.metric, asdict(result))}"
 
 
 def _untested(results: Sequence[Result], expectations: Sequence[Expectation]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from meshsim.analysis.metrics import BY_FLAG, METRICS, Metric, metric
+from meshsim.analysis.metrics import BY_FLAG, COST, METRICS, Metric, metric
 from meshsim.results.tables import FLOWS
 
 #: What `quantity` writes a unit for; every other unit stands in the label.
@@ -23,6 +23,8 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cross_region_requests": ("requests that crossed regions", ("all",)),
     "call_share": ("share of calls", ("cross-region",)),
     "cross_region_bytes": ("bytes that crossed regions", ("all",)),
+    "residency_calls": ("calls that took data out", ("all",)),
+    "cost": ("cost, USD a month", ("all",)),
     "stale_share": ("stale proxies", ("all",)),
     "stale_proxy_seconds": ("stale proxy-seconds", ("all",)),
     "disconnected_share": ("proxies without istiod", ("all",)),
@@ -38,7 +40,10 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "time_to_recover": ("time to recover", ("all",)),
     "config_recovery": ("time to recover, config", ("all",)),
     "control_planes": ("control planes", ("all",)),
+    "shared_control_planes": ("shared by security domains", ("all",)),
 }
+#: Metrics that the short table has in its first phase only: a month like an outage is nobody's month.
+FIRST_PHASE = ("cost",)
 #: Metrics whose 0 is an answer. Of every other, a row of nothing but zeros is left out of the short table.
 _ZERO_SAYS = ("success_rate", "ready_pods", "time_to_recover", "config_recovery")
 #: What says nothing where every deployment has it, if that is not 0.
@@ -86,7 +91,7 @@ def shown(name: str) -> Shown:
         return Shown(
             f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, 0.0, optional=True
         )
-    label = ROWS[base][0] if base in ROWS else base.replace("_", " ")
+    label = ROWS[base][0] if base in ROWS else base.replace("_", " ") + ", USD a month" * (known.unit == COST)
     dull = math.nan if base in _ZERO_SAYS or base not in METRICS else _ORDINARY.get(base, 0.0)
     return Shown(label, unit, known.better, dull)
 

@@ -18,6 +18,8 @@ LOST = 10.0
 def quantity(unit: str, mean: float, half_width: float = math.nan) -> str:
     """Return ``mean ± half width`` in the unit a person would choose, or the mean alone without an interval.
 
+    An interval of no width is none: there is no ± 0.
+
     Parameters
     ----------
     unit
@@ -106,7 +108,9 @@ def _percent(mean: float, half_width: float) -> str:
     # 99.9996 % is not 100 %: whoever reads 100 % believes that nothing failed.
     if 0 < mean < 1 and float(shown.split(" ")[0].replace(",", "")) in (0.0, 100.0):
         digits = min(6, 2 - math.floor(math.log10(100 * min(mean, 1 - mean))))
-        shown = f"{100 * mean:.{digits}f}" + (f" ± {100 * half_width:.{digits}f}" if math.isfinite(half_width) else "")
+        known = math.isfinite(half_width) and half_width > 0
+        wide = f" ± {max(100 * half_width, 10.0**-digits):.{digits}f}" if known else ""
+        shown = f"{100 * mean:.{digits}f}{wide}"
     return f"{shown} %"
 
 
@@ -117,14 +121,15 @@ def _pair(mean: float, half_width: float) -> str:
     and at most five digits of the mean.
     """
     if not math.isfinite(half_width) or half_width <= 0:
-        return f"{mean:,.5g} ± 0" if half_width == 0 and abs(mean) < 1e5 else _plain(mean) + " ± 0" * (half_width == 0)
+        return _plain(mean)
     digit, exponent = f"{half_width:.0e}".split("e")
     wanted = -int(exponent) + (digit in "12")
     affordable = 4 - math.floor(math.log10(max(abs(mean), half_width)))
     decimals = max(0, min(wanted, affordable, 6))
     if mean == round(mean) and half_width == round(half_width):
         decimals = 0
-    return f"{mean:,.{decimals}f} ± {half_width:,.{decimals}f}"
+    # One that is narrower than the digits shown is written as one of the last digit.
+    return f"{mean:,.{decimals}f} ± {max(half_width, 10.0**-decimals):,.{decimals}f}"
 
 
 def _plain(value: float) -> str:
@@ -137,7 +142,7 @@ def _plain(value: float) -> str:
 
 
 def _clock_pair(mean: float, half_width: float) -> str:
-    return f"{_clock(mean)} ± {_clock(half_width)}" if math.isfinite(half_width) else _clock(mean)
+    return f"{_clock(mean)} ± {_clock(half_width)}" if math.isfinite(half_width) and half_width > 0 else _clock(mean)
 
 
 def _clock(seconds: float) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshsim.errors import ResultsError
-from meshsim.report.style import Picture, render
+from meshsim.report.panels import Panels
+from meshsim.report.style import render
+from meshsim.report.what_if import by_document, documents_of
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from meshsim.analysis.phases import Phase
 
 
 class Compared(Protocol):
@@ -31,7 +36,10 @@ class Compared(Protocol):
 
 @dataclass(frozen=True)
 class Plots:
-    """The pictures of one comparison; each method returns a matplotlib figure.
+    """The pictures of one comparison; each method returns its matplotlib Axes, which a notebook shows.
+
+    All take ``ax``: a plot of one panel draws in it, one of several takes its place. In a figure of your own give those
+    room: ``plt.subplots(2, layout="constrained")``.
 
     Parameters
     ----------
@@ -39,6 +47,8 @@ class Plots:
         The scenario.
     tables
         Every table of `meshsim.results.tables.TABLES`.
+    documents
+        Of variants (``what_if``), by name: the scenario with the changes of each made, and a deployment of its name.
 
     Examples
     --------
@@ -46,19 +56,29 @@ class Plots:
     >>> document = Document.model_validate({
     ...     "name": "one", "regions": {"eu": {}}, "clusters": {"eu-1": {"region": "eu"}},
     ...     "load": {"web": {"rate": "1/s"}}, "services": {"web": {"endpoints": {"GET /": {}}}}})
-    >>> len(Plots(document, concatenate([])).topology().axes)
+    >>> len(Plots(document, concatenate([])).topology())
     3
     """
 
     document: Document
     tables: Mapping[str, pd.DataFrame]
+    documents: Mapping[str, Document] = field(default_factory=dict)
+
+    def document_of(self, deployment: str) -> Document:
+        """Return the scenario that was run under this name: that of a variant, or else that of all deployments."""
+        return self.documents.get(deployment, self.document)
+
+    def each(self, made: Callable[[Mapping[str, pd.DataFrame], Document], pd.DataFrame]) -> pd.DataFrame:
+        """Return a frame that is made of tables and their scenario; of variants one by one, each with its own."""
+        return by_document(self.tables, self.document, self.documents, made)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Every metric of every run and phase, see `meshsim.analysis.summary.summarize`."""
         from meshsim.analysis.summary import phases, summarize
 
-        return summarize(self.tables, phases(self.document))
+        spans = phases(self.document)
+        return self.each(lambda tables, document: summarize(tables, spans, document))
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
@@ -75,36 +95,100 @@ class Plots:
         found = dict.fromkeys(name for name, _ in runs(self.tables))
         return tuple(found or self.document.deployments)
 
-    def topology(self) -> Picture:
-        """Draw who controls whom."""
+    def topology(self, ax: Axes | None = None) -> Panels:
+        """Draw who controls whom, a panel a deployment."""
         from meshsim.mesh.graph import build
         from meshsim.report.topology import topology
 
-        return topology({name: build(self.document, name) for name in self.deployments})
+        return topology({name: build(self.document_of(name), name) for name in self.deployments}, ax)
 
-    def timeline(self) -> Picture:
-        """Draw what happened when."""
+    def timeline(self, ax: Axes | None = None) -> Panels:
+        """Draw what happened when, all panels over one time axis."""
         from meshsim.analysis.summary import timeline as over_time
         from meshsim.report.timeline import timeline
+        from meshsim.scenario.sampling import windows
 
-        return timeline(over_time(self.tables), self.document)
+        return timeline(over_time(self.tables, windows=windows(self.document)), self.document, ax)
 
-    def distributions(self, phase: str = "during") -> Picture:
+    def distributions(self, phase: str = "during", ax: Axes | None = None) -> Panels:
         """Draw the distribution of latency and its tail in a phase; of the whole run where there is no such phase."""
         from meshsim.analysis.summary import distributions as distributed
-        from meshsim.analysis.summary import phases
         from meshsim.report.distributions import distributions
 
-        spans = phases(self.document)
-        whole = type(spans[0])("after the warm-up", spans[0].start, spans[-1].end)
-        span = next((span for span in spans if span.name == phase), whole)
-        return distributions(distributed(self.tables, span.start, span.end), span)
+        span = self._span(phase)
+        return distributions(distributed(self.tables, span.start, span.end, span.windows), span, ax)
 
-    def bars(self) -> Picture:
+    def bars(self, ax: Axes | None = None) -> Panels:
         """Draw the summary, by phase, with intervals."""
         from meshsim.report.bars import bars
 
-        return bars(self.comparison)
+        return bars(self.comparison, ax)
+
+    def metric(self, metric: str, flow: str = "all", ax: Axes | None = None) -> Axes:
+        """Draw one metric by phase, a bar a deployment, with its interval.
+
+        Raises
+        ------
+        ValueError
+            If the run has no value of it.
+        """
+        from meshsim.report.bars import metric as draw
+
+        return draw(self.comparison, metric, flow, ax)
+
+    def flags(self, ax: Axes | None = None) -> Panels:
+        """Draw what failed by response flag, a row a phase."""
+        from meshsim.report.flags import flags
+
+        return flags(self.comparison, ax)
+
+    def heat_map(self, ax: Axes | None = None) -> Panels:
+        """Draw latency over time, a panel a deployment."""
+        from meshsim.analysis.over_time import latency_over_time
+        from meshsim.report.heat_map import heat_map
+
+        return heat_map(latency_over_time(self.tables), self.document, ax)
+
+    def flow_matrix(self, phase: str = "during", ax: Axes | None = None) -> Panels:
+        """Draw calls, bytes and their cost from cluster to cluster in a phase, or the whole run where it is not."""
+        from meshsim.analysis.over_time import flow_matrix as measured
+        from meshsim.report.flow_matrix import flow_matrix
+
+        frame = self.each(lambda tables, document: measured(tables, self._span(phase), document))
+        return flow_matrix(frame, tuple(self.document.clusters), ax)
+
+    def waterfalls(self, phase: str = "during", ax: Axes | None = None) -> Panels:
+        """Draw where the time of a typical and of a p99 request went in a phase, or the whole run where it is not.
+
+        Raises
+        ------
+        ValueError
+            If no request that succeeded was traced.
+        """
+        from meshsim.analysis.critical_path import paths
+        from meshsim.report.waterfall import waterfalls
+
+        return waterfalls(paths(self.tables, self._span(phase)), ax)
+
+    def cost(self, phase: str = "all", ax: Axes | None = None) -> Axes:
+        """Draw what a month like a phase costs, a bar a deployment, stacked by part."""
+        from meshsim.report.cost_bars import cost_bars
+
+        return cost_bars(self.comparison, phase, ax)
+
+    def _span(self, phase: str) -> Phase:
+        """Return a phase by its name; the whole run where there is no such phase."""
+        from meshsim.analysis.phases import phases, whole
+
+        spans = phases(self.document)
+        return next((one for one in spans if one.name == phase and one.counted), whole(spans, "after the warm-up"))
+
+    def decision(self, ax: Axes | None = None) -> Panels:
+        """Draw what speaks for which deployment, by the scenario's criteria and weights (docs/decision.md)."""
+        from meshsim.analysis.decision import decide
+        from meshsim.report.decision_picture import picture
+
+        return picture(decide(self.summary, self.document), ax)
 
     def save(self, folder: Path) -> list[Path]:
         """Write every picture as PNG and SVG into a folder, which is created; the same pictures make the same bytes.
@@ -114,7 +198,7 @@ class Plots:
         ResultsError
             If the disk refuses.
         """
-        drawn = {
+        drawn: dict[str, Callable[[], Panels]] = {
             "topology": self.topology,
             "timeline": self.timeline,
             "latency": self.distributions,
@@ -124,7 +208,7 @@ class Plots:
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             for name, draw in drawn.items():
-                figure = draw()
+                figure = draw().figure
                 for form in ("png", "svg"):
                     path = Path(folder) / f"{name}.{form}"
                     _replace(path, render(figure, form))
@@ -182,10 +266,11 @@ def plots_of(results: Compared) -> Plots:
 
     try:
         document = Document.model_validate(results.manifest.get("scenario"))
+        documents = documents_of(results.manifest)
     except ValidationError as problem:
         places = ", ".join(".".join(map(str, error["loc"])) or error["msg"] for error in problem.errors()[:5])
         raise ResultsError(f"the run's scenario cannot be read by this version: {places}") from problem
-    return Plots(document, results.tables)
+    return Plots(document, results.tables, documents)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -7,18 +7,16 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from meshsim.report.numbers import duration
 from meshsim.results.tables import FLOWS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), ordered so that neighbours differ in greyscale too.
 BLUE, ORANGE, GREEN, PURPLE, BLACK, SKY, VERMILLION, YELLOW = (
@@ -35,6 +33,7 @@ GREY = "#6E6E6E"
 #: Faults are shaded and the warm-up is greyed in the same way in every picture.
 FAULT_SHADE = "#F6DCCB"
 WARM_UP: dict[str, Any] = {"fc": "#EAEAEA", "ec": "#C4C4C4", "hatch": "\\\\\\", "lw": 0}
+NO_LOAD: dict[str, Any] = {"fc": "#F7F7F7", "ec": "#DDDDDD", "hatch": "///", "lw": 0}
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, BLACK, SKY, VERMILLION)
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (9, 2)), (0, (3, 3)))
@@ -138,10 +137,23 @@ def looks(deployments: Iterable[str]) -> dict[str, Look]:
 
 
 class Picture(Figure):
-    """A figure outside pyplot's registry, so nothing leaks; notebooks show it as PNG."""
+    """A figure outside pyplot's registry, so nothing leaks; notebooks show it, and any Axes of it, as PNG."""
+
+    def add_subplot(self, *args: Any, **options: Any) -> Axes:
+        """Add Axes that show their picture in a notebook."""
+        axes: Axes = super().add_subplot(*args, **{"axes_class": Panel, **options})
+        return axes
 
     def _repr_png_(self) -> bytes:
         return render(self, "png")
+
+
+class Panel(Axes):
+    """Axes of a `Picture`; notebooks show the whole of it."""
+
+    def _repr_png_(self) -> bytes | None:
+        figure = self.figure
+        return render(figure, "png") if isinstance(figure, Picture) else None
 
 
 def picture(width: float, height: float) -> Picture:

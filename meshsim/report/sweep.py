@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from meshsim.analysis.verdicts import said
+from meshsim.report.cells import ALL, cell, how_to_read
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import NOTHING, quantity
 from meshsim.report.shorten import short
+from meshsim.report.verdicts import block
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +88,7 @@ def plain(summary: pd.DataFrame, varied: Sequence[str], metrics: Sequence[Wanted
         for name, path in zip(first, varied, strict=True)
     )
     across = max((width - 2 - taken) // (_CELL + 2), 1)
-    blocks = []
+    blocks, texts = [], []
     for metric in metrics:
         rows = metric.of(summary)
         for start in range(0, len(deployments), across):
@@ -95,17 +99,31 @@ def plain(summary: pd.DataFrame, varied: Sequence[str], metrics: Sequence[Wanted
             ]
             header = [*first, *(short(name, _CELL) for name in own)]
             blocks.append(grid(_title(metric), header, cells, len(first)))
-    return "\n\n".join([*blocks, *_footer(summary, width)]) + "\n"
+            texts += [text for row in cells for text in row[len(first) :]]
+    return "\n\n".join([*blocks, *_footer(summary, texts, width), *_verdicts(summary, metrics, width)]) + "\n"
 
 
-def _footer(summary: pd.DataFrame, width: int) -> list[str]:
+def _footer(summary: pd.DataFrame, texts: Sequence[str], width: int) -> list[str]:
     n = int(summary["n"].max()) if len(summary) else 0
-    said = (
+    words = (
         f"mean ± half width of the 95 % interval over n = {n} replications of each point"
         if n > 1
         else "1 replication of each point, so no intervals: run with --replications 5 or more"
     )
-    return ["\n".join(wrap(said, width))]
+    return ["\n".join(line for text in (words, "; ".join(how_to_read(texts))) for line in wrap(text, width))]
+
+
+def _verdicts(summary: pd.DataFrame, metrics: Sequence[Wanted], width: int) -> list[str]:
+    """Return, for each metric, at how many points which deployment is better, if any is."""
+    if "beats" not in summary or summary["deployment"].nunique() < 2:
+        return []
+    lines = []
+    for metric in metrics:
+        counted = Counter(said(group.set_index("deployment"))[1] for _, group in metric.of(summary).groupby("point"))
+        points = sum(counted.values())
+        lines += [(_title(metric), f"at {n} of {points} points: {words}") for words, n in counted.most_common()]
+    label = max((len(name) for name, _ in lines), default=0) + 4
+    return ["\n".join(["verdict", *block(lines, min(label, 40), width)])] if lines else []
 
 
 def _title(metric: Wanted) -> str:
@@ -121,20 +139,17 @@ def _cell(rows: pd.DataFrame, point: Any, deployment: str, metric: Wanted) -> st
     own = rows[(rows["point"] == point) & (rows["deployment"] == deployment)]
     if not len(own):
         return NOTHING
-    if "never" in own and not own["n"].iloc[0] and own["never"].iloc[0]:
-        return "never"
-    return quantity(shown(metric.metric).unit, float(own["mean"].iloc[0]), float(own["half_width"].iloc[0]))
+    return cell(metric.metric, own.iloc[0].to_dict())
 
 
 def breaking(found: Sequence[Breaking], search: Search) -> str:
     """Return where deployments break as text, with every point that was looked at."""
     metric = search.bound.wanted
-    unit = shown(metric.metric).unit
     lines = [f"{search.axis.path}, until {search.bound}"]
     width = max(len(one.deployment) for one in found)
     lines += [f"  {one.deployment:<{width}}  {one}" for one in found]
     rows = [
-        [one.deployment, look.value, quantity(unit, look.mean, look.half_width), str(look.n), look.state.value]
+        [one.deployment, look.value, cell(metric.metric, look._asdict()), str(look.n), look.state.value]
         for one in found
         for look in one.looks
     ]
@@ -143,6 +158,7 @@ def breaking(found: Sequence[Breaking], search: Search) -> str:
         f"An interval of a look has {100 * search.confidence:.4g} % confidence: 95 % for all looks at a point."
         f" Fine and broken are points whose whole interval says so; up to {search.most} replications each."
     )
+    note = "; ".join([note, *how_to_read(row[2] for row in rows)])
     return (
         "\n".join(lines)
         + "\n\n"
@@ -154,34 +170,62 @@ def breaking(found: Sequence[Breaking], search: Search) -> str:
 
 
 def tornado(frame: pd.DataFrame) -> str:
-    """Return a tornado as text: fields with the largest effect first."""
-    blocks = []
+    """Return a tornado as text: fields with the largest effect first, then which of them have one beyond chance."""
+    blocks, texts, verdicts = [], [], []
     for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
-        unit = shown(str(metric).split(" ")[0]).unit
-        base = quantity(unit, float(rows["base"].iloc[0]))
+        name, records_ = str(metric).split(" ")[0], rows.to_dict(orient="records")
+        base = at_base(name, records_[0])
         cells = [
-            [
-                row["field"], str(row["value"]), quantity(unit, row["mean"]),
-                ("+" if row["difference"] > 0 else "") + _difference(unit, row["difference"], row["half_width"]),
-            ]
-            for row in rows.to_dict(orient="records")
-        ]  # fmt: skip
+            [row["field"], str(row["value"]), cell(name, {**row, "half_width": math.nan}), _change(name, row)]
+            for row in records_
+        ]
         blocks.append(
             grid(f"{metric}, {deployment}: {base} at the base", ["field", "at", "mean", "difference"], cells, 2)
         )
+        texts += [base, *(text for row in cells for text in row[2:])]
+        verdicts.append((f"{metric}, {short(str(deployment), _CELL)}", _depends(records_)))
     n = int(frame["n"].max())
     note = (
         f"differences to the base with 95 % intervals, paired over n = {n} replications" if n > 1 else "1 replication"
     )
-    return "\n\n".join([*blocks, note]) + "\n"
+    notes = [line for text in (note, "; ".join(how_to_read(texts))) for line in wrap(text, WIDTH)]
+    label = max(len(name) for name, _ in verdicts) + 4
+    return "\n\n".join([*blocks, "\n".join(notes), "\n".join(["verdict", *block(verdicts, label, WIDTH)])]) + "\n"
 
 
-def _difference(unit: str, mean: float, half_width: float) -> str:
+def at_base(name: str, row: Mapping[Any, Any]) -> str:
+    """Return the mean of a tornado's base, with its bound where it is all or nothing.
+
+    Examples
+    --------
+    >>> at_base("success_rate", {"base": 1.0, "base_low": 0.9998, "base_high": 1.0, "base_events": 0, "n": 3})
+    '100 (>99.980) %'
+    """
+    own = {key.removeprefix("base_"): value for key, value in row.items() if str(key).startswith("base_")}
+    return cell(name, {**own, "mean": row["base"], "n": row["n"]})
+
+
+def _change(name: str, row: Mapping[Any, Any]) -> str:
     """Return a difference; of shares in percentage points."""
+    mean, unit = float(row["difference"]), shown(name).unit
     if not math.isfinite(mean):
         return NOTHING
-    text = quantity(unit, mean, half_width)
-    return text.replace(" %", " points") if unit == "fraction" else text
+    text = quantity(unit, mean, float(row["half_width"]))
+    agreed = bool(row["difference_same"]) and math.isnan(row["half_width"])
+    signed = ("+" if mean > 0 else "") + (text.replace(" %", " points") if unit == "fraction" else text)
+    return f"{signed} {ALL}{row['n']})" if agreed else signed
+
+
+def _depends(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Return on which fields a metric depends beyond chance."""
+    n = max(int(row["n"]) for row in rows)
+    if n < 2:
+        return "one replication cannot tell differences from chance"
+    found = dict.fromkeys(row["field"] for row in rows if row["beyond_chance"])
+    others = [field for field in dict.fromkeys(row["field"] for row in rows) if field not in found]
+    words = [f"depends on {', '.join(found)}"] if found else []
+    words += [f"no effect of {', '.join(others)} seen with these {n} replications"] if others else []
+    return "; ".join(words)
 
 
 def indices(frame: pd.DataFrame) -> str:
@@ -201,6 +245,8 @@ def indices(frame: pd.DataFrame) -> str:
         f"Shares of the variance over {points} points, means of {n} replications, with bootstrap 95 % intervals:"
         " what a field explains alone (first order), and together with others (total)."
     )
+    if frame["total"].isna().any():
+        note += f" {NOTHING}: the metric is the same at every point, so there is nothing to explain."
     return "\n\n".join([*blocks, "\n".join(wrap(note, WIDTH))]) + "\n"
 
 

@@ -13,9 +13,11 @@ from meshsim.experiment.wanted import wanted
 from meshsim.report.sweep import METRICS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from meshsim.experiment.sweep import Plan
     from meshsim.experiment.wanted import Wanted
-    from meshsim.report.style import Picture
+    from meshsim.report.panels import Panels
     from meshsim.scenario.schema import Document
 
 
@@ -45,13 +47,15 @@ class Sweep(pd.DataFrame):
         """Return means over replications with 95 % intervals, and differences to the first deployment."""
         return sweep.summary(pd.DataFrame(self))
 
-    def picture(self, metric: str = METRICS[0]) -> Picture:
-        """Return a picture of one metric: curves over one field, a heat map over two, dots over more.
+    def picture(self, metric: str = METRICS[0], ax: Axes | None = None) -> Axes | Panels:
+        """Draw one metric: curves over one field, a heat map over two, dots over more.
 
         Parameters
         ----------
         metric
             As ``latency_p99``, ``latency_p99 cross-region`` or ``latency_p99 in during``.
+        ax
+            Axes to draw in, or whose place several panels take; a picture of its own by default.
 
         Raises
         ------
@@ -61,7 +65,31 @@ class Sweep(pd.DataFrame):
         from meshsim.report.sweep_pictures import picture
 
         design = self.plan.design if self.plan else "grid"
-        return picture(self.summary(), self.varied, self._wanted(metric), design)
+        return picture(self.summary(), self.varied, self._wanted(metric), design, ax)
+
+    def _repr_html_(self) -> str:
+        """Show the means of `METRICS` side by side; of a part of a sweep, its rows."""
+        from meshsim.report.notebook import table
+
+        if self.plan is None:
+            return str(pd.DataFrame(self).to_html(max_rows=20))
+        header, rows = self._side_by_side()
+        what = f"<p>{len(self)} rows; summary() has every metric with its interval</p>"
+        return f"<div>{what}{table(header, rows)}</div>"
+
+    def _side_by_side(self) -> tuple[list[str], list[list[str]]]:
+        from meshsim.report.cells import cell
+
+        summary, names = self.summary(), list(dict.fromkeys(self["deployment"]))
+        header = [*self.varied, *(f"{metric}, {name}" for metric in METRICS for name in names)]
+        rows = []
+        for _, of_point in summary.groupby("point", sort=True):
+            line = [str(of_point[path].iloc[0]) for path in self.varied]
+            for metric in METRICS:
+                own = self._wanted(metric).of(of_point).set_index("deployment").to_dict("index")
+                line += [cell(metric, own[name]) if name in own else "" for name in names]
+            rows.append(line)
+        return header, rows
 
     def _wanted(self, metric: str) -> Wanted:
         document: Document | None = self.plan.scenario.document if self.plan else None

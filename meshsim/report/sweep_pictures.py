@@ -13,9 +13,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from meshsim.experiment.designs import number
 from meshsim.report import style
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import duration, quantity
+from meshsim.report.numbers import bounded, duration, quantity
+from meshsim.report.panels import Panels, canvas, label, single
 from meshsim.report.shorten import short
-from meshsim.report.sweep import names
+from meshsim.report.sweep import at_base, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 _WRITTEN = 60
 
 
-def picture(summary: pd.DataFrame, varied: Sequence[str], metric: Wanted, design: str = "grid") -> style.Picture:
-    """Return one metric of a sweep as the picture that fits what varies.
+def picture(
+    summary: pd.DataFrame, varied: Sequence[str], metric: Wanted, design: str = "grid", ax: Axes | None = None
+) -> Axes | Panels:
+    """Draw one metric of a sweep as the picture that fits what varies; return its Axes, or all of them.
 
     Parameters
     ----------
@@ -42,22 +45,25 @@ def picture(summary: pd.DataFrame, varied: Sequence[str], metric: Wanted, design
         What to draw.
     design
         How points were chosen: of a grid over two fields there is a heat map.
+    ax
+        Axes to draw in, or whose place the panels take; a picture of its own by default.
     """
     rows = metric.of(summary)
     with style.style():
         if not len(rows):
-            return _nothing(metric)
+            return _nothing(metric, ax)
         if len(varied) == 1:
-            return _curves(rows, varied[0], metric)
+            return _curves(rows, varied[0], metric, ax)
         if len(varied) == 2 and design == "grid":
-            return _heat(rows, varied, metric)
-        return _dots(rows, varied, metric)
+            return _heat(rows, varied, metric, ax)
+        return _dots(rows, varied, metric, ax)
 
 
-def _nothing(metric: Wanted) -> style.Picture:
-    figure = style.picture(style.PORTRAIT, 1.0)
-    figure.text(0.5, 0.5, f"no run has a value of {metric}", ha="center", va="center")
-    return figure
+def _nothing(metric: Wanted, ax: Axes | None) -> Axes:
+    axes = single(ax, style.PORTRAIT, 1.0)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, f"no run has a value of {metric}", ha="center", va="center", transform=axes.transAxes)
+    return axes
 
 
 def _scale(metric: Wanted) -> float:
@@ -74,9 +80,8 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[str] | None, str]:
     return [float(at) for at in range(len(texts))], texts, ""
 
 
-def _curves(rows: pd.DataFrame, path: str, metric: Wanted) -> style.Picture:
-    figure = style.picture(style.PORTRAIT, 4.0)
-    axes = figure.subplots()
+def _curves(rows: pd.DataFrame, path: str, metric: Wanted, ax: Axes | None) -> Axes:
+    axes = single(ax, style.PORTRAIT, 4.0)
     order = rows.drop_duplicates("point")
     places, texts, unit = _places(order[path].tolist())
     place = dict(zip(order["point"], places, strict=True))
@@ -86,12 +91,9 @@ def _curves(rows: pd.DataFrame, path: str, metric: Wanted) -> style.Picture:
         x = np.array([place[point] for point in own["point"]])
         by = np.argsort(x, kind="stable")
         x, mean = x[by], scale * own["mean"].to_numpy(dtype=float)[by]
-        half = np.nan_to_num(scale * own["half_width"].to_numpy(dtype=float)[by])
-        top = 100.0 if scale > 1 else np.inf
+        low, high = (np.where(np.isnan(end), mean, end) for end in scale * _ends(own)[:, by])
         axes.plot(x, mean, color=look.colour, ls=look.line, marker=look.marker, ms=5, label=short(name, 30))
-        axes.fill_between(
-            x, np.maximum(mean - half, 0.0), np.minimum(mean + half, top), color=look.colour, alpha=0.18, lw=0
-        )
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.18, lw=0)
     _value_axis(axes, metric, rows)
     _field_axis(axes, path, places, texts, unit)
     if texts is None and min(places) > 0 and max(places) / min(places) >= 20:
@@ -99,9 +101,21 @@ def _curves(rows: pd.DataFrame, path: str, metric: Wanted) -> style.Picture:
         axes.set_xticks(places, [f"{place:g}" for place in places])
         axes.minorticks_off()
     axes.set_title(_title(metric) + _known(rows))
-    figure.legend(loc="outside lower center", ncols=min(rows["deployment"].nunique(), 4))
+    label(axes, columns=min(rows["deployment"].nunique(), 4))
     style.literal(axes)
-    return figure
+    return axes
+
+
+def _ends(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return the lower and the upper ends of intervals, which are exact where events are rare; nan for none."""
+    return np.array([rows["low"], rows["high"]], dtype=float)
+
+
+def _whiskers(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return how far intervals reach below and above their means; 0 where there are none."""
+    mean = rows["mean"].to_numpy(dtype=float)
+    low, high = _ends(rows)
+    return np.asarray(np.nan_to_num(np.array([mean - low, high - mean])))
 
 
 def _known(rows: pd.DataFrame) -> str:
@@ -129,7 +143,9 @@ def _value_axis(axes: Axes, metric: Wanted, rows: pd.DataFrame) -> None:
     finite = values[np.isfinite(values)]
     axes.set_ylabel(_title(metric))
     if metric.metric == "success_rate" and len(finite):
-        style.success_axis(axes, float(finite.min()))
+        lowest = _scale(metric) * np.fmin.reduce([*rows["low"], *rows["mean"]])
+        # A wide interval leaves the axes rather than flatten the curves.
+        style.success_axis(axes, max(float(lowest), 2 * float(finite.min()) - 100.0, 0.0))
         return
     if unit == "seconds" and len(finite) and finite.min() > 0 and finite.max() / finite.min() >= 10:
         style.duration_axis(axes, "y", 0.8 * float(finite.min()), 1.25 * float(finite.max()))
@@ -145,12 +161,12 @@ def _value_axis(axes: Axes, metric: Wanted, rows: pd.DataFrame) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: quantity("bytes", y)))
 
 
-def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Picture:
+def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted, ax: Axes | None) -> Panels:
     """Draw a map for each deployment, all in the same colours."""
     deployments = list(dict.fromkeys(rows["deployment"]))
     columns, lines = (list(dict.fromkeys(rows[path])) for path in varied)
     width = max(style.PORTRAIT, min(2.6 * len(deployments) + 1.6, style.LANDSCAPE))
-    figure = style.picture(width, 1.5 + min(0.36 * len(lines) + 0.8, 5.0))
+    figure = canvas(ax, width, 1.5 + min(0.36 * len(lines) + 0.8, 5.0))
     grid = figure.subplots(1, len(deployments), squeeze=False, sharey=True)[0]
     scale = _scale(metric)
     values = scale * rows["mean"].to_numpy(dtype=float)
@@ -161,9 +177,11 @@ def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Pi
     norm = _norm(low, high)
     short_names, image = names(varied), None
     for axes, name in zip(grid, deployments, strict=True):
-        table = np.full((len(lines), len(columns)), np.nan)
+        table, edges = (np.full((len(lines), len(columns)), of, dtype=object) for of in (np.nan, ""))
         for row in rows[rows["deployment"] == name].to_dict(orient="records"):
-            table[lines.index(row[varied[1]]), columns.index(row[varied[0]])] = scale * row["mean"]
+            place = lines.index(row[varied[1]]), columns.index(row[varied[0]])
+            table[place], edges[place] = scale * row["mean"], _edge(metric, row)
+        table = table.astype(float)
         image = axes.imshow(table, origin="lower", aspect="auto", cmap=colours, norm=norm)
         axes.grid(visible=False)
         axes.set_title(short(str(name), 26))
@@ -171,7 +189,7 @@ def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Pi
         axes.set_yticks(range(len(lines)), [_text(value) for value in lines])
         axes.set_xlabel(short_names[0])
         if table.size * len(deployments) <= _WRITTEN * len(deployments) and len(columns) <= 8:
-            _write(axes, table, metric, norm, dark_is_high=better != "higher")
+            _write(axes, table, edges, metric, norm, dark_is_high=better != "higher")
         style.literal(axes)
     grid[0].set_ylabel(short_names[1])
     if image is not None and high > low:
@@ -182,7 +200,7 @@ def _heat(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Pi
         bar.formatter = FuncFormatter(lambda y, _: _number(metric, y))
         bar.update_ticks()
     figure.suptitle(f"{_title(metric)}: means over the replications")
-    return figure
+    return Panels(grid)
 
 
 def _text(value: Any) -> str:
@@ -201,25 +219,35 @@ def _norm(low: float, high: float) -> Normalize:
     return Normalize(low, high) if high > low else Normalize(low - 0.5, low + 0.5)
 
 
+def _edge(metric: Wanted, row: dict[str, Any]) -> str:
+    """Return the bound of what never happened, or always did, as it stands below the number."""
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+    if row["events"] != 0 or not high > low:
+        return ""
+    unit = shown(metric.metric).unit
+    return bounded(unit, mean, low if unit == "fraction" else high).split("(")[1].split(")")[0]
+
+
 def _write(
-    axes: Axes, table: np.ndarray[Any, Any], metric: Wanted, norm: Normalize, *, dark_is_high: bool
+    axes: Axes, table: np.ndarray[Any, Any], edges: np.ndarray[Any, Any], metric: Wanted, norm: Normalize, *,
+    dark_is_high: bool,
 ) -> None:  # fmt: skip
     """Write the number into each cell, black on light and white on dark."""
     for (line, column), value in np.ndenumerate(table):
         if not np.isfinite(value):
             continue
         dark = (norm(float(value)) > 0.5) == dark_is_high
-        text = _number(metric, float(value)).replace(" %", "")
+        text = "\n".join(filter(None, (_number(metric, float(value)).replace(" %", ""), str(edges[line, column]))))
         axes.text(
             column, line, text, ha="center", va="center", color="white" if dark else "black", fontsize=style.SMALL - 1
         )  # fmt: skip
 
 
-def _dots(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Picture:
+def _dots(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted, ax: Axes | None) -> Panels:
     """Draw the metric over each field, a dot for each point."""
     across = min(len(varied), 3)
     down = -(-len(varied) // across)
-    figure = style.picture(style.LANDSCAPE if across > 2 else style.PORTRAIT, 2.7 * down + 0.6)
+    figure = canvas(ax, style.LANDSCAPE if across > 2 else style.PORTRAIT, 2.7 * down + 0.6)
     grid = figure.subplots(down, across, squeeze=False, sharey=True).flatten()
     for axes, path in zip(grid, varied, strict=False):
         order = rows.drop_duplicates("point")
@@ -230,9 +258,10 @@ def _dots(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Pi
         place = dict(zip(order["point"], found, strict=True))
         for name, look in style.looks(rows["deployment"]).items():
             own = rows[rows["deployment"] == name]
-            axes.plot(
+            axes.errorbar(
                 [place[point] for point in own["point"]], _scale(metric) * own["mean"].to_numpy(dtype=float),
-                ls="", marker=look.marker, ms=4, color=look.colour, alpha=0.75, label=short(str(name), 30),
+                _scale(metric) * _whiskers(own), ls="", marker=look.marker, ms=4, color=look.colour, alpha=0.75,
+                elinewidth=0.8, label=short(str(name), 30),
             )  # fmt: skip
         _value_axis(axes, metric, rows)
         axes.set_xlabel(names(varied)[list(varied).index(path)] + (f" ({unit})" if unit else ""))
@@ -243,21 +272,20 @@ def _dots(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted) -> style.Pi
         axes.set_ylabel("")
     for axes in grid[len(varied) :]:
         axes.set_axis_off()
-    figure.suptitle(f"{_title(metric)} at each point: means over the replications")
+    figure.suptitle(f"{_title(metric)} at each point{_known(rows)}")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
-    return figure
+    return Panels(grid[: len(varied)])
 
 
-def tornado(frame: pd.DataFrame, deployment: str, metric: str) -> style.Picture:
-    """Return a tornado of one deployment and metric: what each field does at its ends, the largest effect on top."""
+def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None = None) -> Axes:
+    """Draw a tornado of one deployment and metric: what each field does at its ends, the largest effect on top."""
     rows = frame[(frame["deployment"] == deployment) & (frame["metric"] == metric)]
     fields = list(dict.fromkeys(rows["field"]))
     unit = shown(metric.split(" ", maxsplit=1)[0]).unit
     scale = 100.0 if unit == "fraction" else 1.0
     with style.style():
-        figure = style.picture(style.PORTRAIT, 1.3 + 0.45 * len(fields))
-        axes = figure.subplots()
+        axes = single(ax, style.PORTRAIT, 1.3 + 0.45 * len(fields))
         for end, colour, hatch in (("low", style.SKY, ""), ("high", style.ORANGE, "////")):
             own = rows[rows["end"] == end].set_index("field").reindex(fields)
             at = np.arange(len(fields))
@@ -280,12 +308,11 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str) -> style.Picture:
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.ROUND))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _signed(unit, x)))
-        base = quantity(unit, float(rows["base"].iloc[0]))
+        base = at_base(metric.split(" ", maxsplit=1)[0], rows.iloc[0].to_dict())
         axes.set_xlabel(f"difference to the base, where {shown(metric.split(' ', maxsplit=1)[0]).label} is {base}")
-        figure.suptitle(f"What {metric} depends on, {short(deployment, 30)}")
-        figure.legend(loc="outside lower center", ncols=2)
+        label(axes, f"What {metric} depends on, {short(deployment, 30)}")
         style.literal(axes)
-    return figure
+    return axes
 
 
 def _signed(unit: str, value: float) -> str:
@@ -295,60 +322,56 @@ def _signed(unit: str, value: float) -> str:
     return sign + quantity(unit, abs(value)) if value else "0"
 
 
-def indices(frame: pd.DataFrame, deployment: str, metric: str) -> style.Picture:
-    """Return the Sobol' indices of one deployment and metric as bars, the largest on top."""
+def indices(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None = None) -> Axes:
+    """Draw the Sobol' indices of one deployment and metric as bars, the largest on top."""
     rows = frame[(frame["deployment"] == deployment) & (frame["metric"] == metric)].sort_values(
         "total", ascending=False, kind="stable"
     )
     with style.style():
-        figure = style.picture(style.PORTRAIT, 1.3 + 0.45 * len(rows))
-        axes = figure.subplots()
+        axes = single(ax, style.PORTRAIT, 1.3 + 0.45 * len(rows))
         at = np.arange(len(rows))
-        for shift, column, label, colour, hatch in (
+        for shift, column, words, colour, hatch in (
             (-0.19, "first_order", "alone", style.BLUE, ""),
             (0.19, "total", "with others", style.ORANGE, "////"),
         ):
             value, half = rows[column].to_numpy(dtype=float), rows[f"{column}_half_width"].to_numpy(dtype=float)
-            axes.barh(at + shift, value, 0.36, color=colour, hatch=hatch, ec="white", lw=0, label=label)
+            axes.barh(at + shift, value, 0.36, color=colour, hatch=hatch, ec="white", lw=0, label=words)
             axes.errorbar(value, at + shift, xerr=half, fmt="none", ecolor="black", lw=1.0, capsize=2.5)
         axes.set_yticks(at, names(rows["field"].tolist()))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(1.0, axes.get_xlim()[1]))
         axes.set_xlabel("share of the variance, with 95 % intervals")
-        figure.suptitle(f"What {metric} depends on, {short(deployment, 30)}")
-        figure.legend(loc="outside lower center", ncols=2)
+        label(axes, f"What {metric} depends on, {short(deployment, 30)}")
         style.literal(axes)
-    return figure
+    return axes
 
 
-def breaking(found: Sequence[Breaking], search: Search) -> style.Picture:
-    """Return every point that was looked at, with the bound, and where each deployment breaks as a band."""
+def breaking(found: Sequence[Breaking], search: Search, ax: Axes | None = None) -> Axes:
+    """Draw every point that was looked at, with the bound, and where each deployment breaks as a band."""
+    import pandas as pd
+
     metric = search.bound.wanted
     scale = _scale(metric)
     with style.style():
-        figure = style.picture(style.PORTRAIT, 4.0)
-        axes = figure.subplots()
+        axes = single(ax, style.PORTRAIT, 4.0)
         for one, look in zip(found, style.looks([one.deployment for one in found]).values(), strict=True):
             x = [point.number for point in one.looks]
-            y = scale * np.array([point.mean for point in one.looks])
-            half = np.nan_to_num(scale * np.array([point.half_width for point in one.looks]))
+            seen = pd.DataFrame([point._asdict() for point in one.looks])
             axes.errorbar(
-                x, y, np.minimum(half, np.abs(y)), color=look.colour, ls=look.line, marker=look.marker, ms=4, capsize=2,
-                elinewidth=0.8, label=short(one.deployment, 30),
+                x, scale * seen["mean"], scale * _whiskers(seen), color=look.colour, ls=look.line, marker=look.marker,
+                ms=4, capsize=2, elinewidth=0.8, label=short(one.deployment, 30),
             )  # fmt: skip
             if one.fine is not None and one.broken is not None:
                 ends = sorted((one.fine.number, one.broken.number))
                 axes.axvspan(*ends, color=look.colour, alpha=0.25, lw=0)
         axes.axhline(scale * search.bound.value, color=style.VERMILLION, lw=1.0, ls="--", label=str(search.bound))
-        import pandas as pd
-
-        means = [point.mean for one in found for point in one.looks] + [search.bound.value]
-        _value_axis(axes, metric, pd.DataFrame({"mean": means}))
+        levels = [(point.mean, point.low) for one in found for point in one.looks]
+        _value_axis(axes, metric, pd.DataFrame([*levels, (search.bound.value,) * 2], columns=["mean", "low"]))
         axes.set_xlabel(search.axis.path + (f" ({search.axis.unit})" if search.axis.unit else ""))
         if search.axis.log:
             axes.set_xscale("log")
         axes.set_title(f"Where it breaks: {search.bound}")
-        figure.legend(loc="outside lower center", ncols=min(len(found) + 1, 4))
+        label(axes, columns=min(len(found) + 1, 4))
         style.literal(axes)
-    return figure
+    return axes

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from meshsim.analysis.rare_events import BEYOND, FEW, requests_for
+from meshsim.analysis.phases import whole
 from meshsim.analysis.verdicts import verdicts
-from meshsim.report.metrics import is_key, rank, shown
-from meshsim.report.numbers import NOTHING, bounded, duration, quantity
+from meshsim.report.cells import cell, how_to_read
+from meshsim.report.metrics import FIRST_PHASE, is_key, rank, shown
+from meshsim.report.numbers import NOTHING, duration
 from meshsim.report.shorten import short
 from meshsim.report.verdicts import block, spoken
-from meshsim.results.tables import BINS_PER_OCTAVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +28,8 @@ WIDTH, WIDTH_FULL = 100, 120
 _NAME = 24
 _MARK = " *"
 
-#: What is printed where no replication recovered, and for a percentile of fewer requests than it needs.
-NEVER = "never"
-TOO_FEW = "too few"
-
 #: How the verdicts are introduced.
 VERDICT = "verdict"
-
-#: Metrics read from histograms, and how close that is: half a bin, as a share of the value.
-FROM_HISTOGRAMS = ("latency_p", "convergence_p")
-RESOLUTION = 0.5 / BINS_PER_OCTAVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +69,13 @@ class Sheet:
 
     def how_to_read(self, mark: str) -> str:
         """Return one line that explains the marks that are there; ``mark`` is how the best is marked."""
-        cells = [cell for section in self.sections for row in section.rows for cell in row.cells]
-        texts = [cell.text for cell in cells]
-        said = {
+        cells = [one for section in self.sections for row in section.rows for one in row.cells]
+        best_of_all = (
             f"{mark} better than every other deployment: the 95 % intervals of all paired differences in the row,"
-            " taken together, exclude 0": any(cell.best for cell in cells),
-            "(<9) or (>9): the end of the interval that matters, where events are few or the other end is out of"
-            " reach": any(" (<" in text or " (>" in text for text in texts),
-            f"{TOO_FEW}: a percentile needs {BEYOND} requests beyond it in every replication, {requests_for(0.99):,} in"
-            f" all for p99 and {requests_for(0.999):,} for p99.9": TOO_FEW in texts,
-            f"{NOTHING} does not apply": NOTHING in texts,
-            f"{NEVER}: not by the end of the run": NEVER in texts,
-        }
-        return "; ".join(words for words, applies in said.items() if applies)
+            " taken together, exclude 0"
+        )
+        said = [best_of_all] if any(one.best for one in cells) else []
+        return "; ".join([*said, *how_to_read(one.text for one in cells)])
 
 
 def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False) -> Sheet:
@@ -113,12 +99,12 @@ def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool
     (Cell(text='99.930 ± 0.020 %', best=False),)
     """
     deployments = tuple(str(name) for name in dict.fromkeys(comparison["deployment"]))
-    sections = []
+    sections: list[Section] = []
     for phase, groups in _by_phase(comparison).items():
         rows = (
             _row(name, flow, group, deployments, full=full)
             for (name, flow), group in groups.items()
-            if full or is_key(name, flow)
+            if full or (is_key(name, flow) and (not sections or name not in FIRST_PHASE))
         )
         sections.append(Section(_phase(phase, spans), tuple(row for row in rows if row is not None)))
     return Sheet(deployments, tuple(sections), _caption(comparison), spoken(comparison))
@@ -137,11 +123,15 @@ def _by_phase(comparison: pd.DataFrame) -> dict[str, dict[tuple[str, str], pd.Da
 
 
 def _phase(name: str, spans: Sequence[Phase]) -> str:
-    """Return a phase's name with its times, from and to which it goes."""
+    """Return a phase's name with its times, from and to which it goes, and how much of it is sampled."""
     title = "whole run" if name == "all" else name
-    if name == "all" and spans:
-        return f"{title}: {duration(spans[0].start)} to {duration(spans[-1].end)}"
-    return next((f"{title}: {duration(p.start)} to {duration(p.end)}" for p in spans if p.name == name), title)
+    found = whole(spans, name) if name == "all" and spans else next((one for one in spans if one.name == name), None)
+    if found is None:
+        return title
+    said = f"{title}: {duration(found.start)} to {duration(found.end)}"
+    if found.windows is None:
+        return said
+    return f"{said}, " + (f"{duration(found.counted)} of it sampled" if found.counted else "not sampled: no load in it")
 
 
 def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str], *, full: bool) -> Row | None:
@@ -155,40 +145,12 @@ def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str], 
     if finite and all(value == known.ordinary for value in finite) and (known.optional or not full):
         return None
     winner = best(group)
-    cells = []
-    for deployment, value in zip(deployments, mean, strict=True):
-        text = NEVER if math.isnan(value) and never.get(deployment) else ""
-        if not text and deployment in group.index:
-            row = group.loc[[deployment]].iloc[0]
-            text = _number_text(name, known.unit, row) + _observed(group, deployment)
-        cells.append(Cell(text or NOTHING, deployment == winner))
-    return Row(name, flow, known.label + ("" if flow in ("all", "") else f", {flow}"), tuple(cells))
-
-
-def _number_text(name: str, unit: str, row: pd.Series) -> str:
-    """Return a mean with its interval: half widths, or the end that matters where they would mislead."""
-    mean, half, low, high, events = (
-        float(row.get(column, math.nan)) for column in ("mean", "half_width", "low", "high", "events")
+    rows = {str(deployment): row for deployment, row in group.iterrows()}
+    cells = tuple(
+        Cell(cell(name, rows[deployment].to_dict()) if deployment in rows else NOTHING, deployment == winner)
+        for deployment in deployments
     )
-    if row.get("requests_needed", 0) and math.isfinite(mean):
-        return TOO_FEW
-    if name.startswith(FROM_HISTOGRAMS):  # an interval over replications knows nothing of a bin's width
-        half = max(half, RESOLUTION * mean)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return quantity(unit, mean, half)
-    widest = max(half, high - mean, mean - low) if math.isfinite(half) else math.nan
-    out_of_reach = mean - widest < 0 or (unit == "fraction" and mean + widest > 1)
-    if high > low and (events < FEW or out_of_reach):
-        return bounded(unit, mean, low if unit == "fraction" and mean >= 0.5 else high)
-    return quantity(unit, mean, widest)
-
-
-def _observed(group: pd.DataFrame, deployment: str) -> str:
-    """Return in how many replications it was observed at all, where not in every one."""
-    if "missing" not in group or deployment not in group.index:
-        return ""
-    n, missing = int(group["n"][deployment]), int(group["missing"][deployment])
-    return f" ({n}/{n + missing})" if n and missing else ""
+    return Row(name, flow, known.label + ("" if flow in ("all", "") else f", {flow}"), cells)
 
 
 def best(group: pd.DataFrame) -> str | None:
@@ -275,12 +237,12 @@ def plain(
     label = max((len(row.label) + 2 for row in rows), default=0)
     shortened = [short(name, _NAME) for name in sheet.deployments]
     # Numbers are never cut: what does not fit beside the others makes another block.
-    cell = max([len(c.text) for row in rows for c in row.cells] + [len(name) for name in shortened], default=0) + 3
-    cell += label + len(shortened) * (cell + 1) <= width  # a little more room where there is some
-    across = max((width - label) // cell, 1)
+    column = max([len(c.text) for row in rows for c in row.cells] + [len(name) for name in shortened], default=0) + 3
+    column += label + len(shortened) * (column + 1) <= width  # a little more room where there is some
+    across = max((width - label) // column, 1)
     lines = []
     for first in range(0, max(len(shortened), 1), across):
-        lines += [*_block(sheet, range(first, min(first + across, len(shortened))), label, cell), ""]
+        lines += [*_block(sheet, range(first, min(first + across, len(shortened))), label, column), ""]
     footer = [line for text in (sheet.caption, sheet.how_to_read("*")) for line in wrap(text, width)]
     if sheet.verdicts:
         footer += ["", VERDICT, *block(sheet.verdicts, min(label, 32), width)]
@@ -319,7 +281,7 @@ def markdown(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: boo
         lines.append("| | " + " | ".join(_escaped(name) for name in sheet.deployments) + " |")
         lines.append("|---|" + "---:|" * len(sheet.deployments))
         for row in section.rows:
-            cells = (f"**{cell.text}**" if cell.best else cell.text for cell in row.cells)
+            cells = (f"**{one.text}**" if one.best else one.text for one in row.cells)
             lines.append(f"| {_escaped(row.label)} | " + " | ".join(cells) + " |")
         lines.append("")
     lines.append("; ".join(filter(None, (sheet.caption, sheet.how_to_read("**bold**:")))))
@@ -380,6 +342,7 @@ def _metric_json(name: str, flow: str, group: pd.DataFrame) -> dict[str, Any]:
             str(deployment): {
                 **{column: _number(row.get(column, math.nan)) for column in _NUMBERS},
                 "n": int(row["n"]),
+                "same": bool(row.get("same", False)),
                 "never": int(row.get("never", 0)),
                 "best": deployment == winner,
                 "beats": list(row.get("beats", ())),

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from meshsim.report.numbers import duration as in_words
@@ -13,7 +14,7 @@ from meshsim.report.numbers import duration as in_words
 if TYPE_CHECKING:
     import pandas as pd
 
-    from meshsim.analysis.warm_up import Doubt
+    from meshsim.analysis.warm_up import Doubt, WarmUp
     from meshsim.experiment import Step, Unit, Watch
     from meshsim.scenario.schema import Document
 
@@ -91,7 +92,9 @@ def show(
     *,
     full: bool = False,
     doubts: Sequence[Doubt] = (),
+    warm_ups: Sequence[WarmUp] = (),
     precision: Mapping[str, Any] | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> None:
     """Print a comparison: with colours on a terminal, as plain text elsewhere.
 
@@ -105,13 +108,19 @@ def show(
         Every metric, not only the main ones.
     doubts
         Why its numbers may not mean what they seem to.
+    warm_ups
+        What MSER finds of the beginning, by deployment.
     precision
         What ended an experiment that went on until its numbers were known well enough; as the manifest has it.
+    manifest
+        Of the results, which says what variants are.
     """
+    from meshsim.analysis import cost
     from meshsim.analysis.summary import phases
     from meshsim.report import verdicts
     from meshsim.report.precision import lines
     from meshsim.report.tables import VERDICT, WIDTH, plain, rich_table
+    from meshsim.report.what_if import lines as variants
 
     spans, width = phases(document), WIDTH
     if sys.stdout.isatty():
@@ -119,10 +128,22 @@ def show(
 
         console = Console()
         width = console.width
+        sys.stdout.write(_paragraph(variants(manifest or {}, width)))
         console.print(rich_table(comparison, spans, full=full))
         said = verdicts.block(verdicts.spoken(comparison), 32, width)
         sys.stdout.write("\n".join([VERDICT, *said, ""]) if said else "")
     else:
+        sys.stdout.write(_paragraph(variants(manifest or {}, width)))
         sys.stdout.write(plain(comparison, spans, full=full))
-    said = [*(lines(precision) if precision else []), *verdicts.notes(doubts, width)]
+    said = [
+        *(lines(precision) if precision else []),
+        *verdicts.notes(doubts, width),
+        *verdicts.beginning(warm_ups, width),
+    ]
+    if (comparison["metric"] == "cost").any():
+        said += [line for words in cost.doubts(document) for line in wrap(f"note: {words}", width)]
     sys.stdout.write("\n".join(["", *said, ""]) if said else "")
+
+
+def _paragraph(lines: Sequence[str]) -> str:
+    return "\n".join([*lines, "", ""]) if lines else ""

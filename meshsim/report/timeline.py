@@ -14,9 +14,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from meshsim.report import style
 from meshsim.report.events import LANE, Placed, draw_lanes, pack, rule, shade
 from meshsim.report.numbers import quantity
+from meshsim.report.panels import Panels, canvas
 from meshsim.report.shorten import short
 from meshsim.report.timing import spans
 from meshsim.results.tables import FLOWS
+from meshsim.scenario.sampling import windows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,20 +40,23 @@ _USED = 0.86
 _LANES = 12
 
 
-def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
+def timeline(frame: pd.DataFrame, document: Document, ax: Axes | None = None) -> Panels:
     """Draw all deployments over one time axis: success, tail latency, stale proxies, and each one's traffic by flow.
 
-    Proxies without a control plane, or with an expired certificate, have a panel where there are any to speak of.
+    Proxies without a control plane or with an expired certificate, and pods that are not ready, have a panel where
+    there are any to speak of.
 
     Parameters
     ----------
     frame
         Per deployment, bucket (``start``, ``end``, seconds), ``metric`` and ``flow``: ``mean`` and ``half_width`` over
-        the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds), ``stale_share``, ``disconnected_share``
-        and ``expired_share`` of flow ``all``, ``call_share`` of each flow. ``n``, where it is there, tells how many
-        replications; bands need three.
+        the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds), ``stale_share``, ``disconnected_share``,
+        ``expired_share``, ``ready_pods`` and ``desired_pods`` of flow ``all``, ``call_share`` of each flow.
+        ``n``, where it is there, tells how many replications; bands need three.
     document
         The scenario, for its timeline, warm-up and duration.
+    ax
+        Axes whose place the panels take; a picture of its own by default.
 
     Examples
     --------
@@ -62,7 +67,7 @@ def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
     ...     "load": {"web": {"rate": "1/s"}}, "services": {"web": {"endpoints": {"GET /": {}}}}})
     >>> columns = ["deployment", "start", "end", "metric", "flow", "mean", "half_width"]
     >>> frame = pd.DataFrame([("hybrid", 0.0, 5.0, "success_rate", "all", 0.999, 0.001)], columns=columns)
-    >>> [axes.get_title(loc="left") for axes in timeline(frame, document).axes][1]
+    >>> [axes.get_title(loc="left") for axes in timeline(frame, document)][1]
     'User requests that succeeded'
     """
     looks = style.looks(frame["deployment"])
@@ -70,26 +75,30 @@ def timeline(frame: pd.DataFrame, document: Document) -> style.Picture:
     placed = pack(happened, document.duration, style.PORTRAIT * 72 * _USED)
     lanes = min(max((item.lane for item in placed), default=0) + 1, _LANES) * LANE + 0.1
     troubles = [name for name in _TROUBLES if _rows(frame, name)["mean"].max() >= _WORTH_A_PANEL]
-    heights = [lanes, _PANEL, _PANEL, _PANEL, *[_LOW] * len(troubles), *[_SPLIT] * len(looks)]
+    lacking = int(_lacks_pods(frame))
+    heights = [lanes, _PANEL, _PANEL, _PANEL, *[_LOW] * (len(troubles) + lacking), *[_SPLIT] * len(looks)]
     with style.style():
-        figure = style.picture(style.PORTRAIT, sum(heights) + 0.24 * len(heights) + 0.9)
+        figure = canvas(ax, style.PORTRAIT, sum(heights) + 0.24 * len(heights) + 0.9)
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         style.time_axis(panels[-1], document.duration)
         _lanes(panels[0], placed, document)
         draws: list[Callable[[pd.DataFrame, Axes], Axes]] = [success, tail, stale]
         draws += [partial(share, name=name) for name in troubles]
+        draws += [ready] * lacking
         for axes, draw in zip(panels[1:], draws, strict=False):
             draw(frame, axes)
             shade(axes, happened, document.warm_up)
         for axes, name in zip(panels[1 + len(draws) :], looks, strict=True):
             split(frame, name, axes)
             rule(axes, happened, document.warm_up)
+        for axes in (panels[1], panels[2], *panels[1 + len(draws) :]):
+            _hatch_gaps(axes, document)
         for axes in panels[1:]:
             axes.label_outer()
         figure.align_ylabels(panels)
         figure.legend(handles=_names(looks, frame), loc="outside upper center", ncols=min(len(looks) + 1, 4))
         figure.legend(handles=_fills(document), loc="outside lower center", ncols=3)
-    return figure
+    return Panels(panels)
 
 
 def success(frame: pd.DataFrame, axes: Axes) -> Axes:
@@ -137,6 +146,32 @@ def share(frame: pd.DataFrame, axes: Axes, name: str) -> Axes:
     axes.set_title(title)
     axes.set_ylabel(label)
     return axes
+
+
+def ready(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw how many pods are ready, with the interval over replications, and how many are asked for (dotted)."""
+    drawn = _lines(frame, "ready_pods", axes)
+    rows = _rows(frame, "desired_pods").sort_values("start")
+    for name in style.looks(frame["deployment"]):
+        own = rows[rows["deployment"] == name]
+        axes.plot(
+            ((own["start"] + own["end"]) / 2).to_numpy(dtype=float), own["mean"].to_numpy(dtype=float),
+            color=style.GREY, lw=0.9, ls=(0, (1, 1.5)), zorder=2, gid=f"desired {name}",
+        )  # fmt: skip
+    most = float(np.nanmax([np.nanmax(drawn, initial=0.0), rows["mean"].max()]))
+    least = float(np.nanmin(drawn)) if np.isfinite(drawn).any() else 0.0
+    axes.set_ylim(least - 0.15 * (most - least) if most > least else 0.0, most + 0.1 * max(most - least, 1.0))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=style.ROUND, integer=True))
+    axes.set_title("Pods ready (dotted: asked for)")
+    axes.set_ylabel("pods")
+    return axes
+
+
+def _lacks_pods(frame: pd.DataFrame) -> bool:
+    """Return whether at any time 1 % of the pods asked for were not ready."""
+    keys = ["deployment", "start"]
+    asked, there = (_rows(frame, name).set_index(keys)["mean"] for name in ("desired_pods", "ready_pods"))
+    return bool((there.reindex(asked.index) < (1 - _WORTH_A_PANEL) * asked).any())
 
 
 def _share(frame: pd.DataFrame, name: str, axes: Axes) -> None:
@@ -209,6 +244,17 @@ def _lanes(axes: Axes, placed: list[Placed], document: Document) -> None:
     axes.set_title(f"{short(document.name, 60)}: what happens when{more}", fontsize=style.TITLE)
 
 
+def _hatch_gaps(axes: Axes, document: Document) -> None:
+    """Hatch the times at which no request is counted, in a panel of what depends on load."""
+    counted = windows(document)
+    if counted is None:
+        return
+    edges = [document.warm_up, *(edge for window in counted for edge in window), document.duration]
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if start < end:
+            axes.axvspan(start, end, **style.NO_LOAD, zorder=0.05, gid="no load")
+
+
 def _names(looks: dict[str, style.Look], frame: pd.DataFrame) -> list[Any]:
     items: list[Any] = [
         Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, ms=4, label=short(name, 26))
@@ -226,6 +272,8 @@ def _fills(document: Document) -> list[Any]:
     ]
     if document.timeline:
         items.append(Patch(fc=style.FAULT_SHADE, ec=style.VERMILLION, lw=0.6, label="while something happens"))
+    if document.sample is not None:
+        items.append(Patch(**style.NO_LOAD, label="not sampled"))
     if document.warm_up > 0:
         items.append(Patch(**style.WARM_UP, label=f"warm-up ({quantity('seconds', document.warm_up)})"))
     return items

@@ -11,6 +11,7 @@ from matplotlib.patches import FancyBboxPatch, Patch, Rectangle
 
 from meshsim.report import style
 from meshsim.report.events import text_width
+from meshsim.report.panels import Panels, canvas
 from meshsim.report.shorten import short
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class _Layout:
     boxes: Mapping[str, tuple[float, float]]
 
 
-def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]]) -> style.Picture:
+def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]], ax: Axes | None = None) -> Panels:
     """Draw the deployments side by side, at most three in a row.
 
     A control plane outside all clusters has a dashed box of its own in its region.
@@ -80,10 +81,12 @@ def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]]) -> style.Picture:
     ----------
     graphs
         Graph of each deployment, as `meshsim.mesh.graph.build` makes it.
+    ax
+        Axes whose place the panels take; a picture of its own by default.
 
     Examples
     --------
-    >>> topology({"none": __import__("networkx").MultiDiGraph()}).axes[0].get_title(loc="left")
+    >>> topology({"none": __import__("networkx").MultiDiGraph()})[0].get_title(loc="left")
     'none: 0 control planes'
     """
     plans = {name: read(graph) for name, graph in graphs.items()}
@@ -94,7 +97,7 @@ def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]]) -> style.Picture:
     layouts = [_place(plan, width - _APART) for plan in plans.values()]
     tall = max((layout.height for layout in layouts), default=0.0) or 1.0
     with style.style():
-        figure = style.picture(width * across, (tall + 0.35) * down + 0.75)
+        figure = canvas(ax, width * across, (tall + 0.35) * down + 0.75)
         grid = figure.subplots(down, across, squeeze=False).flatten()
         for axes in grid[len(plans) :]:
             axes.set_axis_off()
@@ -102,7 +105,7 @@ def topology(graphs: Mapping[str, nx.MultiDiGraph[Any]]) -> style.Picture:
             draw_plan(plan, name, axes, width - _APART, tall)
         figure.suptitle("Who controls whom (“by” names the control plane that serves a cluster)")
         figure.legend(handles=_legend(list(plans.values())), loc="outside lower center", ncols=4 if across > 1 else 2)
-    return figure
+    return Panels(grid[: len(plans)])
 
 
 def draw_plan(plan: Plan, title: str, axes: Axes, width: float, height: float = 0.0) -> Axes:

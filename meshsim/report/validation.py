@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meshsim.errors import Problem, ScenarioError
 from meshsim.lint import Lint, lint, untold
 from meshsim.scenario import Scenario
+from meshsim.scenario.variants import variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,18 @@ def checked(name: str, load: Callable[[str], Scenario]) -> Checked:
         scenario = load(name)
     except ScenarioError as error:
         return Checked(name, error.problems)
-    lints = lint(scenario)
+    lints = tuple(_lints(scenario))
     return Checked(name, warnings=untold(scenario.warnings, lints), lints=lints)
+
+
+def _lints(scenario: Scenario) -> Iterator[Lint]:
+    """Yield the lints of a scenario, then those that only its variants have."""
+    own = lint(scenario)
+    yield from own
+    for one in variants(scenario):
+        for found in lint(one.scenario):
+            if found not in own:
+                yield replace(found, message=f"{found.message} (variant '{one.name}')")
 
 
 def _as_json(problem: Problem) -> dict[str, Any]:

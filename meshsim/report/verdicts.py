@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.verdicts import Verdict, verdicts
-from meshsim.analysis.warm_up import Doubt
+from meshsim.analysis.warm_up import LEAST_BUCKETS, Doubt, WarmUp
 from meshsim.report.metrics import shown
+from meshsim.report.numbers import duration
 from meshsim.report.shorten import short
 
 if TYPE_CHECKING:
@@ -103,3 +106,37 @@ def notes(doubts: Sequence[Doubt], width: int) -> list[str]:
         together.setdefault(doubt.words, []).append(short(doubt.deployment))
     said = [f"note: {', '.join(names)}: {short(words, _LONGEST)}" for words, names in together.items()]
     return [line for text in said for line in wrap(text, width, subsequent_indent="      ")]
+
+
+def beginning(warm_ups: Sequence[WarmUp], width: int) -> list[str]:
+    """Return what MSER finds of the beginning as a line; nothing without runs.
+
+    Examples
+    --------
+    >>> beginning([WarmUp("hybrid", 30.0, 5.0, 40)], 100)
+    ['warm-up: 30 s are left out; MSER finds the beginning over at 5 s']
+    """
+    if not warm_ups:
+        return []
+    found = [one.found for one in warm_ups if not math.isnan(one.found)]
+    buckets = max(one.buckets for one in warm_ups)
+    if buckets < LEAST_BUCKETS:
+        said = f"{buckets} time buckets before the first event are too few for MSER to look at"
+    elif not found:
+        said = "MSER finds no end of the beginning"
+    else:
+        over = "from the start" if not max(found) else f"over at {duration(max(found))}"
+        lacking = f", in {len(found)} of {len(warm_ups)} deployments" if len(found) < len(warm_ups) else ""
+        said = f"MSER finds {'it steady ' if not max(found) else 'the beginning '}{over}{lacking}"
+    return wrap(f"warm-up: {duration(warm_ups[0].given)} are left out; {said}", width, subsequent_indent="  ")
+
+
+def warm_up_json(warm_ups: Sequence[WarmUp]) -> list[dict[str, Any]]:
+    """Return the same as data that JSON can hold, in seconds; null where MSER finds no end.
+
+    Examples
+    --------
+    >>> warm_up_json([WarmUp("hybrid", 30.0, math.nan, 40)])
+    [{'deployment': 'hybrid', 'given': 30.0, 'found': None, 'buckets': 40}]
+    """
+    return [asdict(one) | {"found": None if math.isnan(one.found) else one.found} for one in warm_ups]

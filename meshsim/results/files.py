@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Begins the names of what is still being written.
 UNFINISHED = ".unfinished-"
+#: Rows that are written at a time.
+ROWS = 1 << 20
 
 
 def pack(tables: Mapping[str, Any], more: Mapping[str, bytes] | None = None) -> bytes:
@@ -117,9 +119,12 @@ def to_parquet(name: str, table: pd.DataFrame) -> bytes:
     import pyarrow.parquet as pq
 
     schema = pa.schema([_field(pa, column) for column in TABLES[name]], metadata={"table": name, "format": str(FORMAT)})
-    arrays = [pa.array(table[field.name], type=field.type) for field in schema]
     buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd")
+    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+        for first in range(0, max(len(table), 1), ROWS):
+            part = table.iloc[first : first + ROWS]
+            arrays = [pa.array(part[field.name], type=field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
     return bytes(buffer.getvalue().to_pybytes())
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from meshsim.errors import ResultsError, did_you_mean
 from meshsim.results.tables import TABLES, Column
+from meshsim.results.words import Words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,17 +82,21 @@ def concatenate(replications: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict
     >>> len(tables["events"]), len(tables["calls"])
     (2, 0)
     """
-    import pandas as pd
-
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     for tables in replications:
         for name, columns in tables.items():
             _table(name)
             parts[name].append(frame(name, columns))
-    return {
-        name: pd.concat(frames, ignore_index=True) if frames else frame(name, {c.name: [] for c in TABLES[name]})
-        for name, frames in parts.items()
-    }
+    return {name: _one(name, parts.pop(name)) for name in TABLES}  # of two copies one goes as the other comes
+
+
+def _one(name: str, frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return data frames of a table as one."""
+    import pandas as pd
+
+    if len(frames) > 1:
+        return pd.concat(frames, ignore_index=True)
+    return frames[0] if frames else frame(name, {column.name: [] for column in TABLES[name]})
 
 
 def _table(name: str) -> tuple[Column, ...]:
@@ -110,7 +115,7 @@ def _converted(table: str, column: Column, values: Any) -> Any:
     if array.dtype.kind not in "biuf":
         raise _misfit(table, column, array.ravel()[0])
     with np.errstate(invalid="ignore"):
-        converted = array.astype(column.dtype)
+        converted = np.ascontiguousarray(array, dtype=column.dtype)  # not copied where it is in that type
     if column.dtype == "int64" and array.dtype.kind == "f":
         broken = array != converted  # also where the number is nan or too large
         if broken.any():
@@ -121,6 +126,8 @@ def _converted(table: str, column: Column, values: Any) -> Any:
 def _words(table: str, column: Column, values: Any) -> Any:
     import pandas as pd
 
+    if isinstance(values, Words):
+        return _words(table, column, values.vocabulary).take(values.codes)
     words = pd.Series(values, dtype=None if len(values) else "str")
     if isinstance(words.dtype, pd.CategoricalDtype):
         words = words.astype(words.cat.categories.dtype)

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 #: Raised when files of older meshsim versions can no longer be read.
-FORMAT = 2
+FORMAT = 3
 
 _PACKAGES = (
     "meshsim",
@@ -40,6 +40,7 @@ def describe(
     complete: bool = True,
     precision: Mapping[str, Any] | None = None,
     study: Mapping[str, Any] | None = None,
+    what_if: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run; `store.write` adds the tables' row counts and checksums.
 
@@ -59,6 +60,9 @@ def describe(
         What was wanted of replications that went on until the numbers were known well enough, and what ended them.
     study
         What a simulation study has to report (STRESS-DES).
+    what_if
+        Where variants were compared: their base, and what each changes and comes to
+        (`meshsim.experiment.variants.described`).
 
     Examples
     --------
@@ -86,6 +90,7 @@ def describe(
             "processors": os.cpu_count(),
         },
         "stress": dict(study or {}),
+        "what_if": None if what_if is None else dict(what_if),
         "scenario": dict(document),
     }
 

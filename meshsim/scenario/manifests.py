@@ -1,4 +1,4 @@
-"""Istio resources written inline or named by file, in ``istio:`` and in changes of configuration, as plain lists."""
+"""Istio resources inline or named by file, in ``istio:``, changes of configuration and variants, as plain lists."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def with_resources(root: Node) -> tuple[Node, list[str]]:
     Parameters
     ----------
     root
-        The document; an item of ``istio:``, or of ``apply:`` of a ``config_change``, is a resource, a ``kind: List``
-        of them, or ``{path: file.yaml}`` relative to the file it stands in.
+        The document; an item of ``istio:``, or of ``apply:`` of a ``config_change`` or variant, is a resource, a
+        ``kind: List`` of them, or ``{path: file.yaml}`` relative to the file it stands in.
 
     Raises
     ------
@@ -46,9 +46,23 @@ def with_resources(root: Node) -> tuple[Node, list[str]]:
             for index, event in enumerate(timeline.value)
         ]
         root = root.with_value("timeline", replace(timeline, value=events), root.locate(("timeline",)))
+    root = _with_variants(root, collector)
     if collector.problems:
         raise ScenarioError(collector.problems)
     return root, list(collector.warnings())
+
+
+def _with_variants(root: Node, collector: _Collector) -> Node:
+    """Return a document with the resources of its variants (`what_if`) as lists of resources."""
+    what_if = root.child("what_if")
+    variants = what_if.child("variants") if what_if is not None else None
+    if what_if is None or variants is None or not isinstance(variants.value, dict):
+        return root
+    for name, variant in variants.value.items():
+        changed = collector.with_list(variant, "apply", f"what_if.variants.{name}.")
+        variants = variants.with_value(name, changed, variants.keys.get(name))
+    what_if = what_if.with_value("variants", variants, what_if.keys.get("variants"))
+    return root.with_value("what_if", what_if, root.keys.get("what_if"))
 
 
 def _changes_configuration(event: Node) -> bool:

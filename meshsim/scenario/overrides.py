@@ -50,10 +50,27 @@ def apply(root: Node, overrides: Sequence[str]) -> Node:
     for override in overrides:
         with gathering(problems):
             path, value = parse(override)
-            root = _put(root, path, value, ())
+            root = put(root, path, value)
     if problems:
         raise ScenarioError(problems)
     return root
+
+
+def put(root: Node, path: Path, value: Node) -> Node:
+    """Return a document with a value at a path; where the path ends there is the place of the value.
+
+    Raises
+    ------
+    ScenarioError
+        If the path leads through something that is not there.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.tree import from_python
+    >>> put(from_python({"istiod": None}), ("istiod", "replicas"), Node(2)).plain()
+    {'istiod': {'replicas': 2}}
+    """
+    return _put(root, path, value, ())
 
 
 def parse(override: str) -> tuple[Path, Node]:
@@ -70,8 +87,42 @@ def parse(override: str) -> tuple[Path, Node]:
     >>> path, value.value
     (('timeline', 0, 'duration'), '5m')
     """
+    path, position = _steps(override)
+    shown = override if len(override) <= 60 else override[:57] + "..."
+    if not path or isinstance(path[0], int) or override[position : position + 1] != "=" or "" in path:
+        hint = "write path=value, such as load.web.rate=400/s"
+        raise ScenarioError([Problem(f"{shown!r} is not a change; {hint}", "", FILE)])
+    if len(path) > MAX_DEPTH // 2:
+        raise ScenarioError([Problem(f"{shown!r} has more than {MAX_DEPTH // 2} steps", "", FILE)])
+    return path, _value(override[position + 1 :], format_path(path))
+
+
+def parse_path(text: str) -> Path:
+    """Return the path that a text names.
+
+    Raises
+    ------
+    ScenarioError
+        If it names none.
+
+    Examples
+    --------
+    >>> parse_path("gateways.eu-1.replicas")
+    ('gateways', 'eu-1', 'replicas')
+    """
+    path, position = _steps(text)
+    if not path or isinstance(path[0], int) or position != len(text) or text.endswith(".") or "" in path:
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        raise ScenarioError([Problem(f"{shown!r} is no path; write one such as gateways.eu-1.replicas")])
+    if len(path) > MAX_DEPTH // 2:
+        raise ScenarioError([Problem(f"a path of more than {MAX_DEPTH // 2} steps")])
+    return path
+
+
+def _steps(override: str) -> tuple[Path, int]:
+    """Return the path that a text begins with, and where it ends."""
     path: list[str | int] = []
-    position, shown = 0, override if len(override) <= 60 else override[:57] + "..."
+    position = 0
     while match := _SEGMENT.match(override, position):
         index = match["index"]
         path.append(int(index) if index else (match["double"] or match["single"] or (match["bare"] or "").strip()))
@@ -80,12 +131,7 @@ def parse(override: str) -> tuple[Path, Node]:
             position += 1
         elif override[position : position + 1] != "[":
             break
-    if not path or isinstance(path[0], int) or override[position : position + 1] != "=" or "" in path:
-        hint = "write path=value, such as load.web.rate=400/s"
-        raise ScenarioError([Problem(f"{shown!r} is not a change; {hint}", "", FILE)])
-    if len(path) > MAX_DEPTH // 2:
-        raise ScenarioError([Problem(f"{shown!r} has more than {MAX_DEPTH // 2} steps", "", FILE)])
-    return tuple(path), _value(override[position + 1 :], format_path(tuple(path)))
+    return tuple(path), position
 
 
 def _value(text: str, path: str) -> Node:
@@ -126,8 +172,8 @@ def _put(node: Node, path: Path, value: Node, done: Path) -> Node:
         known = [name for name in (node.value or {}) if done != ("load",) or name != "scale"]
         message = f"unknown name '{key}'{did_you_mean(key, known)}"
         raise ScenarioError([Problem(message, format_path((*done, *path)), FILE)])
-    inner = _put(child or Node({}, _PLACE), rest, value, (*done, key))
-    place = _PLACE if child is None or not rest else node.keys.get(key, _PLACE)
+    inner = _put(child or Node({}, value.place), rest, value, (*done, key))
+    place = value.place if child is None or not rest else node.keys.get(key, value.place)
     return node.with_value(key, inner, place)
 
 

@@ -108,6 +108,39 @@ def load(
     file = "" if isinstance(source, Mapping) else _find(source)
     root = with_includes(from_python(source)) if isinstance(source, Mapping) else read(file)
     root, skipped = with_resources(apply(root, overrides))
+    return judged(root, file, skipped, checks, planes)
+
+
+def judged(
+    root: Node,
+    file: str = "",
+    skipped: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    planes: changes.PlanesOf | None = None,
+) -> Scenario:
+    """Return the scenario of a tree that has everything it includes in it.
+
+    Parameters
+    ----------
+    root
+        The document as a tree.
+    file
+        As it was named.
+    skipped
+        Warnings from reading it.
+    checks, planes
+        As for `load`.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong.
+
+    Examples
+    --------
+    >>> judged(from_python(EXAMPLE)) == load(EXAMPLE)
+    True
+    """
     verdict = validate(root)
     if verdict.document is None or verdict.problems:
         raise ScenarioError(in_order([*verdict.problems, *_more(verdict)]))

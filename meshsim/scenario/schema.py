@@ -23,6 +23,8 @@ from meshsim.scenario.fields import (
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.outside import Entry
 from meshsim.scenario.schema_control_plane import ControlPlane, Deployment, Identity, Istiod, Kubernetes
+from meshsim.scenario.schema_cost import Compute, Cost, RegionPrices, TransferPrice
+from meshsim.scenario.schema_decision import Criterion, Decision
 from meshsim.scenario.schema_expect import Expectation
 from meshsim.scenario.schema_load import (
     Action,
@@ -38,6 +40,7 @@ from meshsim.scenario.schema_load import (
     SpikePhase,
 )
 from meshsim.scenario.schema_proxies import Autoscale, EastWestGateway, Gateway, Sidecar
+from meshsim.scenario.schema_sample import AroundEvents, Sample, SampleWindow
 from meshsim.scenario.schema_timeline import (
     ApiServerDown,
     Between,
@@ -69,16 +72,19 @@ from meshsim.scenario.schema_timeline import (
     ZoneOutage,
 )
 from meshsim.scenario.schema_values import HOST, METHOD, PATH, Headers, Replicas, ReplicasOrZero
+from meshsim.scenario.schema_what_if import WhatIf, WhatIfVariant
 
 __all__ = [
     "Action",
     "ApiServerDown",
+    "AroundEvents",
     "Autoscale",
     "Between",
     "CallStep",
     "CertificateAuthorityDown",
     "Cluster",
     "ClusterDown",
+    "Compute",
     "ComputeStep",
     "ConfigChange",
     "ControlPlane",
@@ -86,6 +92,9 @@ __all__ = [
     "ControlPlaneDown",
     "ControlPlaneRollout",
     "ControlPlaneSlow",
+    "Cost",
+    "Criterion",
+    "Decision",
     "Deployment",
     "Diurnal",
     "DiurnalPhase",
@@ -112,11 +121,14 @@ __all__ = [
     "RampPhase",
     "Region",
     "RegionOutage",
+    "RegionPrices",
     "RemoteSecret",
     "Repeat",
     "Rollout",
     "RootChange",
     "RootExpired",
+    "Sample",
+    "SampleWindow",
     "Scale",
     "Service",
     "ServiceFailing",
@@ -128,7 +140,10 @@ __all__ = [
     "Target",
     "TimelineEvent",
     "TrafficSurge",
+    "TransferPrice",
     "Variant",
+    "WhatIf",
+    "WhatIfVariant",
     "Workload",
     "ZoneOutage",
 ]
@@ -153,6 +168,15 @@ class Cluster(Strict):
     region: str
     zones: Annotated[list[str] | None, Field(description="zones its nodes are in; all of the region by default")] = None
     network: Annotated[str, Field(description="clusters of one network reach each other's pods directly")] = "default"
+    security_domain: Annotated[Name | None, Field(description="clusters of different ones should share no secrets")] = (
+        None
+    )
+    data_residency: Annotated[
+        list[str], Field(description="regions that data which enters or is kept here has to stay in; any by default")
+    ] = []
+    trust_domain: Annotated[
+        str | None, Field(pattern=HOST, description="of its workloads' identities; mesh_config's by default")
+    ] = None
 
 
 class LinkOverride(Strict):
@@ -283,6 +307,7 @@ class Service(Strict):
         Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None,
         Field(description="the Kubernetes Service's field of that name: near endpoints first, without ejection"),
     ] = None
+    data_residency: Annotated[list[str], Field(description="regions that its data has to stay in; any by default")] = []
     endpoints: Annotated[dict[str, Endpoint], Field(min_length=1)]
     workloads: dict[Name, Workload] = {}
     _entry: Entry | None = PrivateAttr(default=None)
@@ -338,10 +363,14 @@ class Document(Strict):
         "primary-remote": Deployment(),
         "hybrid": Deployment(),
     }
+    cost: Annotated[Cost, Field(description="prices, where they differ from the shipped list")] = Cost()
     timeline: list[TimelineEvent] = []
+    what_if: Annotated[WhatIf | None, Field(description="variants for `meshsim compare --what-if`")] = None
     expect: Annotated[list[Expectation], Field(description="what `meshsim run --check` holds the results to")] = []
+    decision: Annotated[Decision, Field(description="what `meshsim decide` judges deployments by")] = Decision()
     duration: Annotated[PositiveDuration, at_least("1ms"), Field(description="1ms or more")] = 300.0
     warm_up: Duration = 30.0
+    sample: Annotated[Sample | None, Field(description="load only in time windows; all the time by default")] = None
     gateway_dedup: Annotated[
         bool | None,
         Field(description="Envoy keeps one copy of a gateway's address, as in istio#56355; as the version by default"),

@@ -40,7 +40,8 @@ def _bound(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     raise ValueError(f"{value!r} is no bound; write a number, or one with a unit such as 99%, 250ms or 10/s")
 
 
-_Bound = Annotated[
+#: A bound as a scenario writes it.
+Limit = Annotated[
     float,
     WrapValidator(_bound),
     WithJsonSchema(
@@ -60,8 +61,8 @@ class Expectation(Strict):
     deployment: Annotated[str, Field(description="of which deployments; `*` matches any run of characters")] = "*"
     phase: Annotated[str, Field(description="before, during, after or all")] = "all"
     flow: Annotated[str, Field(description="all, local, cross-zone or cross-region")] = "all"
-    at_least: _Bound | None = None
-    at_most: _Bound | None = None
+    at_least: Limit | None = None
+    at_most: Limit | None = None
     why: Annotated[str, Field(description="shown where it does not hold")] = ""
 
     @model_validator(mode="after")

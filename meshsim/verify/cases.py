@@ -89,7 +89,7 @@ def choices_response(load: float, demand: float, pods: int) -> float:
     >>> round(choices_response(0.9, 1.0, 10) * 0.9, 4), round(choices_response(0.9, 1.0, 10**9), 4)
     (2.7513, 2.6141)
     """
-    depth = 40
+    depth = 20  # one more than that many in a queue happens less often than numbers can say
     share_of = load ** (2.0 ** np.arange(1, depth + 1) - 1.0)  # pods with at least 1, 2, … requests
     below = np.concatenate([[1.0], share_of[:-1]])
     above = np.concatenate([share_of[1:], [0.0]])

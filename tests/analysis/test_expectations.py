@@ -40,8 +40,8 @@ def held(values: list[float], metric: str = "latency_p99", **bounds: float | str
         ([0.1, 0.2, 0.6], {"at_most": "250ms"}, (False, False)),
         ([0.1, 0.11, 0.12], {"at_least": "250ms"}, (False, False)),
         ([0.3, 0.31, 0.32], {"at_least": "250ms", "at_most": "1s"}, (True, True)),
-        ([0.25, 0.25], {"at_most": 0.25}, (True, True)),
-        ([0.1] * 3, {"at_least": 0.1, "at_most": 0.1}, (True, True)),  # whatever the sum of 0.1 rounds to
+        ([0.25, 0.25], {"at_most": 0.26}, (True, True)),
+        ([0.25, 0.25], {"at_most": 0.25}, (True, False)),  # a bin of the histogram is wider than that
         ([0.1], {"at_most": "250ms"}, (True, False)),  # one replication shows no interval
         ([0.1, math.nan, 0.1], {"at_most": "250ms"}, (True, True)),
         ([math.nan, math.nan], {"at_most": "250ms"}, (False, False)),
@@ -57,12 +57,49 @@ def test_the_mean_decides_and_the_interval_tells_whether_it_is_sure(values, boun
     [
         ([10.0, math.inf, 12.0], {"at_most": "1h"}, (False, False)),
         ([10.0, math.inf, 12.0], {"at_least": "10s"}, (True, False)),
-        ([math.inf] * 3, {"at_least": "10s"}, (True, True)),
+        ([math.inf] * 3, {"at_least": "10s"}, (True, False)),
+        ([math.inf] * 5, {"at_least": "10s"}, (True, True)),
         ([math.inf] * 3, {"at_least": "10s", "at_most": "1h"}, (False, False)),
     ],
 )
 def test_what_never_recovered_took_longer_than_any_bound(values, bounds, expected):
     assert held(values, "time_to_recover", **bounds) == expected
+
+
+@pytest.mark.parametrize(("count", "sure"), [(1, False), (4, False), (5, True)])
+def test_replications_that_all_agree_are_sure_only_if_there_are_enough_for_the_sign_test(count, sure):
+    assert held([0.1] * count, "stale_proxy_seconds", at_least=0.1, at_most=0.1) == (True, sure)
+
+
+def test_what_the_scenario_decides_is_sure_with_two_replications():
+    assert held([3.0, 3.0], "control_planes", at_most=3) == (True, True)
+
+
+def served(success: float, requests: int, replications: int) -> pd.DataFrame:
+    return summary(
+        ("a", "all", "success_rate", "all", [success] * replications),
+        ("a", "all", "errors", "all", [(1 - success) * requests] * replications),
+        ("a", "all", "requests", "all", [float(requests)] * replications),
+    )
+
+
+@pytest.mark.parametrize(
+    ("requests", "replications", "sure"),
+    [(500, 5, False), (900, 3, False), (1_000, 3, True), (100_000, 1, False)],  # 3 of 3,000 are 0.1 %
+)
+def test_no_error_at_all_is_sure_only_of_as_much_as_that_many_requests_can_show(requests, replications, sure):
+    wanted = [
+        Expectation(metric="success_rate", at_least="99.9%"),
+        Expectation(metric="errors", at_most=requests / 1_000),
+        Expectation(metric="errors:UH", at_most=requests / 1_000),
+    ]
+    results = check(served(1.0, requests, replications), wanted)
+    assert [(result.holds, result.sure) for result in results] == [(True, sure)] * 3
+
+
+def test_no_error_at_all_never_makes_sure_that_there_are_none():
+    wanted = [Expectation(metric="success_rate", at_least="100%"), Expectation(metric="errors", at_most=0)]
+    assert [(result.holds, result.sure) for result in check(served(1.0, 10**6, 50), wanted)] == [(True, False)] * 2
 
 
 def test_an_expectation_is_tested_in_each_deployment_that_its_pattern_matches():

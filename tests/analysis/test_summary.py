@@ -13,6 +13,8 @@ from meshsim.errors import ResultsError
 from meshsim.results.frames import frame
 from meshsim.results.histogram import bin_of
 from meshsim.results.tables import FLOWS, TABLES
+from meshsim.scenario.scenario import EXAMPLE
+from meshsim.scenario.schema import Document
 
 PHASES = [Phase("before", 10.0, 20.0), Phase("during", 20.0, 40.0), Phase("after", 40.0, 60.0)]
 BUCKET = 5.0
@@ -238,7 +240,10 @@ def test_every_described_metric_is_measured():
     tables = (
         Tables().add("requests", RUN, 10.0, code=200, count=1).add("totals", RUN, quantity="control planes", value=1)
     )
-    assert {name.partition(":")[0] for name in summarize(tables.built(), PHASES)["metric"]} == set(METRICS)
+    tagged = {"eu-1": {"region": "eu", "security_domain": "shop", "data_residency": ["eu"]}}
+    document = Document.model_validate({**EXAMPLE, "clusters": tagged, "deployments": {"a": {"model": "hybrid"}}})
+    summary = summarize(tables.built(), PHASES, document)
+    assert {name.partition(":")[0] for name in summary["metric"]} == set(METRICS)
 
 
 # --- recovery ---------------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ def world():
     return DataPlane(plan, state.records("links", (1, 1)), clusters=1, entries=1, seed=1, replication=0).world
 
 
-def empty(world):
+def empty(world, ahead=0):
     world.clock[0] = 0
+    world.clock[0].ahead = ahead
 
 
 def left(world):
@@ -37,9 +38,9 @@ def first(world):
 
 
 @settings(max_examples=60, deadline=None)
-@given(times=st.lists(st.integers(0, 6), max_size=60))
-def test_events_come_in_order_of_time_and_then_of_scheduling(world, times):
-    empty(world)
+@given(times=st.lists(st.integers(0, 6), max_size=60), ahead=st.sampled_from([0, 1, 7, 23]))
+def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, ahead):
+    empty(world, ahead)
     for number, time in enumerate(times):
         schedule(world, float(time), RESPONSE, number, 0, 0)
     found = []
@@ -51,9 +52,9 @@ def test_events_come_in_order_of_time_and_then_of_scheduling(world, times):
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps=st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=80))
-def test_order_holds_when_events_are_taken_in_between(world, steps):
-    empty(world)
+@given(steps=st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=80), ahead=st.sampled_from([0, 1, 7, 23]))
+def test_order_holds_when_events_are_taken_in_between(world, steps, ahead):
+    empty(world, ahead)
     model = []
     for number, step in enumerate(steps):
         if step is not None:
@@ -64,6 +65,16 @@ def test_order_holds_when_events_are_taken_in_between(world, steps):
             model.remove(min(model))
             drop_first(world)
         assert left(world) == len(model)
+
+
+@settings(max_examples=60, deadline=None)
+@given(times=st.lists(st.integers(0, 6), max_size=60), ahead=st.sampled_from([1, 7, 23]))
+def test_the_next_events_stand_in_order_before_the_root(world, times, ahead):
+    empty(world, ahead)
+    for number, time in enumerate(times):
+        schedule(world, float(time), RESPONSE, number, 0, 0)
+        front = [(float(event["time"]), int(event["subject"])) for event in world.heap[: min(number + 1, ahead + 1)]]
+        assert front == sorted((float(each), place) for place, each in enumerate(times[: number + 1]))[: ahead + 1]
 
 
 def test_an_event_keeps_what_it_was_scheduled_with(world):

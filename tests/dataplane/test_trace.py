@@ -28,23 +28,28 @@ def test_a_request_leaves_a_line_for_every_step_in_order(chain):
     bench.run(5.0)
     lines = bench.plane.take_trace()
     named = [
-        "began", "connected", "sent", "at pod", "began", "connected", "sent", "at pod", "attempt ended", "ended",
-        "attempt ended", "ended",
+        "began", "attempt", "connected", "sent", "at server", "at pod",
+        "began", "attempt", "connected", "sent", "at server", "at pod", "answered", "attempt ended", "ended",
+        "answered", "attempt ended", "ended",
     ]  # fmt: skip
     kinds = {
-        trace.CALL_BEGAN: "began", trace.SENT: "sent", trace.AT_POD: "at pod", trace.ATTEMPT_ENDED: "attempt ended",
+        trace.CALL_BEGAN: "began", trace.ATTEMPT_BEGAN: "attempt", trace.SENT: "sent", trace.AT_SERVER: "at server",
+        trace.AT_POD: "at pod", trace.ANSWERED: "answered", trace.ATTEMPT_ENDED: "attempt ended",
         trace.CALL_ENDED: "ended", trace.CONNECTED: "connected",
     }  # fmt: skip
     assert [kinds[int(line.kind)] for line in lines] == named
     # User to web: a handshake of 2 ms, 1 ms there; web to app the same; then back.
-    times = [0.0, 0.002, 0.002, 0.003, 0.003, 0.005, 0.005, 0.006, 0.007, 0.007, 0.008, 0.008]
+    times = [
+        0.0, 0.0, 0.002, 0.002, 0.003, 0.003,
+        0.003, 0.003, 0.005, 0.005, 0.006, 0.006, 0.006, 0.007, 0.007, 0.007, 0.008, 0.008,
+    ]  # fmt: skip
     assert [float(line.time) for line in lines] == pytest.approx([1.0 + time for time in times])
     assert len({int(line.request) for line in lines}) == 1
-    user, below = lines[0], lines[4]
+    user, below = lines[0], lines[6]
     assert (int(user.proxy), int(below.proxy)) == (bench.ingress, bench.proxy_of(bench.pods["web"][0]))
-    assert int(lines[2].host) == bench.pods["web"][0]
-    assert int(lines[6].host) == bench.pods["app"][0]
-    assert [float(line.began) for line in (lines[9], lines[11])] == pytest.approx([1.003, 1.0])
+    assert int(lines[3].host) == bench.pods["web"][0]
+    assert int(lines[9].host) == bench.pods["app"][0]
+    assert [float(line.began) for line in (lines[14], lines[17])] == pytest.approx([1.003, 1.0])
     assert len(bench.plane.take_trace()) == 0
 
 

@@ -108,3 +108,28 @@ def test_gateways_with_counts_that_share_no_factor_are_weighed():
     }
     _, totals = simulated(changes)
     assert totals["requests ended"] > 10
+
+
+def test_there_is_room_for_all_requests_that_wait_for_one_connection():
+    changes = {
+        "latency": [{"between": ["r/a", "r/b"], "rtt": "100ms"}],
+        "clusters": {"c1": {"region": "r", "zones": ["a"]}, "c2": {"region": "r", "zones": ["b"]}},
+        "services": {
+            "web": {
+                "protocol": "grpc",
+                "replicas": {"c1": 0, "c2": 1},
+                "workers": 10_000,
+                "endpoints": {"get": {"script": [{"compute": "1us"}]}},
+            }
+        },
+        "ingress": {name: {"cpu": "0s", "concurrency": 1, "autoscale": None} for name in ("c1", "c2")},
+        "sidecar": {"cpu": "0s"},
+        "load": {"web": {"rate": "8000/s", "enters": {"c1": 1}, "actions": {"use": {"requests": ["get"]}}}},
+        "duration": "400ms",
+    }
+    simulation, totals = simulated(changes)
+    world = simulation.mesh.plane.world
+    assert totals["requests arrived"] > 2500
+    assert totals["requests ended"] > 500
+    assert int(world.clock[0].used) <= len(world.frames)
+    assert int(world.clock[0].scheduled) <= len(world.heap)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from meshsim.dataplane.state import SIDECAR
 from meshsim.engine.environment import Environment
+from meshsim.engine.mesh import Proxy
 from meshsim.engine.push import Pushes, throttle
 from meshsim.engine.recorder import PlaneRecord
 from meshsim.engine.streams import Streams
@@ -49,9 +51,7 @@ class World:
         document = SimpleNamespace(
             istiod=schema.Istiod.model_validate({**quick, **settings}), services=dict.fromkeys(SERVICES)
         )
-        mesh: Any = SimpleNamespace(
-            env=self.env, document=document, views=SimpleNamespace(zone_aware=False), streams=Streams(1, 0)
-        )
+        mesh: Any = SimpleNamespace(env=self.env, document=document, streams=Streams(1, 0))
         self.group = SimpleNamespace(slowness=1.0, plane=SimpleNamespace(name="c1"))
         self.istiod: Any = SimpleNamespace(group=self.group, record=PlaneRecord(), ready=True, streams={}, number=0)
         self.pushes = Pushes(mesh, self.istiod)
@@ -60,7 +60,9 @@ class World:
             self.add()
 
     def add(self, calls: tuple[str, ...] = SERVICES, scope: frozenset[str] | None = None) -> Stream:
-        proxy = SimpleNamespace(service="own", destinations=dict.fromkeys(calls, (0,)), scope=scope)
+        asked: Any = None
+        number = len(self.istiod.streams)
+        proxy = Proxy(number, "", SIDECAR, asked, 0, "own", "own", dict.fromkeys(calls, (0,)), scope=scope)
         stream = self.istiod.streams[len(self.istiod.streams)] = Stream(self.env, proxy)
         return stream
 

@@ -76,7 +76,7 @@ def test_proxies_without_a_control_plane_and_with_another_configuration_are_summ
 
 
 def test_a_control_plane_has_a_row_in_every_bucket_and_counts_from_zero_in_each(recorder):
-    plane = recorder.plane["eu-1"]
+    plane = recorder.control_planes["eu-1"]
     plane.memory = lambda: 2e8
     plane.ready.add(2, 0.0)
     plane.connected.add(3, 0.0)

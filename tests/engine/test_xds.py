@@ -293,5 +293,5 @@ def test_a_pod_that_goes_leaves_no_count_behind(quiet, event):
     simulation.run()
     assert without == [{"c1": 2 + 4 + 1 - 1, "c2": 0}]  # web, app and the ingress, less the one that is gone
     assert disconnected(simulation) == {"c1": 0, "c2": 0}
-    record = simulation.mesh.recorder.plane["c1"]
+    record = simulation.mesh.recorder.control_planes["c1"]
     assert record.connected.value == len(proxies(simulation, "c1"))

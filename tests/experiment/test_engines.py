@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from meshsim.experiment.engines import Here, Local, engine
 from meshsim.experiment.points import Landed
 from tests.experiment.conftest import TINY
 
+NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: meshsim[ray]")
 NEEDS_DASK = pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed: meshsim[dask]")
 
 
@@ -138,4 +141,71 @@ def test_a_scheduler_that_does_not_answer_is_a_mistake(tiny, monkeypatch: pytest
     began = time.monotonic()
     with pytest.raises(ScenarioError, match=r"--scheduler: no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         sweep.carry_out(sweep.plan(tiny, ["load.scale=1"]), engine("dask", scheduler="tcp://127.0.0.1:9"))
+    assert time.monotonic() - began < 30
+
+
+# --- Ray: a real one with two workers on this machine -------------------------------------------------------------
+
+#: Sweeps with Ray; then again, and one of its workers dies when the first unit has landed; then that goes on.
+RAY = """
+import contextlib, json, os, signal, sys
+from pathlib import Path
+import ray
+import meshsim
+from meshsim.errors import MeshsimError
+from meshsim.experiment import engines, sweep
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+tiny = meshsim.load(json.loads(sys.argv[1]))
+by, store = engines.engine("ray"), meshsim.experiment.Units(Path("units"))
+planned = sweep.plan(tiny, ["load.scale=1,2"])
+expected = sweep.carry_out(planned, engines.Here())
+said = {"same": sweep.carry_out(planned, by).equals(expected)}
+
+own = f"HOME={os.environ['HOME']}\\0".encode()  # nobody else's Ray
+
+def kill(_):
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words, around = (process.joinpath(name).read_bytes() for name in ("cmdline", "environ"))
+            if words.startswith(b"ray::PoolActor") and own in around:
+                os.kill(int(process.name), signal.SIGKILL)
+
+try:
+    sweep.carry_out(planned, by, store, kill)
+    said["problem"] = ""
+except MeshsimError as problem:
+    said["problem"] = str(problem)
+said["kept"] = len(list(store.folder.glob("*.zip")))
+said["again"] = sweep.carry_out(planned, by, store).equals(expected)
+print(json.dumps(said))
+"""
+
+
+@NEEDS_RAY
+@pytest.mark.skipif(sys.platform != "linux", reason="finds Ray's workers the Linux way")
+@pytest.mark.slow
+def test_ray_gives_the_same_tables_and_says_when_a_worker_dies(tmp_path: Path) -> None:
+    from meshsim.dataplane import jit
+
+    own = {"HOME": str(tmp_path), "MESHSIM_CACHE_DIR": str(jit.cache_directory().parents[1])}
+    environment = os.environ | own | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", RAY, json.dumps(TINY)], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["same"]
+    assert said["again"]
+    assert "a Ray worker died" in said["problem"]
+    assert said["kept"] >= 1
+
+
+@NEEDS_RAY
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_ray_cluster_that_does_not_answer_is_a_mistake_at_once(tiny: meshsim.Scenario) -> None:
+    began = time.monotonic()
+    with pytest.raises(ScenarioError, match=r"--scheduler: no Ray cluster answers at 127\.0\.0\.1:9"):
+        sweep.carry_out(sweep.plan(tiny, ["load.scale=1"]), engine("ray", scheduler="127.0.0.1:9"))
     assert time.monotonic() - began < 30

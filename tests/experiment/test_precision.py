@@ -55,6 +55,7 @@ def test_the_largest_number_ends_it_and_what_is_missing_is_told(scenario: meshsi
     assert all(lack["half_width"] > lack["wanted"] for lack in report["missing"])
 
 
+@pytest.mark.slow
 def test_the_number_does_not_depend_on_how_many_processes_there_are(scenario: meshsim.Scenario):
     one, two = (meshsim.run(scenario, "hybrid", precision=0.1, jobs=jobs) for jobs in (1, 2))
     assert one.manifest["precision"] == two.manifest["precision"]

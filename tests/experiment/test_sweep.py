@@ -122,6 +122,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_plain_lines_and_saves_both(file: Path, tmp_path: Path) -> None:
     words = ["sweep", str(file), "--vary", "load.scale=1,2", "--deployments", "all", "-n", "2"]
     done = command(*words, cwd=tmp_path)
@@ -143,6 +144,7 @@ def test_the_command_prints_a_table_and_plain_lines_and_saves_both(file: Path, t
     assert other.read_bytes() == (folder / "sweep.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_says_every_mistake_and_writes_nothing(file: Path, tmp_path: Path) -> None:
     done = command("sweep", str(file), "--vary", "load.scale=0,1", "--out", "results", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,8 @@ def name_of(tmp_path: Path, text: str) -> str:
         FILE + "replications: 7\n",
         FILE + "deployments: [hybrid, primary-remote]\n",
         FILE + "expect: [{metric: success_rate, at_least: 99%}]\n",
+        FILE + "decision: {criteria: {latency: {weight: 2}}}\n",
+        FILE + "what_if: {variants: {three: {set: {services.web.replicas: 3}}}}\n",
         FILE.replace("replicas: 2, endpoints: {", "endpoints: {").replace("20ms}]}}", "20ms}]}}, replicas: 2"),
     ],
 )
@@ -121,3 +125,75 @@ def test_nothing_half_written_is_left(tiny: meshsim.Scenario, tmp_path: Path) ->
     assert {path.suffix for path in store.folder.iterdir()} == {".zip"}
     store.discard()
     assert not store.folder.exists()
+
+
+# --- which units stay ---------------------------------------------------------------------------------------------
+
+
+def aged(folder: Path, name: str, *, hours: float, size: int = 10) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_bytes(b"x" * size)
+    then = time.time() - 3600.0 * hours
+    os.utime(path, (then, then))
+    return path
+
+
+def present(letter: str) -> str:
+    return f"{units.simulator()[:16]}-{letter}"
+
+
+def test_units_of_another_simulator_go(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    of_old, old_name = aged(folder, f"{'0' * 16}-a.zip", hours=0), aged(folder, f"{'a' * 64}.zip", hours=0)
+    own = aged(folder, f"{present('a')}.zip", hours=900)
+    Units(folder).tidy()
+    assert (of_old.exists(), old_name.exists(), own.exists()) == (False, False, True)
+
+
+def test_beyond_the_limit_the_units_unused_for_longest_go(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    paths = [
+        aged(folder, f"{present(letter)}.zip", hours=hours) for letter, hours in zip("abc", (3, 1, 2), strict=True)
+    ]
+    Units(folder).tidy(limit=25)
+    assert [path.exists() for path in paths] == [False, True, True]
+
+
+def test_units_of_the_command_itself_stay_however_many(tiny: meshsim.Scenario, tmp_path: Path) -> None:
+    store = Units(tmp_path / "units")
+    experiment.run(tiny, store=store)
+    store.tidy(limit=0)
+    assert len(list(store.folder.glob("*.zip"))) == 4
+    Units(store.folder).tidy(limit=0)
+    assert list(store.folder.iterdir()) == []
+
+
+def test_a_unit_that_is_found_counts_as_used(tiny: meshsim.Scenario, tmp_path: Path) -> None:
+    store = Units(tmp_path / "units")
+    experiment.run(tiny, ["hybrid"], replications=1, store=store)
+    [path] = store.folder.iterdir()
+    os.utime(path, (0.0, 0.0))
+    assert store.get(path.stem) is not None
+    assert path.stat().st_mtime > time.time() - 3600.0
+
+
+def test_what_a_killed_process_was_writing_goes_after_an_hour(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    old, fresh = aged(folder, ".unfinished-a", hours=2), aged(folder, ".unfinished-b", hours=0)
+    Units(folder).tidy()
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_what_is_discarded_leaves_the_units_of_another_command(tiny: meshsim.Scenario, tmp_path: Path) -> None:
+    store, other = Units(tmp_path / "units"), Units(tmp_path / "units")
+    experiment.run(tiny, ["hybrid"], store=store)
+    experiment.run(meshsim.load({**TINY, "seed": 2}), ["hybrid"], store=other)
+    store.discard()
+    assert {path.stem for path in other.folder.iterdir()} == other.used
+
+
+def test_no_folder_needs_no_tidying(tmp_path: Path) -> None:
+    Units(tmp_path / "none").tidy()
+    Units(tmp_path / "none").discard()
+    assert not (tmp_path / "none").exists()

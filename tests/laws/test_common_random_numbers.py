@@ -58,6 +58,7 @@ def mean_latencies(scenario: dict, deployment: str) -> np.ndarray:
     return (sums["latency_sum"] / sums["count"]).to_numpy()
 
 
+@pytest.mark.slow
 def test_deployments_differ_by_what_they_are_and_not_by_chance(outage):
     multi, remote = (mean_latencies(outage, name) for name in ("multi-primary", "primary-remote"))
     difference = paired(multi, remote)
@@ -65,6 +66,7 @@ def test_deployments_differ_by_what_they_are_and_not_by_chance(outage):
     assert difference.half_width < unpaired(multi, remote) / 3, (multi, remote)
 
 
+@pytest.mark.slow
 def test_a_longer_link_is_told_from_chance(outage):
     outage["timeline"] = []
     outage["services"]["db"]["replicas"] = {"eu-1": 0, "us-1": 12}

@@ -61,6 +61,7 @@ def test_a_run_repeats_itself(storm):
     assert first_difference(first, second) == ""
 
 
+@pytest.mark.slow
 def test_another_seed_and_another_replication_are_other_runs(storm):
     keys = ((7, 0), (8, 0), (7, 1))
     runs = [Simulation(load({**storm, "seed": seed}), "hybrid", number).run() for seed, number in keys]

@@ -111,7 +111,7 @@ def levels(mesh: Mesh) -> dict[str, Any]:
         "desired": recorder.desired, "ready": recorder.ready, "blocked": recorder.blocked,
     }.items():  # fmt: skip
         found |= {f"{what} {key}": by_service[key].value if key in by_service else 0 for key in recorder.desired}
-    for name, record in recorder.plane.items():
+    for name, record in recorder.control_planes.items():
         found |= {f"ready {name}": record.ready.value, f"connected {name}": record.connected.value}
     return found
 

@@ -83,6 +83,7 @@ def test_lints_of_the_bundled_scenarios_are_those_that_are_true(name: str) -> No
         "helloworld-locality-failover": {"MS201", "MS204"},
         "hotel-reservation-gateway-loss": networks,
         "online-boutique": networks,
+        "online-boutique-day": networks,
         "online-boutique-primary-outage": networks,
     }
     assert {one.code for one in lint(load(name))} == expected.get(name, set())

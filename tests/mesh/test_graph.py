@@ -161,6 +161,7 @@ print(hashlib.sha256(data.encode()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_the_order_does_not_depend_on_the_hash_seed(document):
     here = hashlib.sha256(json.dumps(to_node_link(build(document, "hybrid"))).encode()).hexdigest()
     for seed in ("1", "2"):

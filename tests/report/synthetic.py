@@ -137,3 +137,35 @@ def _run(rows: dict[str, list[tuple[Any, ...]]], run: tuple[str, int], stale: tu
         (*run, FAULT[1], "fault ends", "istiod of eu-1 is lost", ""),
     ]
     rows["totals"].append((*run, "control planes", "", {1: 3.0, 2: 2.0, 3: 1.0}[len(stale)]))
+
+
+# --- for the page -----------------------------------------------------------------------------------------------
+
+#: Everything that could break out of a page, a table or a picture, right-to-left letters, and no end.
+HOSTILE = (
+    "</title><script>alert('x')</script> \" & | $a$ {{ 7*7 }} \u202e\u05e9\u05dc\u05d5\u05dd"
+    " \u0645\u0631\u062d\u0628\u0627 " + "w" * 90
+)
+
+
+def hostile() -> Document:
+    """Return the scenario of `document` with hostile text wherever text is free."""
+    events = document().model_dump(mode="json", by_alias=True, exclude_defaults=True)["timeline"]
+    return document(description=HOSTILE, timeline=[{**event, "name": HOSTILE} for event in events])
+
+
+def manifest(scenario: Document, deployments: tuple[str, ...] = tuple(FROZEN)) -> dict[str, Any]:
+    """Return what a run saves about itself."""
+    from meshsim.results.manifest import describe
+
+    return describe(
+        scenario.model_dump(mode="json", by_alias=True),
+        scenario_hash="ab" * 32,
+        seed=1,
+        deployments=deployments,
+        replications_asked=4,
+        replications_finished=4,
+        wall_time=12.5,
+        command=["meshsim", "compare", "primary outage.yaml"],
+        study={"1.1 purpose": "to see", "1.2 outputs": {"x": {"unit": "s"}}, "5.1 software": "`versions`"},
+    ) | {"written": "2026-11-23T08:00:00+00:00"}

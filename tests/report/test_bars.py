@@ -15,7 +15,7 @@ def _frame(*rows):
 
 
 def test_five_panels_with_titles_and_units(plots):
-    figure = plots.bars()
+    figure = plots.bars().figure
     assert [axes.get_title(loc="left") for axes in figure.axes[:5]] == [title for _, _, title, _ in PANELS]
     assert [axes.get_ylabel() for axes in figure.axes[:5]] == [
         "success rate (%)",
@@ -35,12 +35,12 @@ def test_bars_are_the_comparison_and_not_computed_here(plots):
 
 
 def test_the_whole_run_does_not_stand_beside_its_own_phases(plots):
-    labels = [label.get_text() for label in plots.bars().axes[0].get_xticklabels()]
+    labels = [label.get_text() for label in plots.bars()[0].get_xticklabels()]
     assert labels == ["before", "during", "after"]
 
 
 def test_a_run_without_phases_is_called_the_whole_run():
-    axes = bars(_frame(("a", "all", "success_rate", "all", 0.9, 0.1))).axes[0]
+    axes = bars(_frame(("a", "all", "success_rate", "all", 0.9, 0.1)))[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["whole run"]
 
 
@@ -70,12 +70,12 @@ def test_what_does_not_apply_is_a_dash_and_no_bar_of_height_zero():
 
 
 def test_without_intervals_the_title_promises_none():
-    figure = bars(_frame(("a", "during", "success_rate", "all", 0.98, float("nan"))))
+    figure = bars(_frame(("a", "during", "success_rate", "all", 0.98, float("nan")))).figure
     assert figure.get_suptitle() == "Deployments compared by phase"
 
 
 def test_dollar_signs_in_names_are_no_mathematics():
-    figure = bars(_frame(("$x$", "$\\frac{1", "success_rate", "all", 0.98, 0.001)))
+    figure = bars(_frame(("$x$", "$\\frac{1", "success_rate", "all", 0.98, 0.001))).figure
     assert style.render(figure, "png").startswith(b"\x89PNG")
 
 

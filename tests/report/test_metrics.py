@@ -38,3 +38,10 @@ def test_what_says_nothing_is_known_of_every_metric():
 def test_the_short_table_leaves_out_what_few_people_read():
     assert not is_key("pushes", "all")
     assert not is_key("call_errors:UH", "all")
+
+
+def test_costs_say_their_unit_in_the_label():
+    assert shown("cost").label == "cost, USD a month"
+    assert shown("cost_cross_region").label == "cost cross region, USD a month"
+    assert is_key("cost", "all")
+    assert not is_key("cost_sidecars", "all")

@@ -18,6 +18,7 @@ def saved(plots, tmp_path_factory):
     return save_all(plots, tmp_path_factory.mktemp("pictures") / "new")
 
 
+@pytest.mark.slow
 def test_every_picture_is_saved_as_png_and_svg_and_nothing_else_is_left(saved):
     assert [path.name for path in saved] == NAMES
     assert sorted(path.name for path in saved[0].parent.iterdir()) == sorted(NAMES)
@@ -50,7 +51,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_results(plots, tmp_p
 
 
 def test_a_phase_that_is_not_there_falls_back_to_the_whole_run(plots):
-    assert "after the warm-up, 30 s to 5m" in plots.distributions("no such phase").get_suptitle()
+    assert "after the warm-up, 30 s to 5m" in plots.distributions("no such phase").figure.get_suptitle()
 
 
 def test_drawing_uses_no_pyplot_and_importing_draws_nothing_in():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from meshsim.analysis.phases import Phase
 from meshsim.analysis.summary import compare, phases
 from meshsim.report.numbers import NOTHING
 from meshsim.report.tables import WIDTH, best, lay_out, markdown, plain, rich_table, to_json
@@ -190,3 +191,23 @@ def test_a_metric_that_only_one_deployment_has_names_no_winner():
 
 def test_a_winner_without_a_known_difference_to_the_first_is_not_marked():
     assert _winner({"a": [math.nan] * 3, "b": [1.0, 1.1, 1.2], "c": [3.0, 3.1, 3.2]}) == []
+
+
+def test_a_sampled_phase_says_how_much_of_it_counts_and_another_that_nothing_does():
+    spans = [Phase("before", 0.0, 3600.0, ((60.0, 120.0),)), Phase("during", 3600.0, 7200.0, ())]
+    rows = [("a", 0, phase, "stale_share", "all", 0.1) for phase in ("before", "during", "all")]
+    columns = ["deployment", "replication", "phase", "metric", "flow", "value"]
+    titles = [section.phase for section in lay_out(compare(pd.DataFrame(rows, columns=columns)), spans).sections]
+    assert titles == [
+        "before: 0 s to 1h, 1m of it sampled",
+        "during: 1h to 2h, not sampled: no load in it",
+        "whole run: 0 s to 2h, 1m of it sampled",
+    ]
+
+
+def test_cost_stands_in_the_first_phase_only_and_in_every_phase_of_the_full_table():
+    parts = [_comparison({"a": [10.0, 11.0]}, "cost").assign(phase=phase) for phase in ("before", "during", "all")]
+    comparison = pd.concat(parts, ignore_index=True)
+    shown = {section.phase: len(section.rows) for section in lay_out(comparison).sections}
+    assert shown == {"before": 1, "during": 0, "whole run": 0}
+    assert [len(section.rows) for section in lay_out(comparison, full=True).sections] == [1, 1, 1]

@@ -7,14 +7,16 @@ from matplotlib.colors import to_hex
 from meshsim.analysis.summary import timeline as over_time
 from meshsim.report import style
 from meshsim.report.plots import Plots
-from meshsim.report.timeline import split, success
+from meshsim.report.timeline import ready, split, success
+from meshsim.report.timeline import timeline as draw
 from meshsim.results.frames import concatenate
+from meshsim.scenario.sampling import windows
 from tests.report import synthetic
 
 
 @pytest.fixture(scope="module")
 def panels(plots):
-    return plots.timeline().axes
+    return plots.timeline()
 
 
 def test_panels_say_what_is_seen_and_in_which_unit(panels):
@@ -25,15 +27,17 @@ def test_panels_say_what_is_seen_and_in_which_unit(panels):
         "Latency that 99 % of user requests stayed below",
         "Proxies whose endpoints were behind the truth",
         "Proxies without a control plane",
+        "Pods ready (dotted: asked for)",
         "Calls by distance, multi-primary",
         "Calls by distance, primary-remote",
         "Calls by distance, hybrid",
     ]
-    assert [axes.get_ylabel() for axes in panels[1:6]] == [
+    assert [axes.get_ylabel() for axes in panels[1:7]] == [
         "success rate (%)",
         "p99 latency",
         "stale proxies (%)",
         "without (%)",
+        "pods",
         "calls (%)",
     ]
     assert panels[-1].get_xlabel() == "simulated time (min)"
@@ -78,7 +82,7 @@ def test_the_split_stacks_all_flows_to_100_percent(plots):
 
 def test_one_replication_has_no_interval_in_the_legend():
     plots = Plots(synthetic.document(timeline=[]), synthetic.tables(1, {"hybrid": ("eu-1",)}))
-    labels = [text.get_text() for legend in plots.timeline().legends for text in legend.get_texts()]
+    labels = [text.get_text() for legend in plots.timeline().figure.legends for text in legend.get_texts()]
     assert labels == ["hybrid", "local calls", "cross-zone calls", "cross-region calls", "warm-up (30 s)"]
 
 
@@ -98,7 +102,7 @@ def test_what_hardly_happens_has_no_panel():
     tables = synthetic.tables(1)
     config = tables["config"]
     tables["config"] = config.assign(disconnected_seconds=config["disconnected_seconds"] * 0.009, expired_seconds=60.0)
-    titles = [axes.get_title(loc="left") for axes in Plots(synthetic.document(), tables).timeline().axes]
+    titles = [axes.get_title(loc="left") for axes in Plots(synthetic.document(), tables).timeline()]
     assert "Proxies without a control plane" not in titles
     assert titles[4] == "Proxies whose certificate had expired"
 
@@ -106,8 +110,47 @@ def test_what_hardly_happens_has_no_panel():
 def test_so_many_events_that_they_cannot_be_named_are_counted():
     event = {"event": "pod_churn", "start": "40s", "duration": "200s", "rate": "1/min", "target": {"service": "*"}}
     document = synthetic.document(timeline=[event] * 15)
-    assert "(3 more not named)" in Plots(document, concatenate([])).timeline().axes[0].get_title(loc="left")
+    assert "(3 more not named)" in Plots(document, concatenate([])).timeline()[0].get_title(loc="left")
 
 
 def test_a_run_without_any_rows_still_makes_a_picture():
-    assert len(Plots(synthetic.document(), concatenate([])).timeline().axes) == 4
+    assert len(Plots(synthetic.document(), concatenate([])).timeline()) == 4
+
+
+def test_what_is_not_sampled_is_hatched_where_it_depends_on_load_and_no_line_is_drawn_there():
+    sampled = synthetic.document(sample={"windows": [{"at": "100s", "duration": "50s"}], "around_events": None})
+    frame = over_time(synthetic.tables(), windows=windows(sampled))
+    panels = {axes.get_title(loc="left"): axes for axes in draw(frame, sampled)}
+    success_, stale_ = (panels[name] for name in (
+        "User requests that succeeded", "Proxies whose endpoints were behind the truth"
+    ))  # fmt: skip
+    assert [gaps(axes) for axes in (success_, panels["Calls by distance, hybrid"])] == [[(30, 100), (150, 300)]] * 2
+    assert gaps(stale_) == []
+    for line in success_.lines:
+        times, values = line.get_data()
+        if len(times) > 2:
+            assert all((100 < time < 150) == np.isfinite(value) for time, value in zip(times, values, strict=True))
+
+
+def gaps(axes):
+    """Return from when to when a panel is hatched as not sampled, seconds."""
+    hatched = [patch for patch in axes.patches if patch.get_gid() == "no load"]
+    boxes = [patch.get_extents().transformed(axes.transData.inverted()) for patch in hatched]
+    return [(round(box.x0), round(box.x1)) for box in boxes]
+
+
+def test_pods_that_are_not_ready_have_a_panel_with_how_many_are_asked_for(plots):
+    frame = over_time(plots.tables)
+    axes = ready(frame, style.picture(4, 2).subplots())
+    wanted = frame[(frame["metric"] == "ready_pods") & (frame["deployment"] == "hybrid")]
+    drawn = next(line for line in axes.lines if line.get_label() == "hybrid")
+    assert drawn.get_ydata() == pytest.approx(wanted["mean"].to_numpy())
+    asked = next(line for line in axes.lines if line.get_gid() == "desired hybrid")
+    assert set(asked.get_ydata()) == {12.0}
+
+
+def test_pods_that_are_all_ready_have_no_panel():
+    tables = synthetic.tables(1)
+    tables["pods"] = tables["pods"].assign(ready_seconds=tables["pods"]["desired_seconds"])
+    titles = [axes.get_title(loc="left") for axes in Plots(synthetic.document(), tables).timeline()]
+    assert "Pods ready (dotted: asked for)" not in titles

@@ -17,7 +17,7 @@ def _gids(axes, start):
 
 @pytest.fixture(scope="module")
 def panels(plots):
-    return plots.topology().axes
+    return plots.topology()
 
 
 def test_there_is_a_panel_for_each_deployment_with_its_control_planes_counted(panels):
@@ -38,7 +38,7 @@ def test_an_arrow_leads_to_every_cluster_that_another_cluster_controls(panels):
 
 
 def test_networks_and_marks_are_in_the_legend(plots):
-    labels = [text.get_text() for text in plots.topology().legends[0].get_texts()]
+    labels = [text.get_text() for text in plots.topology().figure.legends[0].get_texts()]
     assert labels[:3] == ["network net-eu", "network net-us", "east-west gateway"]
     assert labels[-1] == "controls another cluster"
 
@@ -57,7 +57,7 @@ def _external(**changes):
 
 
 def test_a_control_plane_outside_all_clusters_has_a_box_and_a_gateway_of_its_own():
-    outside, direct = _external().topology().axes
+    outside, direct = _external().topology()
     assert _gids(outside, "outside ") == ["external"]
     assert _gids(outside, "plane ") == ["external"]
     assert _gids(outside, "controls ") == ["external eu-1", "external eu-2", "external us-1"]
@@ -68,7 +68,7 @@ def test_a_control_plane_outside_all_clusters_has_a_box_and_a_gateway_of_its_own
 def test_it_stands_in_its_own_region_even_where_no_cluster_is():
     regions = {**synthetic.document().model_dump()["regions"], "ops": {}}
     plots = _external(deployments={"external": {"place": "ops"}}, regions=regions, latency=_NEAR)
-    (axes,) = (axes for axes in plots.topology().axes if axes.get_title(loc="left"))
+    (axes,) = (axes for axes in plots.topology() if axes.get_title(loc="left"))
     assert _gids(axes, "region ") == ["eu (aws:eu-west-1)", "us (aws:us-east-1)", "ops"]
 
 
@@ -76,7 +76,7 @@ _NEAR = [{"between": ["ops", region], "rtt": "9ms"} for region in ("eu", "us")]
 
 
 def test_lines_that_avoid_gateways_are_dashed_and_in_the_legend():
-    figure = _external().topology()
+    figure = _external().topology().figure
     outside, direct = ([line for line in axes.lines if line.get_lw() == 1.3] for axes in figure.axes)
     assert [line.get_linestyle() for line in outside] == ["-"] * 3
     assert [line.get_linestyle() for line in direct] == ["--"] * 2
@@ -92,7 +92,7 @@ def test_lines_that_avoid_gateways_are_dashed_and_in_the_legend():
 
 def test_four_deployments_make_a_square():
     four = ["multi-primary", "primary-remote", "hybrid", "external"]
-    figure = _external(deployments=four).topology()
+    figure = _external(deployments=four).topology().figure
     spans = [axes.get_subplotspec() for axes in figure.axes]
     assert [(span.rowspan.start, span.colspan.start) for span in spans] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
@@ -104,7 +104,7 @@ def _twelve():
 
 
 def test_twelve_clusters_fit_their_panels_and_no_box_meets_another():
-    figure = Plots(_twelve(), concatenate([])).topology()
+    figure = Plots(_twelve(), concatenate([])).topology().figure
     for axes in figure.axes:
         boxes = [p.get_extents().frozen() for p in axes.patches if str(p.get_gid()).startswith("cluster ")]
         assert len(boxes) == 12
@@ -112,7 +112,7 @@ def test_twelve_clusters_fit_their_panels_and_no_box_meets_another():
 
 
 def test_long_names_stay_inside_their_boxes():
-    figure = Plots(_twelve(), concatenate([])).topology()
+    figure = Plots(_twelve(), concatenate([])).topology().figure
     figure.set_dpi(style.PNG_DPI)  # what is drawn and what is measured have one scale
     style.render(figure, "png")
     for axes in figure.axes:

@@ -148,9 +148,9 @@ def test_overlapping_repetitions_are_each_taken_back_for_themselves():
 
 
 def test_thousands_of_repetitions_are_few_configurations():
-    again = {"every": "10ms"}
+    again = {"every": "50ms"}
     found = known(loaded(change(virtual_service(), duration="5ms", repeat=again)))
-    assert (len(found.paths), found.number([20_000])) == (2, 1)
+    assert (len(found.paths), found.number([4_000])) == (2, 1)
 
 
 def test_rejected_changes_make_no_configuration():

@@ -14,8 +14,13 @@ from meshsim.errors import ScenarioError
 from meshsim.scenario import bundled, describe, json_schema, load
 from meshsim.scenario.scenario import EXAMPLE
 
+#: Of the many in folders every tenth is among the fast tests.
+BUNDLED = [
+    pytest.param(name, marks=pytest.mark.slow if "/" in name and at % 10 else ()) for at, name in enumerate(bundled())
+]
 
-@pytest.mark.parametrize("name", list(bundled()))
+
+@pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_scenario_is_valid_and_survives_being_resolved(name, folder):
     scenario = load(name)
     resolved = json.loads(json.dumps(scenario.resolved(), allow_nan=False))

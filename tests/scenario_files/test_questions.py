@@ -10,6 +10,8 @@ import re
 import pytest
 
 import meshsim
+from meshsim.analysis.cost import MONTH, breakdown
+from meshsim.analysis.governance import findings
 from meshsim.analysis.statistics import interval
 from meshsim.analysis.theory import erlang_b
 from meshsim.lint import lint
@@ -22,6 +24,7 @@ from tests.scenario_files.answers import (
     flagged,
     latency,
     leaves,
+    metric,
     ran,
     shares_of_pods,
     succeeds,
@@ -293,3 +296,48 @@ def test_hosts_that_stay_in_use_end_the_outage_with_its_cause(name):
     assert between(0.15, value(name, succeeds, "during"), 0.3)
     assert between(0.999, value(name, succeeds, "after"), 1.0)
     assert between(0.0, value(name, flagged("UH")), 0.0)
+
+
+# --- question 26: which data leaves its region, and when? -----------------------------------------------------------
+
+
+def test_data_leaves_in_the_failover_and_stays_before_it():
+    name = "eu-data-leaves-in-failover"
+    run, spans = ran(name)
+    found = [one for one in findings(run.tables, run.plot.document) if one.kind == "data sent outside"]
+    assert [one.phase for one in found] == ["during", "after"]
+    assert {one.subject for one in found} == {"frontend of eu-1 → catalog of us-1"}
+    assert all(one.bytes == 4000 * one.calls for one in found)  # requests leave, answers come in
+    assert found[0].first - spans["during"].start < 3.0  # as soon as the pods are ejected
+    assert metric(name, "cost_cross_region", "before") == 0.0
+    assert metric(name, "cost_cross_region", "during") > 10.0
+
+
+def test_measured_cpu_of_sidecars_is_that_of_their_passes():
+    name = "stay-local-cluster-local"
+    run, spans = ran(name)
+    (settings, used) = run.plot.document.sidecar, metric(name, "cost_used", "before")
+    calls = run.tables["calls"]
+    calls = calls[(calls["start"] >= spans["before"].start) & (calls["end"] <= spans["before"].end)]
+    # A user's request passes one sidecar, the frontend's; the frontend's call passes two.
+    sidecars = calls["attempts"] * calls["source"].map({"ingress": 1, "frontend": 2})
+    seconds = spans["before"].end - spans["before"].start
+    cores = sidecars.sum() * settings.cpu / seconds / calls["replication"].nunique()
+    bill = breakdown(run.tables, [spans["before"]], run.plot.document)
+    bill = bill[(bill["part"] == "sidecars") & (bill["resource"] == "cpu")]
+    assert bill["used"].sum() / MONTH == pytest.approx(cores, rel=0.03)  # and some handshakes
+    assert used < bill["usd"].sum() + metric(name, "cost_reserved", "before")
+
+
+# --- question 27: a gateway is lost, what would have helped? --------------------------------------------------------
+
+
+def test_a_second_gateway_or_pods_at_home_help_and_ejection_and_retries_do_not():
+    scenario = meshsim.load(ROOT / "scenarios" / "questions" / "gateway-lost-what-helps.yaml")
+    run = meshsim.what_if(scenario, replications=2)
+    assert [(result.number, result.deployment) for result in run.checked if not result.holds] == []
+    assert len(run.checked) == len(scenario.document.expect)
+    lost = run.table().loc[("during", "errors", "all")]
+    assert lost["multi-primary"] > 100 * max(lost["second replica"], 1)
+    cost = run.table().loc[("before", "cost", "all")]
+    assert 2 < cost["second replica"] - cost["multi-primary"] < 4

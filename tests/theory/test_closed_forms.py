@@ -9,10 +9,7 @@ from meshsim.verify.cases import Case, cases
 
 SEED = 20
 #: A second of work each; the others are left to `make test`.
-FAST = {
-    "M/D/1", "two calls at once", "http2MaxRequests as Erlang loss", "application deadline",
-    "perTryTimeout and two retries",
-}  # fmt: skip
+FAST = {"two calls at once", "perTryTimeout and two retries"}
 CLAIMS = sum(len(case.claims) for case in cases())
 
 

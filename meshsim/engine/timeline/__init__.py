@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from meshsim.engine.environment import Process
-from meshsim.engine.mesh import Undo
+from meshsim.engine.environment import Process, Undo
 from meshsim.engine.timeline import control_planes, gateways, links, operations, places, services
 from meshsim.engine.timeline.reach import Reach
 from meshsim.engine.truth import Pod

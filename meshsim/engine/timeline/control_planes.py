@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from meshsim.engine.control_plane import IstiodGroup
-from meshsim.engine.mesh import Undo
+from meshsim.engine.environment import Undo
 from meshsim.engine.timeline.reach import Reach, nothing, together
 from meshsim.scenario.schema_timeline import (
     ApiServerDown,

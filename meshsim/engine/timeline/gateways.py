@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from meshsim.engine.mesh import NOT_SCALED, Proxy, Undo
+from meshsim.engine.east_west import NOT_SCALED
+from meshsim.engine.environment import Undo
+from meshsim.engine.mesh import Proxy
 from meshsim.engine.timeline.reach import Move, Reach, together
 from meshsim.mesh.placement import Zone
 from meshsim.scenario.schema import GatewayAddressChange, GatewayDown
@@ -30,7 +32,7 @@ def _move(reach: Reach, cluster: str, mode: str) -> Undo | None:
     if gateway is None or not gateway.addresses:
         return None
     moves = reach.moves.setdefault(cluster, [])
-    own = Move(reach.mesh.move_gateway(cluster, mode))
+    own = Move(reach.mesh.gateways.move(cluster, mode))
     moves.append(own)
     reach.clusters[cluster].lead_through_east_west()
 

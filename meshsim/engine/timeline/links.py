@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshsim.engine.mesh import Undo
+from meshsim.engine.environment import Undo
 from meshsim.engine.network import LinkFault
 from meshsim.engine.timeline.reach import Reach
 from meshsim.scenario.schema import Between, LinkLossy, LinkSlow, Partition

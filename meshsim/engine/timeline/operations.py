@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 
 import simpy
 
-from meshsim.engine.environment import Process
+from meshsim.engine.environment import Process, Undo
 from meshsim.engine.kubernetes import Cluster
-from meshsim.engine.mesh import Undo
 from meshsim.engine.replica_sets import ReplicaSet
 from meshsim.engine.timeline.reach import Reach, Scaling, nothing, together
 from meshsim.mesh.placement import Zone
@@ -62,23 +63,36 @@ def pod_churn(reach: Reach, event: PodChurn, *, stream: str) -> Undo | None:
 
 def _churn(reach: Reach, rate: float, found: Sequence[Deployed], zones: Collection[Zone], stream: str) -> Process:
     random = reach.mesh.streams.of(stream)
+    wanted = [_zones(reach, cluster, zones) for cluster, _ in found]
     while True:
         try:
             yield reach.mesh.env.timeout(random.exponential(1.0 / rate))
         except simpy.Interrupt:
             return
         where = random.random()  # drawn in any case, so that what follows does not depend on what there is now
-        places = [
-            (cluster, replica_set, number)
-            for cluster, replica_set in found
-            for number, slot in enumerate(replica_set.slots[: replica_set.desired])
-            if (reach.document.clusters[cluster.name].region, slot.zone) in zones
-        ]
-        if not places:
+        ends = list(accumulate(len(_inside(one, own)) for (_, one), own in zip(found, wanted, strict=True)))
+        if not ends[-1]:
             continue
-        cluster, replica_set, number = places[int(where * len(places))]
+        place = int(where * ends[-1])
+        at = bisect_right(ends, place)
+        cluster, replica_set = found[at]
+        number = _inside(replica_set, wanted[at])[place - ends[at]]
         if reach.mesh.api_servers[cluster.name].up:  # else nobody is asked for an eviction, now or later
             cluster.delete(replica_set, number)
+
+
+def _zones(reach: Reach, cluster: Cluster, zones: Collection[Zone]) -> frozenset[str] | None:
+    """Return which of a cluster's zones are among these; None if all are."""
+    name = reach.document.clusters[cluster.name].region
+    own = frozenset(zone for region, zone in zones if region == name)
+    return None if own.issuperset(reach.document.regions[name].zones) else own
+
+
+def _inside(replica_set: ReplicaSet, zones: Collection[str] | None) -> Sequence[int]:
+    """Return the numbers of the pods that a Deployment has in some zones; None for anywhere."""
+    if zones is None:
+        return range(min(replica_set.desired, len(replica_set.slots)))
+    return [number for number, slot in enumerate(replica_set.slots[: replica_set.desired]) if slot.zone in zones]
 
 
 def scale(reach: Reach, event: Scale) -> Undo | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from meshsim.engine.environment import Process
-from meshsim.engine.mesh import Undo
+from meshsim.engine.environment import Process, Undo
 from meshsim.engine.timeline.control_planes import lose_api_server, lose_replicas
 from meshsim.engine.timeline.gateways import lose_east_west, lose_ingress
 from meshsim.engine.timeline.reach import Loss, Reach, together

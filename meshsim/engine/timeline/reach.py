@@ -12,10 +12,11 @@ from meshsim.scenario.selectors import select_control_planes, select_workloads, 
 
 if TYPE_CHECKING:  # so that parts of it can be tried alone
     from meshsim.engine.control_plane import IstiodGroup
+    from meshsim.engine.environment import Undo
     from meshsim.engine.identity import Identity
     from meshsim.engine.kubernetes import Cluster
     from meshsim.engine.load import Load
-    from meshsim.engine.mesh import Mesh, Undo
+    from meshsim.engine.mesh import Mesh
     from meshsim.engine.replica_sets import ReplicaSet
     from meshsim.engine.truth import Pod
 

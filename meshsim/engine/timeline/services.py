@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshsim.engine.mesh import Undo
+from meshsim.engine.environment import Undo
 from meshsim.engine.timeline.reach import Reach, Trouble
 from meshsim.engine.truth import Pod
 from meshsim.scenario.schema import ServiceFailing, ServiceSlow

@@ -14,11 +14,14 @@ from meshsim.scenario.checks import (
     expectations,
     failover,
     gateways,
+    governance,
     identity,
     load,
     places,
+    sampling,
     services,
     timeline,
+    what_if,
 )
 from meshsim.scenario.checks.finding import Finding
 from meshsim.scenario.schema import Document
@@ -45,6 +48,10 @@ NAME_CHECKS: tuple[Check, ...] = (
     timeline.targets_match_something,
     configuration.deleted_resources_exist,
     expectations.expectations_are_of_something,
+    governance.prices_are_of_known_regions,
+    governance.data_stays_in_known_regions,
+    what_if.variants_are_of_a_deployment,
+    what_if.variants_change_what_they_may,
 )
 #: Every check.
 CHECKS: tuple[Check, ...] = (
@@ -61,10 +68,13 @@ CHECKS: tuple[Check, ...] = (
     timeline.factors_stay_finite,
     timeline.events_change_something,
     timeline.surges_meet_open_load,
+    sampling.windows_lie_in_the_run,
+    sampling.what_depends_on_load_is_named,
     identity.certificates_have_time_to_matter,
     failover.failover_is_between_known_regions,
     failover.distribute_is_over_known_localities,
     gateways.east_west_gateways_are_opened,
+    governance.data_is_kept_where_it_may_be,
 )
 
 

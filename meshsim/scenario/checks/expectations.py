@@ -20,10 +20,11 @@ def expectations_are_of_something(document: Document) -> Iterator[Finding]:
 
     Whether there is such a metric is for the analysis to say, which knows them.
     """
+    known = [*document.deployments, *(document.what_if.variants if document.what_if is not None else ())]
     for index, expected in enumerate(document.expect):
         path = ("expect", index)
-        if not any(matches(expected.deployment, name) for name in document.deployments):
-            nearest = did_you_mean(expected.deployment, document.deployments)
+        if not any(matches(expected.deployment, name) for name in known):
+            nearest = did_you_mean(expected.deployment, known)
             yield Finding((*path, "deployment"), f"{expected.deployment!r} matches no deployment{nearest}")
         if expected.phase not in PHASES:
             yield unknown((*path, "phase"), "phase", expected.phase, PHASES)

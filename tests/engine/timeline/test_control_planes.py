@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engine.timeline.conftest import told
+
 QUIET = {"web": {"rate": "0.2/s"}}
 
 
@@ -14,12 +16,6 @@ def known(simulation, name="c1"):
     shards = simulation.mesh.groups[name].istiods[0].informers.shards("app")
     pods = [endpoint.cluster for shard in shards for endpoint in shard.endpoints]
     return {cluster: pods.count(cluster) for cluster in ("c1", "c2")}
-
-
-def told(tables, kind):
-    events = tables["events"]
-    columns = zip(events["time"], events["kind"], events["subject"], strict=True)
-    return [(time, subject) for time, each, subject in columns if each == kind]
 
 
 def test_some_replicas_of_istiod_are_lost(run, event):

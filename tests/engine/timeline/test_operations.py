@@ -3,17 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.engine.timeline.conftest import told
+
 QUIET = {"web": {"rate": "0.2/s"}}
 
 
 def wanted(simulation):
     return [s.desired for c in simulation.clusters.values() for s in c.replica_sets if s.placed.name == "app"]
-
-
-def told(tables, kind):
-    events = tables["events"]
-    columns = zip(events["time"], events["kind"], events["subject"], strict=True)
-    return [(time, subject) for time, each, subject in columns if each == kind]
 
 
 def test_the_latest_number_of_replicas_counts_and_what_was_before_comes_back(run, event):

@@ -7,6 +7,7 @@ import pytest
 
 from meshsim.engine.timeline import INSTALLS
 from meshsim.scenario.schema_timeline import TimelineEvent
+from tests.engine.timeline.conftest import told
 
 NETWORKS = {"c1": {"region": "eu", "network": "n1"}, "c2": {"region": "us", "network": "n2"}}
 DEPLOYMENTS = ["multi-primary", "primary-remote", "external"]
@@ -100,15 +101,6 @@ def group_state(group):
     return group.root, group.trusts, group.ca_causes, group.slowness, group.applied, istiods, secrets, reached
 
 
-def told(tables, kind):
-    """Return the times and names of the lines of one kind."""
-    events = tables["events"]
-    return [
-        (time, subject) for time, each, subject in zip(events["time"], events["kind"], events["subject"], strict=True)
-        if each == kind
-    ]  # fmt: skip
-
-
 @pytest.fixture
 def quiet(run):
     """Return a function that builds a run of the small mesh on two networks, with hardly any load."""
@@ -143,8 +135,14 @@ def test_every_event_of_the_schema_can_happen():
     assert kinds == {*INSTALLS, "pod_churn"}
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS)
-@pytest.mark.parametrize(("kind", "fields"), EVENTS)
+@pytest.mark.parametrize(
+    ("kind", "fields", "deployment"),
+    [
+        pytest.param(*event, deployment, marks=pytest.mark.slow if (number + at) % 3 else ())  # each event somewhere
+        for number, event in enumerate(EVENTS)
+        for at, deployment in enumerate(DEPLOYMENTS)
+    ],
+)
 def test_an_event_leaves_no_trace_when_it_is_over(quiet, never, event, kind, fields, deployment):
     once = quiet(deployment, timeline=[event(kind, "10s", "40s", **fields)])
     during = once.at(30.0, lambda: state(once))
@@ -156,7 +154,10 @@ def test_an_event_leaves_no_trace_when_it_is_over(quiet, never, event, kind, fie
         assert (during[0] != never(deployment)) == hit
 
 
-@pytest.mark.parametrize(("kind", "fields"), EVENTS)
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [pytest.param(*event, marks=pytest.mark.slow if number % 3 else ()) for number, event in enumerate(EVENTS)],
+)
 def test_overlapping_events_of_one_kind_end_one_by_one(quiet, never, event, kind, fields):
     both = quiet("external", timeline=[event(kind, "10s", "30s", **fields), event(kind, "20s", "30s", **fields)])
     middle = both.at(45.0, lambda: state(both))
@@ -213,7 +214,7 @@ def any_timeline(random):
     return timeline
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=pytest.mark.slow if n >= 8 else ()) for n in range(24)])
 def test_events_at_random_leave_no_trace_however_they_overlap(quiet, never, seed):
     random = Random(seed)
     deployment, timeline = random.choice(DEPLOYMENTS), any_timeline(random)

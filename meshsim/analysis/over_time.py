@@ -1,0 +1,110 @@
+"""How latencies spread over time, and how much goes from cluster to cluster."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.analysis.cost import GB, MONTH
+from meshsim.analysis.grid import Values, runs
+from meshsim.analysis.phases import Phase
+from meshsim.analysis.prices import Prices
+from meshsim.results.histogram import edges
+from meshsim.results.tables import BINS_PER_OCTAVE
+from meshsim.scenario.schema import Document
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Bins of the histograms that make one row of a heat map: four rows per doubling of the latency.
+_TOGETHER = BINS_PER_OCTAVE // 4
+
+
+def latency_over_time(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return how many user requests took how long in each time bucket, all replications together.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``deployment, start, end, low, high, count, share``: requests of the bucket with a latency from ``low``
+        to ``high`` (seconds), and their share of the bucket's requests. Where nothing was counted there is no row.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> latency_over_time(concatenate([])).columns.tolist()
+    ['deployment', 'start', 'end', 'low', 'high', 'count', 'share']
+    """
+    table = tables["latency"]
+    table = table[table["kind"] == "request"]
+    wide = table.assign(bin=table["bin"] // _TOGETHER)
+    keys = ["deployment", "start", "end"]
+    found = wide.groupby([*keys, "bin"], sort=True)["count"].sum().reset_index()
+    low = found["bin"].to_numpy() * _TOGETHER
+    found = found.assign(
+        low=edges(low),
+        high=edges(low + _TOGETHER),
+        share=found["count"] / found.groupby(keys)["count"].transform("sum"),
+    )
+    order = {name: at for at, name in enumerate(dict.fromkeys(name for name, _ in runs(tables)))}
+    found = found.sort_values("deployment", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    return found[[*keys, "low", "high", "count", "share"]]
+
+
+def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Document) -> pd.DataFrame:
+    """Return what goes from cluster to cluster in a phase, means over the replications.
+
+    Parameters
+    ----------
+    tables
+        The tables of a run.
+    phase
+        Which time.
+    document
+        The scenario, for its prices and places.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``deployment, source, destination, calls, bytes, cost``: calls per second that reached a pod, by the
+        clusters of caller and pod, bytes per second of these calls, both ways, all attempts, and what these bytes cost,
+        USD for a month like the phase; see docs/cost.md.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> flow_matrix(concatenate([]), Phase("all", 0.0, 5.0), Document.model_validate(EXAMPLE)).columns.tolist()
+    ['deployment', 'source', 'destination', 'calls', 'bytes', 'cost']
+    """
+    table = tables["calls"]
+    inside = (table["start"] >= phase.start - 1e-6) & (table["end"] <= phase.end + 1e-6)
+    table = table[inside & (table["destination_cluster"] != "")]
+    names = {"source_cluster": "source", "destination_cluster": "destination", "count": "calls"}
+    keys, amounts = ["deployment", "source", "destination"], ["calls", "bytes", "cost"]
+    moved = table[["deployment", *names]].rename(columns=names)
+    moved = moved.assign(bytes=table["request_bytes"] + table["response_bytes"], cost=_dollars(table, document))
+    total = moved.groupby(keys, sort=False)[amounts].sum().reset_index()
+    numbers = Counter(name for name, _ in runs(tables))
+    seconds = phase.counted * total["deployment"].map(numbers).to_numpy(dtype=float)
+    total[amounts] = total[amounts].div(seconds, axis=0)
+    return total.assign(cost=total["cost"] * MONTH * 3600.0)[[*keys, *amounts]]
+
+
+def _dollars(calls: pd.DataFrame, document: Document) -> Values:
+    """Return what the bytes of each row cost, USD: nothing within a zone, requests one way and responses the other."""
+    prices, regions = Prices(document), {name: body.region for name, body in document.clusters.items()}
+    there, back = (calls[f"{which}_bytes"].to_numpy(dtype=float) / GB for which in ("request", "response"))
+    ends = list(zip(calls["source_cluster"], calls["destination_cluster"], calls["flow"], strict=True))
+    charged: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for end in dict.fromkeys(ends):
+        a, b = regions.get(end[0], ""), regions.get(end[1], "")
+        if end[2] == "cross-zone" and a:
+            charged[end] = (prices.between_zones(a).usd,) * 2
+        elif end[2] == "cross-region" and a and b:
+            charged[end] = prices.between_regions(a, b).usd, prices.between_regions(b, a).usd
+    each = np.array([charged.get(end, (0.0, 0.0)) for end in ends], dtype=float).reshape(-1, 2)
+    return np.asarray(there * each[:, 0] + back * each[:, 1], dtype=float)

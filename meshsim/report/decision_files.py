@@ -1,0 +1,40 @@
+"""A decision as files: the text, the data, the picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshsim.errors import ResultsError
+from meshsim.report.decision import plain, to_json
+
+if TYPE_CHECKING:
+    from meshsim.analysis.decision import Decision
+
+
+def write(decision: Decision, folder: Path) -> list[Path]:
+    """Write ``decision.txt``, ``.json``, ``.png`` and ``.svg`` into a folder, which is created; return the files.
+
+    Raises
+    ------
+    ResultsError
+        If the disk refuses.
+    """
+    from meshsim.report.decision_picture import picture
+    from meshsim.report.style import render
+
+    figure = picture(decision).figure
+    contents = {
+        "decision.txt": plain(decision).encode(),
+        "decision.json": (json.dumps(to_json(decision), indent=2, ensure_ascii=False) + "\n").encode(),
+        "decision.png": render(figure, "png"),
+        "decision.svg": render(figure, "svg"),
+    }
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (Path(folder) / name).write_bytes(content)
+    except OSError as problem:
+        raise ResultsError(f"cannot write a decision in {folder}: {problem.strerror or problem}") from problem
+    return [Path(folder) / name for name in contents]

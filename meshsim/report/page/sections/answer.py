@@ -1,0 +1,227 @@
+"""The first section: what happens to users, what it costs more, and how sure that is, one sentence each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from meshsim.analysis.phases import FAULTS
+from meshsim.analysis.summary import WHOLE
+from meshsim.analysis.verdicts import Verdict, verdicts
+from meshsim.report.metrics import shown
+from meshsim.report.numbers import duration, quantity
+from meshsim.report.page.marks import table
+from meshsim.report.page.parts import NAME, Section, Table, listed
+from meshsim.report.page.study import Line, Study
+from meshsim.report.shorten import short
+from meshsim.report.timing import spans
+
+#: Regions of entry that have a row of their own on the first page, and deployments that a sentence names.
+_REGIONS, _NAMED = 3, 4
+#: Of costs.
+_UNIT = "USD a month"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the answer and the question that it answers."""
+
+    asks: str
+    says: str
+
+
+def answer(study: Study) -> Section:
+    """Return the section."""
+    return Section("answer", "The answer", tables=(_short(study),))
+
+
+def sentences(study: Study) -> tuple[Sentence, ...]:
+    """Return the answer, never stronger than the numbers: what is not beyond chance is said not to be."""
+    return (
+        Sentence("What happens to users?", _users(study)),
+        Sentence("What does it cost more?", _costs(study)),
+        Sentence("How sure is that?", _sure(study)),
+    )
+
+
+def circumstances(study: Study) -> str:
+    """Return what goes wrong, and when, in words."""
+    timeline = study.document.timeline
+    faults = [event for event in timeline if event.event in FAULTS] or list(timeline)
+    if not faults:
+        return f"During {study.when}"
+    found = [short(span.name, NAME) for span in spans(study.document.model_copy(update={"timeline": faults}))]
+    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+    named = listed([f"“{name}”" for name in found[:2]]) if not more else ", ".join(f"“{n}”" for n in found[:2])
+    start, end = duration(study.decisive.start), duration(study.decisive.end)
+    return f"While {named}{more} ({start} to {end})"
+
+
+# --- users ------------------------------------------------------------------------------------------------------
+
+
+def _users(study: Study) -> str:
+    success, tail = study.line("success_rate"), study.line("latency_p99")
+    if success is None:
+        return "No user request ended, so there is nothing to tell."
+    said = f"{circumstances(study)}, user requests succeed at {_values(study, success)}{_verdict(study, success)}."
+    if tail is not None:
+        said += f" 99 % of them are answered within {_values(study, tail)}{_verdict(study, tail)}."
+    return f"{said} {_hardest(study)}".strip()
+
+
+def _values(study: Study, line: Line) -> str:
+    """Return each deployment's value with its interval; of many, the lowest and the highest."""
+    names = [name for name in study.deployments if line.mean(name) == line.mean(name)]
+    if len(names) > _NAMED:
+        ordered = sorted(names, key=line.mean)
+        ends = [f"{line.text(name)} ({short(name, NAME)})" for name in (ordered[0], ordered[-1])]
+        return f"{ends[0]} to {ends[1]}"
+    return listed([f"{line.text(name)} ({short(name, NAME)})" for name in names]) or "no known rate"
+
+
+def _verdict(study: Study, line: Line) -> str:
+    """Return who is better, as far as that is known; nothing where there is nothing to compare."""
+    if len(line.rows) < 2:
+        return ""
+    why_not = {
+        "one replication cannot tell them apart": study.replications < 2,
+        "too few requests to tell them apart": any(row.get("requests_needed", 0) for row in line.rows.values()),
+        "the same in every replication": line.same,
+        f"no difference beyond chance with these {study.replications} replications": not line.decided,
+    }
+    return f": {next((words for words, holds in why_not.items() if holds), '') or _order(line)}"
+
+
+def _order(line: Line) -> str:
+    """Return who is better than whom beyond chance."""
+    ends = [f"{short(name, NAME)} is the {word}" for name, word in ((line.best, "best"), (line.worst, "worst")) if name]
+    if not ends:
+        return f"{_pairs(line)}; nothing else is beyond chance"
+    rest = [name for name in line.rows if name not in (line.best, line.worst)]
+    open_ = len(rest) > 1 and not any(other in line.beats(name) for name in rest for other in rest)
+    return f"{listed(ends)}{', between the others no difference is beyond chance' if open_ else ''}"
+
+
+def _pairs(line: Line) -> str:
+    found = [
+        f"{short(name, NAME)} is better than {listed([short(other, NAME) for other in line.beats(name)[:_NAMED]])}"
+        for name in line.rows if line.beats(name)
+    ]  # fmt: skip
+    return "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more such" if len(found) > _NAMED else "")
+
+
+def _hardest(study: Study) -> str:
+    """Return for whom it is worst, by the region where users enter."""
+    lines = {region: found["success_rate"] for region, found in study.entries.items() if "success_rate" in found}
+    every = [
+        (line.mean(name), region, name)
+        for region, line in lines.items() for name in line.rows if line.mean(name) == line.mean(name)
+    ]  # fmt: skip
+    if len(lines) < 2 or not every or min(every)[0] == max(every)[0]:
+        return ""
+    _, region, name = min(every)
+    return (
+        f"By where users enter, the lowest is {lines[region].text(name)}: region {short(region, NAME)} under"
+        f" {short(name, NAME)}."
+    )
+
+
+# --- costs ------------------------------------------------------------------------------------------------------
+
+
+def _costs(study: Study) -> str:
+    said = [found for found in (_money(study) or _cpu(study), _planes(study)) if found]
+    return " ".join(said) or "Nothing that costs was measured."
+
+
+def _money(study: Study) -> str:
+    line = study.line("cost", phase=study.ordinary.name)
+    if line is None or len(line.rows) < 2:
+        return "" if line is None else f"It costs {line.text(next(iter(line.rows)))} {_UNIT}."
+    cheapest = min(line.rows, key=line.mean)
+    more, nothing = [], []
+    for name in line.rows:
+        found = study.difference("cost", study.ordinary.name, name, cheapest)
+        if found is not None and (found.beyond_chance or (found.half_width == 0 and found.mean)):
+            half = found.half_width or math.nan
+            each = "" if found.half_width else " in every replication"
+            more.append(f"{short(name, NAME)} {quantity('count', found.mean, half)} more{each}")
+        elif name != cheapest:
+            nothing.append(short(name, NAME))
+    open_ = [f"{listed(nothing[:_NAMED])} not distinguishably more"] if nothing else []
+    best = "is the cheapest" if line.best == cheapest else "has the lowest mean"
+    return (
+        f"In {_UNIT} at the load of {_of(study.ordinary.name)}, {short(cheapest, NAME)} {best}"
+        f" ({line.text(cheapest)}); beside it {listed([*more[:_NAMED], *open_])}."
+    )
+
+
+def _of(phase: str) -> str:
+    return "the run" if phase == WHOLE else f"the phase “{phase}”"
+
+
+def _planes(study: Study) -> str:
+    line = study.line("control_planes", phase=WHOLE)
+    if line is None:
+        return ""
+    counts = [f"{line.mean(name):g} ({short(name, NAME)})" for name in line.rows]
+    more = "" if len(counts) <= _NAMED else f" and {len(counts) - _NAMED} more deployments"
+    return f"Control planes to run and upgrade: {', '.join(counts[:_NAMED])}{more}."
+
+
+def _cpu(study: Study) -> str:
+    line = study.line("istiod_cpu", phase=WHOLE)
+    return f"CPU of all istiods: {_values(study, line)}{_verdict(study, line)}." if line is not None else ""
+
+
+# --- how sure -----------------------------------------------------------------------------------------------------
+
+
+def _sure(study: Study) -> str:
+    n = study.replications
+    if n < 2:
+        return (
+            "There is one replication, so nothing here can be told from chance; run with --replications 5 or more"
+            " to get intervals."
+        )
+    found = [one for one in verdicts(study.plots.comparison) if one.phase in (study.decisive.name, WHOLE)]
+    said = [f"Numbers are means of n = {n} independent replications, with 95 % intervals over them."]
+    if len(study.deployments) > 1:
+        settled = sum(one.kind in ("best", "order") for one in found)
+        said.append(
+            "Deployments meet the same requests and pod deaths, so differences are paired: of"
+            f" {len(found)} headline comparisons {settled} show one beyond chance."
+        )
+    known = [one for one in found if one.more == 0]
+    if found:
+        said.append(f"{len(known)} of these {len(found)} numbers are known to ± 5 %{_least_known(found)}.")
+    doubts = len({doubt.words for doubt in study.doubts})
+    if doubts:
+        said.append(f"There {'are' if doubts > 1 else 'is'} {doubts} reason{'s' * (doubts > 1)} for doubt: section 4.")
+    return " ".join(said)
+
+
+def _least_known(found: Sequence[Verdict]) -> str:
+    least = max(found, key=lambda one: one.more or 0)
+    if not least.more:
+        return ""
+    return f"; the least known, {shown(least.metric).label}, would take about {least.more:,} more replications"
+
+
+def _short(study: Study) -> Table:
+    lines: list[tuple[str, Line | None]] = [("all users", study.line("success_rate"))]
+    regions = list(study.entries.items())[:_REGIONS] if len(study.entries) > 1 else []
+    lines += [(f"users entering in {short(region, 24)}", found.get("success_rate")) for region, found in regions]
+    lines += [("all users", study.line("latency_p99"))]
+    lines += [(f"users entering in {short(region, 24)}", found.get("latency_mean")) for region, found in regions]
+    lines += [("", study.line(name)) for name in ("stale_share", "disconnected_share", "time_to_recover")]
+    lines += [("", study.line("control_planes")), ("", study.line("cost", phase=study.ordinary.name))]
+    known = [(of, line) for of, line in lines if line is not None]
+    found = table(study, "answer", f"In short: {study.when}", [("", line) for _, line in known])
+    rows = [
+        replace(row, label=f"{row.label}, {of}" if of else row.label)
+        for row, (of, _) in zip(found.rows, known, strict=True)
+    ]
+    return replace(found, rows=tuple(rows))

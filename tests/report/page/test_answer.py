@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from meshsim.report.page.sections.answer import answer, circumstances, sentences
+from meshsim.report.page.study import Study
+from meshsim.report.plots import Plots
+from meshsim.results.frames import concatenate
+from tests.report import synthetic
+
+
+def told(study):
+    return [sentence.says for sentence in sentences(study)]
+
+
+def test_three_questions_are_answered(study):
+    assert [sentence.asks for sentence in sentences(study)] == [
+        "What happens to users?", "What does it cost more?", "How sure is that?",
+    ]  # fmt: skip
+    assert all(says.endswith(".") for says in told(study))
+
+
+def test_every_number_of_the_first_sentence_is_one_of_the_comparison_with_its_interval(study):
+    says = told(study)[0]
+    for name in study.deployments:
+        assert f"{study.line('success_rate').text(name)} ({name})" in says
+        assert f"{study.line('latency_p99').text(name)} ({name})" in says
+
+
+def test_a_winner_is_named_where_it_beats_all_others_beyond_chance(study):
+    line = study.line("success_rate")
+    assert line.best == "multi-primary"
+    assert "multi-primary is the best" in told(study)[0]
+
+
+def test_nobody_wins_where_nothing_is_beyond_chance():
+    alike = dict.fromkeys(("multi-primary", "hybrid"), ("eu-1",))
+    tables = synthetic.tables(3, alike)
+    rows = tables["requests"]
+    failed = (rows["code"] >= 500) & (rows["deployment"] == "hybrid") & (rows["replication"] == 0)
+    tables["requests"] = rows[~failed]  # one of three replications differs
+    says = told(Study(Plots(synthetic.document(), tables), {}))[0]
+    assert "no difference beyond chance with these 3 replications" in says
+    assert "best" not in says
+
+
+def test_what_is_the_same_everywhere_is_called_so():
+    tables = synthetic.tables(3, dict.fromkeys(("multi-primary", "hybrid"), ("eu-1",)))
+    assert "the same in every replication" in told(Study(Plots(synthetic.document(), tables), {}))[0]
+
+
+def test_one_replication_tells_nothing_from_chance():
+    study = Study(Plots(synthetic.document(), synthetic.tables(1)), {})
+    first, _, sure = told(study)
+    assert "one replication cannot tell them apart" in first
+    assert "nothing here can be told from chance" in sure
+    assert "±" not in first
+
+
+def test_one_deployment_is_not_compared():
+    study = Study(Plots(synthetic.document(), synthetic.tables(3, {"hybrid": ("eu-1",)})), {})
+    first, costs, sure = told(study)
+    assert not re.search(r"\b(best|worst|better)\b", first + costs + sure)
+
+
+def test_a_run_without_requests_says_so():
+    assert told(Study(Plots(synthetic.document(), concatenate([])), {}))[0].startswith("No user request ended")
+
+
+def test_many_deployments_are_told_by_their_ends():
+    many = {f"d{i}": ("eu-1",) * (1 + i % 3) for i in range(12)}
+    own = {name: {"control_planes": {"eu-1": ["eu-1", "eu-2", "us-1"]}} for name in many}
+    document = synthetic.document(deployments={**own})
+    says = told(Study(Plots(document, synthetic.tables(2, many)), {}))
+    assert all(len(one) < 1500 for one in says)
+
+
+def test_cost_differences_carry_an_interval_or_say_that_they_are_always_the_same(study):
+    says = told(study)[1]
+    assert re.search(r"\d+(\.\d+)? ± \d|in every replication|not distinguishably", says)
+    assert "3 (multi-primary), 1 (primary-remote), 2 (hybrid)" in says
+
+
+def test_circumstances_name_the_faults_and_not_what_operators_do_every_day(study):
+    said = circumstances(study)
+    assert "istiod of eu-1 is lost" in said
+    assert "cart v2" not in said
+
+
+def test_the_short_table_answers_for_users_the_mesh_and_the_bill(study):
+    labels = [row.label for row in answer(study).tables[0].rows]
+    assert labels[0] == "success rate, all users"
+    assert {"latency p99, all users", "stale proxies", "time to recover", "control planes"} <= set(labels)
+    assert len(labels) <= 14
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_users_of_each_region_have_rows_of_their_own(count):
+    tables = synthetic.tables(2)
+    rows = tables["requests"]
+    cluster = rows.index.to_series().map(lambda at: ("eu-1", "us-1")[at % 2 if count > 1 else 0])
+    tables["requests"] = rows.assign(cluster=cluster.to_numpy())
+    labels = [row.label for row in answer(Study(Plots(synthetic.document(), tables), {})).tables[0].rows]
+    assert ("success rate, users entering in us" in labels) == (count > 1)

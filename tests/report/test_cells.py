@@ -1,0 +1,159 @@
+"""No number is printed without a bound, or as if it were known exactly."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from meshsim.analysis.comparison import compare
+from meshsim.analysis.expectations import Result
+from meshsim.experiment.breaking import Breaking, Look, State
+from meshsim.experiment.wanted import Wanted
+from meshsim.report import expectations, html, sweep, sweep_pictures, tables
+from meshsim.report.cells import cell, how_to_read
+from meshsim.report.style import render
+from meshsim.scenario.schema_expect import Expectation
+
+WITHOUT_WIDTH = re.compile(r"± 0(?:\.0+)?(?![.\d])")
+
+
+def agreed(replications: int = 5) -> pd.DataFrame:
+    """Return the comparison of two deployments in which every replication had the same of everything."""
+    values = {
+        "requests": 8_000.0, "success_rate": 1.0, "errors": 0.0, "latency_p99": 0.2, "stale_share": 0.0,
+        "disconnected_share": 1.0, "stale_proxy_seconds": 0.0, "time_to_recover": 0.0, "control_planes": 3.0,
+    }  # fmt: skip
+    rows = [
+        (name, number, "all", metric, "all", value)
+        for name in ("a", "b")
+        for number in range(replications)
+        for metric, value in values.items()
+    ]
+    return compare(pd.DataFrame(rows, columns=["deployment", "replication", "phase", "metric", "flow", "value"]))
+
+
+def test_a_comparison_says_what_is_known_of_each_number():
+    sheet = tables.lay_out(agreed(), full=True)
+    assert {row.metric: row.cells[0].text for row in sheet.sections[0].rows} == {
+        "requests": "8,000 (all 5)",
+        "success_rate": "100 (>99.9925) %",
+        "errors": "0 (<0.60)",
+        "latency_p99": "200.0 ± 1.6 ms",
+        "stale_share": "0 % (all 5)",
+        "disconnected_share": "100 % (all 5)",
+        "stale_proxy_seconds": "0 (all 5)",
+        "time_to_recover": "0 s (all 5)",
+        "control_planes": "3",
+    }
+    assert "(all 5): the same in each of 5 replications, which makes no interval" in sheet.how_to_read("*")
+
+
+@pytest.mark.parametrize("write", [tables.plain, tables.markdown, html.table_html])
+def test_no_form_of_a_comparison_has_an_interval_without_width(write):
+    text = write(agreed(), full=True)
+    assert not WITHOUT_WIDTH.search(text)
+    assert "(all 5)" in text.replace("\\", "")
+
+
+def swept() -> pd.DataFrame:
+    parts = []
+    for point in (0, 1):
+        own = agreed()
+        own.insert(0, "point", point)
+        own.insert(1, "load.scale", [0.5, 1.0][point])
+        parts.append(own)
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_sweep_has_bounds_and_ends_with_a_verdict_for_each_metric():
+    text = sweep.plain(swept(), ["load.scale"], [Wanted("success_rate"), Wanted("stale_share")])
+    assert not WITHOUT_WIDTH.search(text)
+    assert "100 (>99.9925) %" in text
+    assert "0 % (all 5)" in text
+    assert text.splitlines()[-3:] == [
+        "verdict",
+        "  success rate   at 2 of 2 points: the same in every replication",
+        "  stale proxies  at 2 of 2 points: the same in every replication",
+    ]
+
+
+def test_the_table_of_a_sweep_has_bounds_in_its_columns():
+    frame = swept()
+    rates = frame[frame["metric"] == "success_rate"]
+    assert (rates["half_width"] > 0).all()
+    assert (rates["low"] < 1).all()
+    assert frame[frame["metric"] == "stale_share"]["half_width"].isna().all()
+
+
+@pytest.mark.parametrize("varied", [["load.scale"], ["load.scale", "services.web.replicas"], ["a", "load.scale", "c"]])
+def test_pictures_of_a_sweep_show_bounds_of_what_never_failed(varied):
+    frame = swept().assign(**{name: 1 for name in varied if name != "load.scale"})
+    figure = sweep_pictures.picture(frame, varied, Wanted("success_rate")).figure
+    assert render(figure, "png").startswith(b"\x89PNG")
+    if len(varied) == 2:
+        assert {text.get_text() for axes in figure.axes[:2] for text in axes.texts} == {"100\n>99.9925"}
+    elif len(varied) == 1:
+        [band, _] = figure.axes[0].collections
+        assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(99.9925, abs=1e-4)
+
+
+def test_a_breaking_point_shows_the_bound_that_decided():
+    look = Look("1", 1.0, State.FINE, 1.0, 7.5e-5, 5, 0.999925, 1.0, True, 0.0)
+    search = type("Search", (), {})()
+    search.bound, search.axis = (
+        type("B", (), {"wanted": Wanted("success_rate")})(),
+        type("A", (), {"path": "load.scale"})(),
+    )
+    search.confidence, search.most = 0.9875, 24
+    text = sweep.breaking([Breaking("a", (look, look._replace(state=State.BROKEN)))], search)
+    assert "100 (>99.9925) %" in text
+    assert "(<9) or (>9)" in text
+
+
+def tornado(**more: object) -> pd.DataFrame:
+    row = {
+        "deployment": "a", "metric": "success_rate", "field": "load.scale", "end": "high", "value": "2", "base": 1.0,
+        "base_low": 0.9999, "base_high": 1.0, "base_same": True, "base_events": 0.0, "mean": 1.0, "low": 0.9999,
+        "high": 1.0, "same": True, "events": 0.0, "difference": 0.0, "half_width": 1e-4, "difference_same": True,
+        "n": 5, "beyond_chance": False, "swing": 0.0,
+    }  # fmt: skip
+    return pd.DataFrame([{**row, **more}])
+
+
+def test_a_tornado_has_bounds_and_ends_with_a_verdict():
+    text = sweep.tornado(tornado())
+    assert not WITHOUT_WIDTH.search(text)
+    assert "100 (>99.990) % at the base" in text
+    assert "0 ± 0.010 points" in text
+    assert text.endswith("no effect of load.scale seen with these 5 replications\n")
+    other = tornado(metric="pods_blocked", mean=0.0, base=0.0, low=math.nan, base_low=math.nan, half_width=math.nan)
+    assert "0 (all 5)" in sweep.tornado(other)
+    assert "depends on load.scale" in sweep.tornado(tornado(beyond_chance=True))
+
+
+def test_indices_of_what_never_changes_are_none():
+    row = {"deployment": "a", "metric": "success_rate", "field": "load.scale", "points": 32, "replications": 2}
+    nothing = dict.fromkeys(("first_order", "first_order_half_width", "total", "total_half_width"), math.nan)
+    text = sweep.indices(pd.DataFrame([{**row, **nothing}])).replace("\n", " ")
+    assert "the same at every point, so there is nothing to explain" in text
+    assert "± 0" not in text
+
+
+def test_an_expectation_that_fails_says_what_was_found_with_its_bound():
+    found = Result(
+        0, "a", "all", "errors", "all", 1.0, math.nan, 0.0, 0.6, 5, 0, False, False, "", 0.0, 0.6, True, 0.0
+    )  # fmt: skip
+    assert "is 0 (<0.60), not at least 1" in expectations.lines([found], [Expectation(metric="errors", at_least=1)])[0]
+
+
+def test_only_marks_that_are_there_are_explained():
+    assert how_to_read(["99.9 ± 0.1 %"]) == []
+    assert len(how_to_read(["0 (<3)", "0 (all 3)", "too few", "never"])) == 4
+
+
+def test_what_was_not_always_seen_says_in_how_many():
+    row = {"mean": 0.0, "half_width": math.nan, "n": 3, "missing": 2, "same": True}
+    assert cell("time_to_recover", row) == "0 s (3/5)"
