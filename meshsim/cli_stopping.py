@@ -63,6 +63,10 @@ def interrupts() -> Iterator[None]:
         sys.unraisablehook = _repeat
         try:
             yield
+        except Exception as error:
+            if _heard and _is_an_interrupt(error):  # it came where a library makes another exception of it
+                raise KeyboardInterrupt from error
+            raise
         finally:
             sys.unraisablehook = before
 
@@ -76,6 +80,22 @@ def status() -> int:
     130
     """
     return 128 + (_heard[-1] if _heard else signal.SIGINT)
+
+
+def _is_an_interrupt(error: BaseException | None) -> bool:
+    """Return whether an exception is, or was made of, `KeyboardInterrupt`.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise ValueError from KeyboardInterrupt()
+    ... except ValueError as error:
+    ...     _is_an_interrupt(error), _is_an_interrupt(ValueError())
+    (True, False)
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _on_request(handler: Any) -> None:

@@ -173,7 +173,7 @@ class Comparison:
         return check(self.plot.summary, self.plot.document.expect)
 
     def decide(self, weights: Mapping[str, float] | None = None, like: scenario.Scenario | None = None) -> Decision:
-        """Return what speaks for which deployment, by the scenario's criteria; see docs/decision.md.
+        """Return what speaks for which deployment, by the scenario's criteria (docs/decision.md); a notebook shows it.
 
         Parameters
         ----------
@@ -188,11 +188,12 @@ class Comparison:
             If a criterion cannot be read, a weight is of none, or nothing was measured of any.
         """
         from meshsim.analysis.decision import decide
+        from meshsim.report.notebook import Decided
 
         document = self.plot.document
         if like is not None:
             document = document.model_copy(update={"decision": like.document.decision})
-        return decide(self.plot.summary, document, weights)
+        return Decided.of(decide(self.plot.summary, document, weights))
 
     def print(self, *, full: bool = False) -> None:
         """Print the table: with colours on a terminal, as plain text elsewhere; ``full`` shows every metric."""

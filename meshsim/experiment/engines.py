@@ -157,7 +157,8 @@ class Local:
 def _deaf_children() -> Iterator[None]:
     """Let the processes that the body starts not hear Ctrl-C, which a terminal sends to all: this one ends them.
 
-    Here it is heard when the body has ended. A new process keeps the set of blocked signals, from its first moment on.
+    Here it is heard when the body has ended. A new process keeps from its first moment on what signals are blocked and
+    ignored; both, as starting a process may unblock them.
     """
     from joblib.externals.loky.backend import resource_tracker
 
@@ -166,9 +167,13 @@ def _deaf_children() -> Iterator[None]:
         return
     resource_tracker.ensure_running()  # it would unblock Ctrl-C when it is started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    main = threading.current_thread() is threading.main_thread()  # only there handlers can be set
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
     try:
         yield
     finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

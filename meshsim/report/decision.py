@@ -169,6 +169,35 @@ def between(low: float, high: float) -> str:
     return f"from {number(low)}" if math.isinf(high) else f"{number(low)} to {number(high)}"
 
 
+# --- for tables -------------------------------------------------------------------------------------------------
+
+
+def table(decision: Decision) -> list[list[str]]:
+    """Return criterion, metric in full, weight, and value and score of each deployment; the last line has the totals.
+
+    Parameters
+    ----------
+    decision
+        As `meshsim.analysis.decision.decide` returns it.
+    """
+    by_criterion = decision.scores.groupby("criterion", sort=False)
+    scores = {str(name): rows.set_index("deployment") for name, rows in by_criterion}
+    lines = []
+    for about in each(decision.criteria):
+        way = "more" if about.better == "higher" else "less"
+        cells = ["not measured"] * len(decision.deployments)
+        if about.criterion in scores:
+            own = scores[about.criterion].loc[list(decision.deployments)]
+            shown = map(score, own["score"], own["score_half_width"])
+            values = [cell(about.name, row.to_dict()) for _, row in own.iterrows()]
+            cells = [f"{value}; score {points}" for value, points in zip(values, shown, strict=True)]
+        metric = f"{about.metric} ({way} is better)"
+        name = f"{about.criterion}{'' if about.unit in _WRITTEN else f' ({about.unit})'}"
+        lines.append([name, metric, f"{number(about.weight)} ({100 * about.share:.0f} %)", *cells])
+    totals = map(score, decision.totals["total"], decision.totals["half_width"])
+    return [*lines, ["total", "", "", *totals]]
+
+
 # --- for machines -----------------------------------------------------------------------------------------------
 
 #: Frames of a decision.

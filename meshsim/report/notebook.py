@@ -1,4 +1,4 @@
-"""What a notebook gets of a mesh's graph, a sensitivity study and a search: data that shows itself."""
+"""What a notebook gets of a mesh's graph, a sensitivity study, a search and a decision: data that shows itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import pandas as pd
 
+from meshsim.analysis.decision import Decision
 from meshsim.report.shorten import short
 
 if TYPE_CHECKING:
@@ -123,6 +124,22 @@ class Found(list["Breaking"]):
     def _repr_html_(self) -> str:
         what = f"<p>{escape(f'{self.search.axis.path} until {self.search.bound}')}</p>" if self.search else ""
         return f"<div>{what}{table(('deployment', 'answer'), [(one.deployment, str(one)) for one in self])}</div>"
+
+
+class Decided(Decision):
+    """A decision; a notebook shows its scores, and what they say."""
+
+    @classmethod
+    def of(cls, decision: Decision) -> Decided:
+        """Return a decision that shows itself."""
+        return cls(**vars(decision))
+
+    def _repr_html_(self) -> str:
+        from meshsim.report import decision, decision_words
+
+        said = [*decision_words.sentences(self), *(f"Note: {note}" for note in decision_words.notes(self))]
+        scores = table(("criterion", "metric", "weight", *self.deployments), decision.table(self))
+        return f"<div>{scores}{''.join(f'<p>{escape(line)}</p>' for line in said)}</div>"
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 
 import meshsim
+from meshsim.analysis.decision import decide
 from meshsim.experiment.breaking import Breaking, Look, State
-from meshsim.report.notebook import Found, Sensitivity, table
+from meshsim.report.notebook import Decided, Found, Sensitivity, table
 from meshsim.report.style import Picture
+from tests.analysis.test_decision import COST, document, summary
 
 MESH = {
     "name": "tiny",
@@ -53,6 +55,15 @@ def test_what_was_found_is_a_list_that_shows_its_answers() -> None:
     assert "<td>&lt;hybrid&gt;</td><td>does not break from 1 to 2</td>" in found._repr_html_()
     with pytest.raises(ValueError, match=r"not what meshsim\.find returned"):
         found.picture()
+
+
+def test_a_decision_shows_its_scores_and_what_they_say() -> None:
+    found = Decided.of(decide(summary({COST: {"<a>": 1.0, "b": 2.0}}), document({"price": {"metric": COST}})))
+    shown = found._repr_html_()
+    assert "<th>&lt;a&gt;</th>" in shown
+    assert "<td>price (USD/month)</td><td>cost (less is better)</td><td>1 (100 %)</td>" in shown
+    assert "<p>&lt;a&gt; has the highest total" in shown
+    assert found.winner == "<a>"
 
 
 def test_a_sweep_shows_its_points_side_by_side_and_draws_in_given_axes() -> None:

@@ -57,6 +57,12 @@ def test_there_are_eight_sections_and_headings_in_order(tree):
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
+def test_the_second_section_has_scores_as_its_second_part(tree):
+    section = next(element for element in all_of(tree, "section") if element.get("id") == "trade-offs")
+    assert [element.text for element in section.iter(f"{XHTML}h3")] == ["Scores, by criteria and weights"]
+    assert [element.get("id") for element in section.iter(f"{XHTML}table")] == ["table-trade-offs", "table-scores"]
+
+
 def test_text_from_a_scenario_is_never_markup(tree, text):
     assert len(all_of(tree, "script")) == 1
     assert len(all_of(tree, "title")) == 1

@@ -5,6 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+import meshsim
+from meshsim.analysis.decision import decide
 from meshsim.errors import ResultsError
 from meshsim.report.page.sections.cost import cost
 from meshsim.report.page.sections.distributions import PICTURES
@@ -27,6 +29,84 @@ def test_trade_offs_have_a_row_for_each_criterion_that_was_measured(study):
     assert [row.label for row in table.rows if row.label.startswith("latency p99")][:2] == [
         "latency p99", "latency p99, local",
     ]  # fmt: skip
+
+
+def test_scores_have_a_row_for_each_criterion_with_its_metric_and_weight_and_say_what_would_change_the_winner(study):
+    section = trade_offs(study)
+    decision = decide(study.plots.summary, study.document)
+    rows = section.tables[-1].rows
+    assert section.tables[-1].header == ("criterion", "metric", "weight", *study.deployments)
+    assert [row.label.partition(" (")[0] for row in rows] == [*decision.criteria["criterion"], "total"]
+    assert "cost (USD/month)" in {row.label for row in rows}
+    assert rows[0].cells[0].text == "success_rate in during (more is better)"
+    assert {len(row.cells) for row in rows} == {2 + len(study.deployments)}
+    assert "Weights are equal, as the scenario gives none." in section.tables[-1].notes
+    assert [figure.name for figure in section.figures] == ["scores"]
+    assert any("On the Pareto front" in line for line in section.tail)
+
+
+def test_weights_that_the_scenario_gives_are_called_its_own():
+    document = synthetic.document(decision={"criteria": {"cost": {"weight": 3}, "latency": {}}})
+    table = trade_offs(Study(Plots(document, synthetic.tables(2)), {})).tables[-1]
+    assert "Weights are the scenario's." in table.notes
+    assert [row.cells[1].text for row in table.rows] == ["3 (75 %)", "1 (25 %)", ""]
+
+
+def test_one_deployment_has_no_scores():
+    section = trade_offs(Study(Plots(synthetic.document(), synthetic.tables(2, {"hybrid": ("eu-1",)})), {}))
+    assert [table.name for table in section.tables] == ["trade-offs"]
+    assert not section.figures
+    assert not section.tail
+
+
+def governed(**cluster):
+    """Return a run in which calls leave eu-1 for us-1; its first cluster has tags."""
+    clusters = synthetic.document().model_dump(mode="json", exclude_defaults=True)["clusters"]
+    document = synthetic.document(clusters=clusters | {"eu-1": clusters["eu-1"] | cluster})
+    return Study(Plots(document, synthetic.tables(2)), {})
+
+
+def test_data_that_leaves_its_region_is_a_finding_with_counts_and_times():
+    section = trade_offs(governed(data_residency=["eu"]))
+    table = next(table for table in section.tables if table.name == "findings")
+    assert table.caption == "Security and data residency: findings"
+    assert {row.group for row in table.rows} == {"data sent outside"}
+    row = next(row for row in table.rows if row.cells[0].text == "hybrid" and "“during”" in row.cells[1].text)
+    assert row.label == "ingress of eu-1 → frontend of us-1"
+    assert row.cells[1].text == "“during”, 1m30s to 3m10s"
+    assert int(row.cells[2].text.replace(",", "")) > 1000
+    assert row.cells[3].text.endswith("MB")
+
+
+def test_a_shared_control_plane_is_a_finding_of_its_deployment():
+    clusters = {name: {"region": name[:2], "security_domain": name} for name in synthetic.CLUSTERS}
+    section = trade_offs(Study(Plots(synthetic.document(clusters=clusters), synthetic.tables(2)), {}))
+    rows = next(table for table in section.tables if table.name == "findings").rows
+    shared = [row for row in rows if row.group == "shared control plane"]
+    assert "primary-remote" in {row.cells[0].text for row in shared}
+    assert {row.cells[1].text for row in rows} == {"always"}
+
+
+def test_tags_without_a_finding_are_said_to_have_none(study):
+    assert any("there is no finding" in line for line in trade_offs(governed(data_residency=["eu", "us"])).lead)
+    assert not any("finding" in line for line in trade_offs(study).lead)
+
+
+def test_many_findings_are_cut_on_the_page_and_whole_in_a_file(monkeypatch):
+    monkeypatch.setattr("meshsim.report.page.findings.LONGEST", 2)
+    section = trade_offs(governed(data_residency=["eu"]))
+    table = next(table for table in section.tables if table.name == "findings")
+    assert len(table.rows) == 2
+    assert table.notes[-1] == f"{len(section.aside[0].rows) - 2} more are in findings-all.csv beside this page."
+
+
+@pytest.mark.slow
+def test_the_bundled_question_finds_data_that_leaves_only_in_the_failover():
+    ran = meshsim.compare(meshsim.load("scenarios/questions/eu-data-leaves-in-failover.yaml"), replications=1)
+    section = trade_offs(Study(ran.plot, ran.manifest))
+    rows = next(table for table in section.tables if table.name == "findings").rows
+    assert {row.group for row in rows} == {"readable Secrets", "data sent outside"}
+    assert not any("“before”" in row.cells[1].text for row in rows)
 
 
 def test_a_dead_control_plane_is_not_praised_for_using_nothing(study):

@@ -1,9 +1,11 @@
-"""The second section: deployments by criteria, each value with its interval and what is known of it."""
+"""The second section: deployments by criteria with intervals, findings of security, and scores by weights."""
 
 from __future__ import annotations
 
 from meshsim.analysis.summary import WHOLE
 from meshsim.report.cost_bars import PARTS
+from meshsim.report.page import scores
+from meshsim.report.page.findings import findings, tagged
 from meshsim.report.page.marks import table
 from meshsim.report.page.parts import Section
 from meshsim.report.page.study import Line, Study
@@ -38,11 +40,22 @@ _BY_FLOW = ("latency_p99",)
 def trade_offs(study: Study) -> Section:
     """Return the section."""
     lines = [(criterion, line) for criterion, names in CRITERIA.items() for name in names for line in _of(study, name)]
+    lead = [f"Values are those of {study.when}, unless a row says otherwise; what is counted once has no phase."]
+    found, everything = findings(study)
+    if found is None and tagged(study):
+        lead.append("Clusters or services are tagged for security or data residency, and there is no finding.")
+    decision, why = scores.decision_of(study)
+    lead += [why] if why else []
+    tables = [table(study, "trade-offs", "Deployments by criteria", lines), found]
+    tables += [scores.scores(decision)] if decision else []
     return Section(
         "trade-offs",
         "The trade-offs",
-        lead=(f"Values are those of {study.when}, unless a row says otherwise; what is counted once has no phase.",),
-        tables=(table(study, "trade-offs", "Deployments by criteria", lines),),
+        lead=tuple(lead),
+        tables=tuple(one for one in tables if one is not None),
+        figures=(scores.figure(decision),) if decision else (),
+        tail=scores.words(decision) if decision else (),
+        aside=(everything,) if everything else (),
     )
 
 
