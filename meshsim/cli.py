@@ -28,6 +28,7 @@ from meshsim.cli_shared import (
     ScenarioArgument,
     SchedulerOption,
     SetOption,
+    VariantOption,
     WhatIfOption,
     compile_once,
     how_many,
@@ -95,6 +96,7 @@ def run(
         str | None, typer.Option("--deployment", "-d", metavar="NAME", help="which; the scenario's first by default")
     ] = None,
     changes: SetOption = [],  # noqa: B006
+    variant: VariantOption = None,
     replications: ReplicationsOption = None,
     precision: PrecisionOption = None,
     max_replications: MaxReplicationsOption = 100,
@@ -113,7 +115,7 @@ def run(
     """
     printed = Printed(json_output, full, check)
     by, count = Computed(engine, scheduler, jobs), how_many(replications, precision, max_replications, budget)
-    _experiment(scenario, [deployment] if deployment else None, changes, count, by, out, printed)
+    _experiment(scenario, [deployment] if deployment else None, changes, count, by, out, printed, variant=variant)
 
 
 cli_sweeps.register(app)
@@ -124,6 +126,7 @@ cli_decide.register(app)
 @app.command(short_help="check scenario files: all problems at once")
 def validate(
     scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="scenario files, or bundled names")],
+    changes: SetOption = [],  # noqa: B006
     strict: Annotated[bool, typer.Option("--strict", help="exit with 1 if there is a warning or a lint")] = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -133,7 +136,7 @@ def validate(
     """
     from meshsim.report.validation import checked
 
-    report = [checked(name, lambda source: load_scenario(source, [])) for name in scenarios]
+    report = [checked(name, lambda source: load_scenario(source, changes)) for name in scenarios]
     if json_output:
         print_json({"scenarios": [found.to_json() for found in report]})
     for found in report if not json_output else ():
@@ -169,6 +172,7 @@ def explain(
         typer.Option("--headers", metavar="NAME=VALUE", help="of the request; may be repeated"),
     ] = [],  # noqa: B006
     changes: SetOption = [],  # noqa: B006
+    variant: VariantOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Show what one proxy sees of a service at one instant, and what it will do with requests for it.
@@ -180,7 +184,7 @@ def explain(
     from meshsim.report.explanation import text
 
     instant, sent = explaining.instant(at), explaining.headers(headers)
-    loaded = load_scenario(scenario, changes)
+    loaded = load_scenario(scenario, changes, variant)
     explaining.check(loaded, source, to, at=instant, deployment=deployment)
     with stoppable("stopped"):
         compile_once(quiet=json_output)
@@ -289,14 +293,14 @@ class Printed(NamedTuple):
 
 def _experiment(
     name: str, deployments: list[str] | None, changes: list[str], wanted: int | Precision | None, by: Computed,
-    out: Path, printed: Printed, *, what_if: bool = False,
+    out: Path, printed: Printed, *, what_if: bool = False, variant: str | None = None,
 ) -> None:  # fmt: skip
     """Run, save, print and draw; without ``deployments`` the scenario's first."""
     from meshsim import experiment
     from meshsim.analysis import expectations
     from meshsim.experiment.variants import arms, deployed
 
-    loaded = load_scenario(name, changes)
+    loaded = load_scenario(name, changes, variant)
     if deployments is None:
         deployments = list(loaded.document.deployments)[:1]
 

@@ -31,6 +31,10 @@ SetOption = Annotated[
         "--set", metavar="PATH=VALUE", help="change a field, such as load.frontend.rate=400/s; may be repeated"
     ),
 ]
+VariantOption = Annotated[
+    str | None,
+    typer.Option("--variant", metavar="NAME", help="one variant of the scenario's what_if alone; see docs/what-if.md"),
+]
 ReplicationsOption = Annotated[
     int | None,
     typer.Option("--replications", "-n", min=1, help="runs per deployment; the scenario's number by default"),
@@ -67,6 +71,10 @@ WhatIfOption = Annotated[
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="who computes: local (processes of this machine), dask or ray")
 ]
+WeightOption = Annotated[
+    list[str],
+    typer.Option("--weight", metavar="CRITERION=WEIGHT", help="how much a criterion counts; may be repeated"),
+]
 SchedulerOption = Annotated[
     str, typer.Option("--scheduler", metavar="ADDRESS", help="of --engine dask or ray, such as tcp://10.0.0.1:8786")
 ]
@@ -101,11 +109,52 @@ def how_many(replications: int | None, precision: str | None, most: int, budget:
     return replications if wanted is None else Precision(wanted, max_replications=most, budget=read["--budget"])
 
 
-def load_scenario(name: str, changes: list[str]) -> Scenario:
-    """Return the scenario that the command line names."""
+def load_scenario(name: str, changes: list[str], variant: str | None = None) -> Scenario:
+    """Return the scenario that the command line names, or one variant of it."""
     from meshsim.api import load
 
-    return load(name, changes)
+    return load(name, changes, variant=variant)
+
+
+def weights_of(given: list[str]) -> dict[str, float]:
+    """Return the weights of the command line.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong.
+    """
+    from meshsim.errors import Problem, ScenarioError
+
+    found, problems = {}, []
+    for text in given:
+        name, _, value = text.rpartition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            problems.append(Problem(f"{value!r} is no number; write CRITERION=WEIGHT, such as cost=3", file="--weight"))
+            continue
+        if not name.strip():
+            problems.append(Problem(f"{text!r} names no criterion; write CRITERION=WEIGHT", file="--weight"))
+    if problems:
+        raise ScenarioError(problems)
+    return found
+
+
+def the_run(folder: Path) -> Path:
+    """Return the run that a folder means, and say which where it holds several.
+
+    Raises
+    ------
+    ResultsError
+        If there is none.
+    """
+    from meshsim.report.saved import newest
+
+    run, among = newest(folder)
+    if among > 1:
+        say(f"{folder} holds {among} runs; this is the newest: {as_typed(run.absolute())}")
+    return run
 
 
 def compile_once(*, quiet: bool) -> None:

@@ -20,6 +20,7 @@ from meshsim.cli_shared import (
     ScenarioArgument,
     SchedulerOption,
     SetOption,
+    VariantOption,
     as_typed,
     compile_once,
     load_scenario,
@@ -76,6 +77,7 @@ def sweep(
     vary: VaryOption = [],  # noqa: B006 (typer copies it)
     deployments: DeploymentsOption = "all",
     changes: SetOption = [],  # noqa: B006
+    variant: VariantOption = None,
     design: Annotated[
         str, typer.Option("--design", metavar="NAME", help="grid, list, random, sobol or lhs (Latin hypercube)")
     ] = "grid",
@@ -101,8 +103,10 @@ def sweep(
     from meshsim.report.sweep_files import save_sweep
     from meshsim.report.sweep_frame import Sweep
 
-    loaded = load_scenario(scenario, changes)
-    planned = sweeping_.plan(loaded, vary, _names(deployments), replications=replications, design=design, points=points)
+    loaded = load_scenario(scenario, changes, variant)
+    planned = sweeping_.plan(
+        loaded, vary, _names(deployments, loaded, variant), replications=replications, design=design, points=points
+    )
     wanted = all_wanted(metric or report.METRICS, loaded.document)
     by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
     store = _ready(loaded, out)
@@ -132,6 +136,7 @@ def find(
     ],
     deployments: DeploymentsOption = "all",
     changes: SetOption = [],  # noqa: B006
+    variant: VariantOption = None,
     resolution: Annotated[
         float | None,
         typer.Option("--resolution", metavar="STEP", help="how close to get; a hundredth of the range by default"),
@@ -155,9 +160,15 @@ def find(
     from meshsim.report import sweep as report
     from meshsim.report.sweep_files import save_search
 
-    loaded = load_scenario(scenario, changes)
+    loaded = load_scenario(scenario, changes, variant)
     search = finding.search(
-        loaded, vary, until, _names(deployments), resolution=resolution, replications=replications, most=most
+        loaded,
+        vary,
+        until,
+        _names(deployments, loaded, variant),
+        resolution=resolution,
+        replications=replications,
+        most=most,
     )
     by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
     store = _ready(loaded, out)
@@ -177,6 +188,7 @@ def sensitivity(
     metric: MetricOption = [],  # noqa: B006
     deployments: DeploymentsOption = "all",
     changes: SetOption = [],  # noqa: B006
+    variant: VariantOption = None,
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help="tornado (one at a time) or sobol (indices, all together)")
     ] = "tornado",
@@ -196,9 +208,9 @@ def sensitivity(
     from meshsim.report import sweep as report
     from meshsim.report.sweep_files import save_study
 
-    loaded = load_scenario(scenario, changes)
+    loaded = load_scenario(scenario, changes, variant)
     study = studying.study(
-        loaded, vary, metric or report.METRICS, _names(deployments), method=method, points=points,
+        loaded, vary, metric or report.METRICS, _names(deployments, loaded, variant), method=method, points=points,
         replications=replications,
     )  # fmt: skip
     by = engines.engine(engine, jobs=jobs, scheduler=scheduler)
@@ -214,7 +226,10 @@ def sensitivity(
     print(f"\nSaved in {folder}")
 
 
-def _names(given: str) -> list[str]:
+def _names(given: str, loaded: Scenario, variant: str | None) -> list[str]:
+    """Return the deployments that are asked for; of a variant it is the one that it is a variant of, by default."""
+    if variant is not None and given == "all":
+        return list(loaded.document.deployments)[:1]
     return [name.strip() for name in given.split(",") if name.strip()]
 
 

@@ -17,13 +17,15 @@ _BYTES = {
     "KB": 1_000,
     "MB": 1_000_000,
     "GB": 1_000_000_000,
+    "TB": 1_000_000_000_000,
     "KiB": 1 << 10,
     "MiB": 1 << 20,
     "GiB": 1 << 30,
-    "Ki": 1 << 10,
-    "Mi": 1 << 20,
-    "Gi": 1 << 30,
+    "TiB": 1 << 40,
 }
+# As Kubernetes writes them.
+_BYTES |= {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000, "T": 1_000_000_000_000}
+_BYTES |= {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _DURATION_PART = re.compile(rf"({_NUMBER})(ns|us|\u00b5s|\u03bcs|ms|s|m|h|d)")
 #: Longer texts are none of these; the bound keeps the patterns above from being fed a whole file.
@@ -36,8 +38,11 @@ MAX_DURATION = 3.2e9
 MAX_RATE = 1e9
 #: Largest size of one message, and of memory, in bytes.
 MAX_SIZE, MAX_MEMORY = 1 << 30, 1 << 40
+#: Most cores of one container.
+MAX_CORES = 1024
 _RATE = re.compile(rf"({_NUMBER})\s*/\s*(ms|sec|s|min|m|hour|h|d)")
 _SIZE = re.compile(rf"({_NUMBER})\s*([A-Za-z]+)")
+_CORES = re.compile(rf"({_NUMBER})(m?)")
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
 
 
@@ -170,6 +175,32 @@ def parse_size(text: object, most: int = MAX_SIZE) -> int:
             raise ValueError(f"{_shown(text)} is negative; a size is 0 or more bytes")
         raise ValueError(f"{_shown(text)} is not a size; write it like 500B, 2KB or 1MiB")
     return round(_at_most(most, float(match[1]) * _BYTES[match[2]], text, bound))
+
+
+def parse_cores(text: object) -> float:
+    """Return the cores of an amount of CPU as Kubernetes writes it: ``"100m"``, ``1.5``.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or too large.
+
+    Examples
+    --------
+    >>> parse_cores("100m"), parse_cores(2), parse_cores("1.5")
+    (0.1, 2.0, 1.5)
+    """
+    bound = f"at most {MAX_CORES} cores"
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        if text < 0:
+            raise ValueError(f"{text} is negative; an amount of CPU is 0 or more cores")
+        return float(_at_most(MAX_CORES, text, text, bound))
+    match = _matched(_CORES, text)
+    if match is None:
+        if isinstance(text, str) and text.strip().startswith("-"):
+            raise ValueError(f"{_shown(text)} is negative; an amount of CPU is 0 or more cores")
+        raise ValueError(f"{_shown(text)} is no amount of CPU; write it like 500m or 0.5")
+    return _at_most(MAX_CORES, float(match[1]) / (1000 if match[2] else 1), text, bound)
 
 
 def parse_fraction(text: object) -> float:

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from meshsim.cli import _guarded, app
 from meshsim.results import store
 from tests.report import synthetic
 
+Here = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = """
 name: small
 regions: {eu: {zones: [a]}, us: {zones: [a]}}
@@ -45,6 +48,21 @@ def meshsim(
     root = str(Path(__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "COLUMNS": "100"}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Return a function that does the same in this process, which spares the start of another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def meshsim(*words: str) -> subprocess.CompletedProcess[str]:
+        ended: list[int | None] = []
+        code = _guarded(lambda: ended.append(app(list(words), standalone_mode=False))) or ended[0]
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code or 0, said.out, said.err)
+
+    return meshsim
 
 
 def test_help_names_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -92,40 +110,39 @@ def test_a_mistake_ends_with_2_and_no_traceback_and_writes_nothing(tmp_path: Pat
     assert not (tmp_path / "results").exists()
 
 
-def test_an_unknown_deployment_is_told_apart(scenario: Path, tmp_path: Path) -> None:
-    done = meshsim("run", str(scenario), "--deployment", "hybird", cwd=tmp_path)
+def test_an_unknown_deployment_is_told_apart(scenario: Path, here: Here) -> None:
+    done = here("run", str(scenario), "--deployment", "hybird")
     assert done.returncode == 2
     assert "--deployment: unknown deployment 'hybird'; did you mean 'hybrid'?" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_validate_reports_every_file_and_speaks_json(scenario: Path, tmp_path: Path) -> None:
+def test_validate_reports_every_file_and_speaks_json(scenario: Path, tmp_path: Path, here: Here) -> None:
     (tmp_path / "bad.yaml").write_text(SMALL.replace("region: us,", "region: usa,").replace("db/read", "db/raed"))
-    done = meshsim("validate", str(scenario), "bad.yaml", "--json", cwd=tmp_path)
+    done = here("validate", str(scenario), "bad.yaml", "--json")
     assert done.returncode == 2
     said = json.loads(done.stdout)["scenarios"]
     assert [one["valid"] for one in said] == [True, False]
     assert {problem["line"] for problem in said[1]["problems"]} == {5, 7}
 
 
-def test_a_region_without_latency_figures_is_a_mistake(tmp_path: Path) -> None:
+def test_a_region_without_latency_figures_is_a_mistake(tmp_path: Path, here: Here) -> None:
     (tmp_path / "bad.yaml").write_text(SMALL.replace("latency: [{between: [eu, us], rtt: {p50: 80ms, p99: 90ms}}]", ""))
-    done = meshsim("validate", "bad.yaml", cwd=tmp_path)
+    done = here("validate", "bad.yaml")
     assert done.returncode == 2
     assert "bad.yaml" in done.stderr
     assert "cloud_region" in done.stderr
 
 
-def test_the_schema_describes_scenarios(tmp_path: Path) -> None:
-    done = meshsim("schema", cwd=tmp_path)
+def test_the_schema_describes_scenarios(here: Here) -> None:
+    done = here("schema")
     assert json.loads(done.stdout)["title"] == "meshsim scenario"
 
 
-def test_bundled_scenarios_are_listed_from_any_folder(tmp_path: Path) -> None:
-    done = meshsim("scenarios", cwd=tmp_path)
-    assert "online-boutique-primary-outage  " in done.stdout
-    listed = json.loads(meshsim("scenarios", "--json", cwd=tmp_path).stdout)["scenarios"]
+def test_bundled_scenarios_are_listed_from_any_folder(here: Here) -> None:
+    listed = json.loads(here("scenarios", "--json").stdout)["scenarios"]
     assert {"name", "description", "file"} == set(listed[0])
+    assert "online-boutique-primary-outage" in {one["name"] for one in listed}
 
 
 @pytest.mark.slow
@@ -189,6 +206,7 @@ from meshsim.cli import main; main()
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_anything_has_finished_says_so(scenario: Path, tmp_path: Path) -> None:
     code = interrupted("meshsim.experiment.work.run_unit")
     done = meshsim("run", str(scenario), "--out", "results", cwd=tmp_path, code=code)
@@ -274,6 +292,7 @@ def test_without_check_expectations_decide_nothing(expecting: Path, tmp_path: Pa
     assert "expect" not in done.stdout.replace("expecting", "")
 
 
+@pytest.mark.slow
 def test_what_if_compares_variants_and_checks_what_is_expected_of_them(tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(
@@ -284,11 +303,17 @@ def test_what_if_compares_variants_and_checks_what_is_expected_of_them(tmp_path:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Variants of multi-primary, which is shown as it is:\n  more pods: set services.web")
     assert "1 of 1 expectations hold" in done.stdout
-    refused = meshsim("compare", str(path), "--what-if", "-d", "hybrid", cwd=tmp_path)
+
+
+def test_a_comparison_of_variants_takes_no_deployments(tmp_path: Path, here: Here) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL + "what_if: {variants: {more pods: {set: {services.web.replicas: 4}}}}\n")
+    refused = here("compare", str(path), "--what-if", "-d", "hybrid")
     assert refused.returncode == 2
     assert "--set what_if.deployment=NAME" in refused.stderr
 
 
+@pytest.mark.slow
 def test_json_has_what_was_expected(expecting: Path, tmp_path: Path) -> None:
     done = meshsim("run", str(expecting), "-d", "hybrid", "--check", "--json", cwd=tmp_path, code=UNDRAWN)
     assert (done.returncode, done.stderr) == (1, "")
@@ -296,6 +321,7 @@ def test_json_has_what_was_expected(expecting: Path, tmp_path: Path) -> None:
     assert [(result["metric"], result["holds"]) for result in found] == [("success_rate", True), ("stale_share", False)]
 
 
+@pytest.mark.slow
 def test_a_check_of_a_scenario_that_expects_nothing_is_a_mistake(scenario: Path, tmp_path: Path) -> None:
     done = meshsim("run", str(scenario), "--check", "--out", "results", cwd=tmp_path, code=MADE_UP)
     assert (done.returncode, done.stdout) == (2, "")
@@ -303,13 +329,14 @@ def test_a_check_of_a_scenario_that_expects_nothing_is_a_mistake(scenario: Path,
     assert not (tmp_path / "results").exists()
 
 
-def test_an_unknown_metric_is_found_before_the_run(expecting: Path, tmp_path: Path) -> None:
+def test_an_unknown_metric_is_found_before_the_run(expecting: Path, here: Here) -> None:
     expecting.write_text(expecting.read_text().replace("stale_share", "stale_shar"))
-    done = meshsim("validate", str(expecting), cwd=tmp_path)
+    done = here("validate", str(expecting))
     assert done.returncode == 2
     assert "expect[1].metric: unknown metric 'stale_shar'; did you mean 'stale_share'?" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_found_before_the_run(scenario: Path, tmp_path: Path) -> None:
     (tmp_path / "afile").write_text("")
     done = meshsim("run", str(scenario), "--out", "afile", cwd=tmp_path, code=interrupted("meshsim.experiment.run"))

@@ -14,6 +14,7 @@ from meshsim.units import (
     MAX_RATE,
     MAX_SIZE,
     format_duration,
+    parse_cores,
     parse_duration,
     parse_fraction,
     parse_rate,
@@ -119,10 +120,39 @@ def test_what_is_no_rate_is_told_the_way_out(text, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("500B", 500), ("2KB", 2000), ("2kB", 2000), ("1.5 MiB", 1_572_864), (0, 0)]
+    ("text", "size"),
+    [("500B", 500), ("2KB", 2000), ("2kB", 2000), ("1.5 MiB", 1_572_864), (0, 0), ("128Mi", 2**27), ("1M", 10**6)],
 )
 def test_a_size_is_bytes(text, size):
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("100m", 0.1), ("1.5", 1.5), (1.5, 1.5), (2, 2.0), ("0", 0.0), ("1e3m", 1.0), (1024, 1024.0)]
+)
+def test_cpu_is_cores_as_kubernetes_writes_them(text, cores):
+    assert parse_cores(text) == cores
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("100M", "'100M' is no amount of CPU; write it like 500m or 0.5"),
+        ("100 m", "'100 m' is no amount of CPU; write it like 500m or 0.5"),
+        ("-100m", "'-100m' is negative; an amount of CPU is 0 or more cores"),
+        (-1, "-1 is negative; an amount of CPU is 0 or more cores"),
+        (1025, "1025 is too large; at most 1024 cores"),
+        ("1e400m", "'1e400m' is too large; at most 1024 cores"),
+        (float("nan"), "nan is too large; at most 1024 cores"),
+        (10**400, "1" + "0" * 56 + "... is too large; at most 1024 cores"),
+        (True, "true is no amount of CPU; write it like 500m or 0.5"),
+        ([1], "a list is no amount of CPU; write it like 500m or 0.5"),
+    ],
+)
+def test_what_is_no_cpu_is_told_the_way_out(text, message):
+    with pytest.raises(ValueError) as caught:
+        parse_cores(text)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def _read(
 ) -> tuple[Criterion | None, list[tuple[str, str]]]:
     """Return a criterion, or field and message of everything that is wrong with it."""
     default = known.get(name)
-    text = one.metric or (default.metric if default is not None else None)
+    text = one.metric if one.metric is not None or default is None else default.metric
     if text is None:
         return None, [("", f"missing field 'metric', as no shipped criterion has this name{did_you_mean(name, known)}")]
     try:

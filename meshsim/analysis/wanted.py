@@ -12,6 +12,7 @@ from meshsim.analysis.metrics import BY_FLAG, FLAGS, METRICS
 from meshsim.analysis.phases import phases
 from meshsim.errors import Problem, ScenarioError, did_you_mean, gathering
 from meshsim.results.tables import FLOWS
+from meshsim.scenario.checks.finding import shortened
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -88,24 +89,24 @@ def wanted(text: str, document: Document, file: str = "--metric") -> Wanted:
     """
     match = _METRIC.fullmatch(text.strip())
     if match is None:
-        message = f"{text!r} is no metric; write METRIC, with FLOW and in PHASE where needed"
+        message = f"{shortened(text)} is no metric; write METRIC, with FLOW and in PHASE where needed"
         raise ScenarioError([Problem(f"{message}, such as latency_p99 cross-region in during", file=file)])
     found = Wanted(match["metric"], match["flow"] or "all", match["phase"] or "all")
     base, colon, flags = found.metric.partition(":")
     names = dict.fromkeys(["all", *(phase.name for phase in phases(document))])
     said = ""
     if base not in METRICS:
-        said = f"unknown metric '{base}'{did_you_mean(base, METRICS)}"
+        said = f"unknown metric {shortened(base)}{did_you_mean(base, METRICS)}"
     elif colon and base not in BY_FLAG:
         said = f"{base} is not counted by response flag; {' and '.join(BY_FLAG)} are"
     elif colon and (wrong := [flag for flag in flags.split(",") if flag not in FLAGS]):
-        said = f"unknown response flag '{wrong[0]}'{did_you_mean(wrong[0], FLAGS)}"
+        said = f"unknown response flag {shortened(wrong[0])}{did_you_mean(wrong[0], FLAGS)}"
     elif found.flow not in ("all", *FLOWS):
-        said = f"unknown flow '{found.flow}'{did_you_mean(found.flow, ('all', *FLOWS))}"
+        said = f"unknown flow {shortened(found.flow)}{did_you_mean(found.flow, ('all', *FLOWS))}"
     elif found.flow not in METRICS[base].flows or (colon and found.flow != "all"):
         said = f"{found.metric} does not exist for the flow '{found.flow}' (one of {', '.join(METRICS[base].flows)})"
     elif found.phase not in names:
-        said = f"the scenario has no phase '{found.phase}'{did_you_mean(found.phase, names)}"
+        said = f"the scenario has no phase {shortened(found.phase)}{did_you_mean(found.phase, names)}"
     elif METRICS[base].once and found.phase != "all":
         said = f"{base} is one number for the whole run; leave the phase out"
     if said:

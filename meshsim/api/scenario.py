@@ -73,7 +73,9 @@ class Scenario(scenario.Scenario):
         return scenario_html(self)
 
 
-def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
+def load(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, variant: str | None = None
+) -> Scenario:
     """Return the scenario of a file, a bundled name or a dict.
 
     Parameters
@@ -82,6 +84,8 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
         Path of a file, name of a bundled scenario, or a dict of the same shape.
     overrides
         Changes as ``path=value``, such as ``load.frontend.rate=400/s``.
+    variant
+        One of those in its ``what_if``, to be looked at alone; the deployment that it is one of comes first.
 
     Raises
     ------
@@ -96,9 +100,16 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     from meshsim.analysis import criteria, expectations, windows
     from meshsim.mesh import checks
     from meshsim.mesh.deployment import control_planes
-    from meshsim.scenario.variants import variants, warnings
+    from meshsim.scenario.variants import alone, load_all, warnings
 
-    every = (*checks.CHECKS, *expectations.CHECKS, *criteria.CHECKS, *windows.CHECKS)
-    found = scenario.load(source, overrides, every, control_planes)
-    told = (*found.warnings, *warnings(found, variants(found, every, control_planes)))
+    asked = (*expectations.CHECKS, *criteria.CHECKS, *windows.CHECKS)
+    found, own = load_all(source, overrides, checks.CHECKS, control_planes, asked)
+    if variant is None:
+        return _ours(found, (*found.warnings, *warnings(found, own)))
+    one = alone(found, own, variant)
+    return _ours(one, one.warnings)
+
+
+def _ours(found: scenario.Scenario, told: tuple[str, ...]) -> Scenario:
+    """Return a scenario as a notebook has it."""
     return Scenario(**{**{field.name: getattr(found, field.name) for field in fields(found)}, "warnings": told})

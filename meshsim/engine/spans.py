@@ -50,8 +50,7 @@ def part_of(document: Document) -> float:
 
 def _rate(load: EntryLoad, scale: float) -> float:
     """Return how many user requests a second are to be expected."""
-    weights = sum(action.weight for action in load.actions.values())
-    each = sum(action.weight * len(action.requests) for action in load.actions.values()) / weights if weights else 1.0
+    each = load.requests_per_action
     if load.users is None:
         return (load.rate or 0.0) * scale * each
     think = mean_of(load.think_time) if load.think_time is not None else 0.0

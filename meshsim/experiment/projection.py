@@ -94,15 +94,10 @@ def expected_calls(document: Document) -> float:
     spans = loaded(document) or ((0.0, document.duration),)
     each = calls_per_entry(document)
     return sum(
-        (load.rate or 0.0) * document.load.scale * _requests_per_action(load) * sum(each[entry].values())
+        (load.rate or 0.0) * document.load.scale * load.requests_per_action * sum(each[entry].values())
         * _loaded_seconds(document, load, spans)
         for entry, load in document.load.entries.items()
     )  # fmt: skip
-
-
-def _requests_per_action(load: EntryLoad) -> float:
-    weights = sum(action.weight for action in load.actions.values())
-    return sum(action.weight * len(action.requests) for action in load.actions.values()) / weights if weights else 1.0
 
 
 def _loaded_seconds(document: Document, load: EntryLoad, spans: Spans) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from meshsim.errors import MeshsimError
 from meshsim.lint.sources import placed
 from meshsim.mesh import calls
 from meshsim.mesh.deployment import control_planes, east_west_gateways
@@ -21,12 +20,10 @@ from meshsim.scenario.istio.destination_rules import DestinationRule, Subset
 from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Route
-from meshsim.scenario.manifests import with_resources
-from meshsim.scenario.reader import read
 from meshsim.scenario.requests import Variant
 from meshsim.scenario.schema import CallStep, Gateway, Service
 from meshsim.scenario.selectors import workloads_of
-from meshsim.scenario.tree import Node, format_path
+from meshsim.scenario.tree import format_path
 
 _WARNING = re.compile(
     r"(?:(?P<file>.+?):(?P<line>\d+): )?(?P<label>[A-Za-z]+/[^:]+|MeshConfig): (?P<path>[^:]*): (?P<why>.*)"
@@ -95,19 +92,10 @@ class Facts:
 
     # --- where things stand ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _root(self) -> Node | None:
-        """The scenario's file, read again for the lines in it; None for a scenario that is not from a file."""
-        try:
-            return with_resources(read(self.scenario.file))[0] if self.scenario.file else None
-        except (MeshsimError, OSError):  # it has changed since
-            return None
-
     def source(self, *path: str | int) -> str:
         """Return a place of the scenario's file as `Policy.sources` would write it."""
-        where = None if self._root is None else self._root.locate(path)
-        shown = format_path(path)
-        return f"{shown} ({where.file}:{where.line})" if where is not None and where.line else shown
+        where, shown = self.scenario.root.locate(path), format_path(path)
+        return f"{shown} ({where.file}:{where.line})" if where.line else shown
 
     def subset_source(self, subset: Subset) -> str:
         """Return where a subset of a DestinationRule stands."""

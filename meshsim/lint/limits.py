@@ -9,6 +9,7 @@ from meshsim.lint.registry import Found, listed, rule
 from meshsim.scenario.istio.connections import MAX_STREAMS
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.resolve import DEFAULT
+from meshsim.scenario.schema import EastWestGateway, Gateway
 
 _LIMITS = {
     "max_connections": "maxConnections",
@@ -176,3 +177,50 @@ def _several_behind(facts: Facts, upstream: Upstream) -> bool:
             if len(away) > len(set(away)):
                 return True
     return False
+
+
+@rule(
+    "MS507",
+    "maxConnections holds for the connections of each replica of an east-west gateway, too.",
+    spec="4.4",
+    fix="set maxConnections to what all proxies of other networks open together, or give the gateway more replicas",
+)
+def connections_end_at_the_gateway(facts: Facts) -> Iterator[Found]:
+    """A gateway opens a connection to a pod for each that clients open to it, under the same DestinationRule."""
+    for upstream, policy in facts.policies:
+        for name, shown, limit, source in _limits(policy):
+            for cluster, threads in _beyond(facts, upstream).items() if name == "max_connections" else ():
+                replicas = facts.document.gateways.get(cluster, EastWestGateway()).replicas
+                each = "the replica" if replicas == 1 else f"each of the {replicas} replicas"
+                if sum(threads) > limit * replicas:
+                    yield (
+                        source,
+                        (
+                            f"{shown} {limit} holds for {each} of the gateway of {cluster}, too: {len(threads)} "
+                            f"proxies of other networks, with {sum(threads)} worker threads, open a connection each "
+                            f"or more to {title(upstream)}, and those beyond {limit * replicas:,} fail (UF)"
+                        ),
+                    )
+
+
+def _beyond(facts: Facts, upstream: Upstream) -> dict[str, list[int]]:
+    """Return the worker threads of each client proxy that reaches a destination through the gateway of a cluster."""
+    clusters = {number: cluster for (_, cluster), own in facts.gateways.by_cluster.items() for number in own}
+    found: dict[str, list[int]] = {}
+    for client in dict.fromkeys(one._replace(zone="") for one in facts.clients(upstream)):
+        zones = [one for one in facts.clients(upstream) if one.cluster == client.cluster]
+        views = [view for one in zones for view in facts.views(upstream, one) if view.is_gateway]
+        for cluster in dict.fromkeys(clusters[view.host] for view in views):
+            found.setdefault(cluster, []).extend(_threads(facts, upstream, client.cluster))
+    return found
+
+
+def _threads(facts: Facts, upstream: Upstream, cluster: str) -> Iterator[int]:
+    """Yield the worker threads of each proxy in a cluster that sends requests to a destination."""
+    for caller in facts.callers(upstream):
+        if caller == ("", ""):
+            gateway = facts.document.ingress.get(cluster, Gateway())
+            yield from [gateway.concurrency] * gateway.replicas * (cluster in facts.ingress_clusters)
+        else:
+            bodies = [body for body in facts.placed if (body.service, body.name, body.cluster) == (*caller, cluster)]
+            yield from [facts.document.sidecar.concurrency] * sum(body.replicas for body in bodies)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from meshsim.mesh.placement import place
 from meshsim.scenario.checks.load import load_reaches_every_service
 from meshsim.scenario.checks.services import calls_come_to_an_end, calls_name_known_endpoints
+from meshsim.scenario.requests import actions_of
 from meshsim.scenario.schema import CallStep, Document
 from meshsim.scenario.scripts import calls as calls_of
 from meshsim.scenario.selectors import workloads_of
@@ -146,13 +147,10 @@ def entry_mix(document: Document, entry: str) -> dict[Operation, float]:
     >>> entry_mix(document, "web")
     {('web', 'GET /'): 0.75, ('web', 'POST /'): 0.25}
     """
-    load = document.load.entries[entry]
-    service = load.service or entry
     weights: dict[Operation, float] = {}
-    for action in load.actions.values():
-        for endpoint in action.requests:
-            weights[service, endpoint] = weights.get((service, endpoint), 0.0) + action.weight
-    weights = weights or {(service, endpoint): 1.0 for endpoint in document.services[service].endpoints}
+    for weight, _, asked in actions_of(document, entry):
+        for key in map(operation, asked):
+            weights[key] = weights.get(key, 0.0) + weight
     total = sum(weights.values())
     return {key: weight / total for key, weight in weights.items()}
 

@@ -10,7 +10,10 @@ from meshsim.mesh.deployment import ControlPlane, control_planes
 from meshsim.scenario.checks import Finding
 from meshsim.scenario.schema import (
     ConfigChange,
+    ControlPlaneCrashLoop,
+    ControlPlaneDown,
     Document,
+    EastWestGateway,
     GatewayAddressChange,
     GatewayDown,
     RemoteSecret,
@@ -49,6 +52,33 @@ def events_hit_some_deployment(document: Document) -> Iterator[Finding]:
             yield from _entrance(planes, event.target, path)
         elif isinstance(event, (GatewayDown, GatewayAddressChange)):
             yield from _gateways(document, planes, event, path)
+
+
+def faults_take_what_is_there(document: Document) -> Iterator[Finding]:
+    """Yield faults that take more replicas than there are."""
+    planes = _planes(document)
+    for index, event in enumerate(document.timeline):
+        wanted: int | None = getattr(event, "replicas", None)
+        if wanted is None or not isinstance(event, (ControlPlaneDown, ControlPlaneCrashLoop, GatewayDown)):
+            continue
+        most = max(_replicas(document, planes, event), default=wanted)
+        if wanted > most:
+            message = f"{wanted} is more than there are: {most} at the start; leave it out to take all of them"
+            yield Finding(("timeline", index, "replicas"), message, warning=True)
+
+
+def _replicas(
+    document: Document, planes: Planes, event: ControlPlaneDown | ControlPlaneCrashLoop | GatewayDown
+) -> Iterator[int]:
+    """Yield the replicas of each control plane or gateway that a fault hits."""
+    hit = [plane for found in planes.values() for plane in select_control_planes(found, event.target)]
+    if not isinstance(event, GatewayDown):
+        yield from (plane.replicas for plane in hit)
+    elif event.target.control_plane is not None:
+        yield from (plane.gateway_replicas for plane in hit if plane.entrance)
+    else:
+        clusters = select_clusters(document, event.target)
+        yield from (document.gateways.get(name, EastWestGateway()).replicas for name in clusters)
 
 
 def changes_reach_control_planes(document: Document) -> Iterator[Finding]:
@@ -157,6 +187,7 @@ def _shown(target: Target) -> str:
 #: Every check of control planes.
 CHECKS: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     events_hit_some_deployment,
+    faults_take_what_is_there,
     changes_reach_control_planes,
     roots_change,
     gateways_carry_something,

@@ -251,7 +251,7 @@ class _Composer:
         size = 1 + len(text) // _TEXT_UNIT
         self.count(size, place.line)
         if not event.tag and event.implicit[0]:
-            return Node(self.resolve(text, place.line), place, text=text, size=size)
+            return Node(self.resolve(text), place, text=text, size=size)
         return Node(self.tagged(event.tag, text, place.line), place, size=size)
 
     def tagged(self, tag: str | None, text: str, line: int) -> str | int | float | bool | None:
@@ -259,13 +259,13 @@ class _Composer:
         kind = "str" if not tag or tag == "!" else _TAGS.get(tag)
         if kind == "str":
             return text
-        value = self.resolve(text, line)
+        value = self.resolve(text)
         fits = {"int": type(value) is int, "float": type(value) in (int, float), "bool": isinstance(value, bool)}
         if not (fits.get(kind or "") or (kind == "null" and value is None)):
             self.refuse(f"the tag {_shown_tag(tag or '')} is not allowed here; write plain values", line)
         return float(value) if kind == "float" and isinstance(value, (int, float)) else value
 
-    def resolve(self, text: str, line: int) -> str | int | float | bool | None:
+    def resolve(self, text: str) -> str | int | float | bool | None:
         """Return what an unquoted scalar means; dates and sexagesimal numbers of YAML 1.1 stay text."""
         if _NULL.fullmatch(text):
             return None
@@ -274,9 +274,7 @@ class _Composer:
         number = _number(text)
         if number is None:
             return text
-        if not math.isfinite(number):
-            self.problems.append(Problem(f"{text[:40]} is not a finite number", "", self.file, line))
-        return number
+        return number if math.isfinite(number) else text  # which no field takes for a number
 
 
 def _number(text: str) -> int | float | None:

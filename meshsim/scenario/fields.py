@@ -19,7 +19,15 @@ from pydantic import (
     model_validator,
 )
 
-from meshsim.units import MAX_MEMORY, format_duration, parse_duration, parse_fraction, parse_rate, parse_size
+from meshsim.units import (
+    MAX_MEMORY,
+    format_duration,
+    parse_cores,
+    parse_duration,
+    parse_fraction,
+    parse_rate,
+    parse_size,
+)
 
 
 class Strict(BaseModel):
@@ -87,6 +95,9 @@ Memory = Annotated[
     int,
     BeforeValidator(lambda value: parse_size(value, MAX_MEMORY)),
     _schema("bytes, up to 1024GiB", "200MB", "2GiB", number=True),
+]
+Cores = Annotated[
+    float, BeforeValidator(parse_cores), _schema("cores as Kubernetes writes them", "500m", 0.5, number=True)
 ]
 Fraction = Annotated[
     float, BeforeValidator(parse_fraction), _schema("a fraction, as 20% or 0.2", "20%", 0.2, number=True)

@@ -9,13 +9,15 @@ from dataclasses import replace
 from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.istio.fields_services import traffic_distribution
 from meshsim.scenario.reader import asked_by, beside, read_documents
-from meshsim.scenario.tree import Node, Place, printable
+from meshsim.scenario.tree import Node, Place, from_python, printable
 
 _MAX_LISTS = 10
+#: Stands for what cannot be read, so that nobody takes its list for empty.
+_UNREAD = from_python({"kind": "unread"})
 
 
-def with_resources(root: Node) -> tuple[Node, list[str]]:
-    """Return a document whose lists of resources hold resources only, and warnings about what was left out.
+def with_resources(root: Node) -> tuple[Node, list[str], list[Problem]]:
+    """Return a document whose lists of resources hold resources only, and warnings and problems of what was left out.
 
     Parameters
     ----------
@@ -23,17 +25,12 @@ def with_resources(root: Node) -> tuple[Node, list[str]]:
         The document; an item of ``istio:``, or of ``apply:`` of a ``config_change`` or variant, is a resource, a
         ``kind: List`` of them, or ``{path: file.yaml}`` relative to the file it stands in.
 
-    Raises
-    ------
-    ScenarioError
-        If a file cannot be read, or an item is no Kubernetes object.
-
     Examples
     --------
     >>> from meshsim.scenario.tree import from_python
     >>> rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
     >>> other = {"apiVersion": "v1", "kind": "Service"}
-    >>> root, warnings = with_resources(from_python({"istio": [rule, {"kind": "List", "items": [other]}]}))
+    >>> root, warnings, problems = with_resources(from_python({"istio": [rule, {"kind": "List", "items": [other]}]}))
     >>> len(root.plain()["istio"]), warnings
     (1, ['istio: 1 object is not of Istio and has no effect in meshsim: Service'])
     """
@@ -47,9 +44,7 @@ def with_resources(root: Node) -> tuple[Node, list[str]]:
         ]
         root = root.with_value("timeline", replace(timeline, value=events), root.locate(("timeline",)))
     root = _with_variants(root, collector)
-    if collector.problems:
-        raise ScenarioError(collector.problems)
-    return root, list(collector.warnings())
+    return root, list(collector.warnings()), collector.problems
 
 
 def _with_variants(root: Node, collector: _Collector) -> Node:
@@ -108,6 +103,7 @@ class _Collector:
                 documents = read_documents(file)
             except ScenarioError as error:
                 self.problems += [asked_by(problem, path, item.place) for problem in error.problems]
+                self.kept.append(_UNREAD)
                 return
             if not documents:
                 message = f"{printable(name.value)} is empty and has no effect"
@@ -129,6 +125,7 @@ class _Collector:
             self.skipped.setdefault(source, Counter())[printable(kind.value[:60])] += 1
 
     def refuse(self, message: str, path: str, place: Place) -> None:
+        self.kept.append(_UNREAD)
         self.problems.append(Problem(message, path, place.file, place.line))
 
     def warnings(self) -> Iterator[str]:

@@ -23,8 +23,8 @@ _KNOWN_NAMES = (
 )
 
 
-def apply(root: Node, overrides: Sequence[str]) -> Node:
-    """Return a document with changes made, in order.
+def applied(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
+    """Return a document with changes made, in order, and what is wrong with those that cannot be.
 
     Parameters
     ----------
@@ -33,16 +33,11 @@ def apply(root: Node, overrides: Sequence[str]) -> Node:
     overrides
         ``path=value`` each; the value is YAML, names with dots or spaces are quoted.
 
-    Raises
-    ------
-    ScenarioError
-        If a path cannot be read, or leads through something that is not there.
-
     Examples
     --------
     >>> from meshsim.scenario.tree import from_python
     >>> root = from_python({"services": {"web": {"endpoints": {"GET /": {"script": [{"compute": "1ms"}]}}}}})
-    >>> apply(root, ['services.web.endpoints."GET /".script[0].compute=5ms']).find(
+    >>> applied(root, ['services.web.endpoints."GET /".script[0].compute=5ms'])[0].find(
     ...     ("services", "web", "endpoints", "GET /", "script", 0, "compute")).value
     '5ms'
     """
@@ -51,9 +46,7 @@ def apply(root: Node, overrides: Sequence[str]) -> Node:
         with gathering(problems):
             path, value = parse(override)
             root = put(root, path, value)
-    if problems:
-        raise ScenarioError(problems)
-    return root
+    return root, problems
 
 
 def put(root: Node, path: Path, value: Node) -> Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,13 +46,19 @@ class Verdict:
     problems
         What is wrong; nothing if the document is the user's own.
     changed
-        Paths of the faults that are left out of the document.
+        Paths of the faults that are left out of the document, and of what they make uncertain.
+    lost
+        Sections of the document of which nothing is known.
+    unsure
+        Sections that do not say what the file says; those that are lost among them.
     """
 
     document: Document | None
     root: Node
     problems: list[Problem] = field(default_factory=list)
-    changed: list[Path] = field(default_factory=list)
+    changed: tuple[Path, ...] = ()
+    lost: frozenset[str] = frozenset()
+    unsure: frozenset[str] = frozenset()
 
 
 def validate(root: Node) -> Verdict:
@@ -68,15 +74,18 @@ def validate(root: Node) -> Verdict:
     try:
         return Verdict(Document.model_validate(root.plain()), root)
     except ValidationError as error:
-        found = problems(error, root)
-        document, tree, changed = repaired(root, error.errors(include_url=False)) or (None, root, [])
-        return Verdict(document, tree, found, changed)
+        items = [dict(item) for item in error.errors(include_url=False)]
+    whole = repaired(root, items)
+    if whole is None:
+        return Verdict(None, root, problems((item, root) for item in items))
+    found = problems([*((item, root) for item in items), *whole.more])
+    return Verdict(whole.document, whole.root, found, whole.changed, whole.lost, whole.unsure)
 
 
-def problems(error: ValidationError, root: Node) -> list[Problem]:
-    """Return a validation error as problems, in the order of the file, each once."""
+def problems(items: Iterable[tuple[Mapping[str, Any], Node]]) -> list[Problem]:
+    """Return validation errors, each with the tree that it is in, as problems in the order of the file, each once."""
     found: dict[Problem, None] = {}
-    for item in error.errors(include_url=False):
+    for item, root in items:
         spot = follow(item["loc"], root)
         if spot.fits:
             found.setdefault(_problem(item, spot, root))
@@ -120,6 +129,8 @@ def _wrong_type(kind: str, spot: Spot) -> str:
     if kind == "string_type" and node is not None and node.text and not isinstance(node.value, str):
         return f"found {found(node)}; {wanted} is wanted: write it in quotes, '{node.text}'"
     if wanted.endswith("number") and node is not None and isinstance(node.value, str) and _is_number(node.value):
+        if node.text is not None:
+            return f"{_short(node.text)} is not a finite number"
         return f"found {found(node)}; write it without quotes"
     if spot.path[-1:] == ("replicas",) and wanted == "a whole number":
         wanted += ", or one by cluster,"
@@ -128,7 +139,7 @@ def _wrong_type(kind: str, spot: Spot) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        float(text.replace(".nan", "nan").replace(".inf", "inf"))
     except ValueError:
         return False
     return text.isascii()

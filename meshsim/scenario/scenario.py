@@ -7,21 +7,18 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.scenario import changes
 from meshsim.scenario.bundled import bundled
-from meshsim.scenario.checks import NAME_CHECKS, Check, check
-from meshsim.scenario.checks.changed import changed_configurations_hold
-from meshsim.scenario.checks.routed import routed_calls_come_to_an_end
-from meshsim.scenario.entries import with_entries
+from meshsim.scenario.checks import Check
 from meshsim.scenario.istio import IstioResources
+from meshsim.scenario.judging import Judging
 from meshsim.scenario.manifests import with_resources
-from meshsim.scenario.overrides import apply
-from meshsim.scenario.problems import Verdict, in_order, validate
+from meshsim.scenario.overrides import applied
+from meshsim.scenario.problems import in_order, validate
 from meshsim.scenario.reader import read, with_includes
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Node, from_python
@@ -80,6 +77,7 @@ def load(
     overrides: Sequence[str] = (),
     checks: Sequence[Check] = (),
     planes: changes.PlanesOf | None = None,
+    asked: Sequence[Check] = (),
 ) -> Scenario:
     """Return the scenario of a file, a bundled name or a dict.
 
@@ -90,10 +88,12 @@ def load(
     overrides
         Changes as ``path=value``, such as ``load.web.rate=20/s``.
     checks
-        More checks to make of a document that passes this room's own.
+        More checks to make of what passes this room's own.
     planes
         Gives the control planes of a deployment, which say what configurations there can be; None = one in each, which
         takes every change of configuration.
+    asked
+        Checks of what is asked of the results, which are made whatever else is wrong.
 
     Raises
     ------
@@ -105,30 +105,70 @@ def load(
     >>> load(EXAMPLE, ["load.web.rate=20/s"]).document.load.entries["web"].rate
     20.0
     """
-    file = "" if isinstance(source, Mapping) else _find(source)
-    root = with_includes(from_python(source)) if isinstance(source, Mapping) else read(file)
-    root, skipped = with_resources(apply(root, overrides))
-    return judged(root, file, skipped, checks, planes)
+    return judged(opened(source, overrides), checks, planes, asked)
 
 
-def judged(
-    root: Node,
-    file: str = "",
-    skipped: Sequence[str] = (),
-    checks: Sequence[Check] = (),
-    planes: changes.PlanesOf | None = None,
-) -> Scenario:
-    """Return the scenario of a tree that has everything it includes in it.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A scenario that has been read and not yet judged.
 
     Parameters
     ----------
     root
-        The document as a tree.
+        The file as a tree, with everything it includes.
     file
-        As it was named.
-    skipped
-        Warnings from reading it.
-    checks, planes
+        As messages name it.
+    warnings, problems
+        Of reading it.
+    unread
+        Whether resources may be missing in it, which cannot be read.
+    """
+
+    root: Node
+    file: str = ""
+    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unread: bool = False
+
+
+def opened(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Opened:
+    """Return a scenario as it is read.
+
+    Parameters
+    ----------
+    source, overrides
+        As for `load`.
+
+    Raises
+    ------
+    ScenarioError
+        If there is nothing that can be judged.
+
+    Examples
+    --------
+    >>> [str(problem) for problem in opened(EXAMPLE, ["load.wep.rate=20/s"]).problems]
+    ["--set: load.wep.rate: unknown name 'wep'; did you mean 'web'? (one of web)"]
+    """
+    file = "" if isinstance(source, Mapping) else _find(source)
+    root = with_includes(from_python(source)) if isinstance(source, Mapping) else read(file)
+    root, problems = applied(root, overrides)
+    root, skipped, unread = with_resources(root)
+    return Opened(root, file, tuple(skipped), (*problems, *unread), bool(unread))
+
+
+def judged(
+    given: Opened,
+    checks: Sequence[Check] = (),
+    planes: changes.PlanesOf | None = None,
+    asked: Sequence[Check] = (),
+) -> Scenario:
+    """Return the scenario that has been read.
+
+    Parameters
+    ----------
+    given
+        The scenario.
+    checks, planes, asked
         As for `load`.
 
     Raises
@@ -138,37 +178,20 @@ def judged(
 
     Examples
     --------
-    >>> judged(from_python(EXAMPLE)) == load(EXAMPLE)
+    >>> judged(opened(EXAMPLE)) == load(EXAMPLE)
     True
     """
-    verdict = validate(root)
-    if verdict.document is None or verdict.problems:
-        raise ScenarioError(in_order([*verdict.problems, *_more(verdict)]))
-    resources, wrong = _resources(verdict.document, root)
-    document = with_entries(verdict.document, resources)
-    problems, warnings = check(document, root.locate)
-    if not problems:  # the others may count on names that exist
-        routed = partial(routed_calls_come_to_an_end, resources=resources)
-        problems, more = check(document, root.locate, [*checks, *([] if wrong else [routed])])
-        warnings = [*warnings, *more]
-    changed: list[str] = []
-    if not problems and not wrong:
-        problems, changed = changed_configurations_hold(document, root, resources, planes)
-    if problems or wrong:
-        raise ScenarioError(in_order([*problems, *wrong]))
-    told = (*skipped, *(str(warning) for warning in in_order(warnings)), *resources.warnings)
-    told = (*told, *changes.without_effect(document, root), *changed)
-    return Scenario(document, resources, file, told, digest(document), root)
-
-
-def _more(verdict: Verdict) -> list[Problem]:
-    """Return the problems that can be seen besides those of the schema."""
+    verdict = validate(given.root)
     if verdict.document is None:
-        return []
-    resources, wrong = _resources(verdict.document, verdict.root)
-    document = with_entries(verdict.document, resources)
-    found, _ = check(document, verdict.root.locate, NAME_CHECKS, verdict.changed)
-    return [*found, *wrong]
+        raise ScenarioError(in_order([*given.problems, *verdict.problems]))
+    judging = Judging(verdict, unread=given.unread)
+    problems, warnings = judging.problems(checks, planes, asked)
+    if problems or given.problems or given.unread:
+        raise ScenarioError(in_order([*given.problems, *problems]))
+    document, resources = judging.document, judging.resources
+    told = (*given.warnings, *(str(warning) for warning in warnings), *resources.warnings)
+    told = (*told, *changes.without_effect(document, given.root), *judging.changed)
+    return Scenario(document, resources, given.file, told, digest(document), given.root)
 
 
 def _find(source: object) -> str:
@@ -223,9 +246,3 @@ def digest(document: Document) -> str:
         if "apply" in event:
             event["apply"] = json.dumps(event["apply"], sort_keys=True)
     return hashlib.sha256(json.dumps(canonical, ensure_ascii=False).encode()).hexdigest()
-
-
-def _resources(document: Document, root: Node) -> tuple[IstioResources, list[Problem]]:
-    """Return what the resources of the first configuration say, and what is wrong with those of all."""
-    resources, wrong = changes.read(document, root, changes.resource_paths(document, []))
-    return resources, [*wrong, *changes.problems(document, root)]

@@ -23,7 +23,7 @@ from meshsim.scenario.fields import (
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.outside import Entry
 from meshsim.scenario.schema_control_plane import ControlPlane, Deployment, Identity, Istiod, Kubernetes
-from meshsim.scenario.schema_cost import Compute, Cost, RegionPrices, TransferPrice
+from meshsim.scenario.schema_cost import Compute, Cost, IstiodCompute, RegionPrices, TransferPrice
 from meshsim.scenario.schema_decision import Criterion, Decision
 from meshsim.scenario.schema_expect import Expectation
 from meshsim.scenario.schema_load import (
@@ -108,6 +108,7 @@ __all__ = [
     "GatewayDown",
     "Identity",
     "Istiod",
+    "IstiodCompute",
     "Keys",
     "Kubernetes",
     "LinkLossy",

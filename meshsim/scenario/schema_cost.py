@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from meshsim.scenario.fields import Memory, Strict
+from meshsim.scenario.fields import Cores, Memory, Strict
+from meshsim.scenario.schema_values import CURRENCY
 
 #: USD, or units of another currency, for one of something.
 Price = Annotated[float, Field(ge=0, le=1e6)]
@@ -18,10 +19,17 @@ _MIB = 1024**2
 
 
 class Compute(Strict):
-    """CPU and memory of one replica."""
+    """CPU and memory that one replica requests, as Kubernetes writes them; by default those of Istio's chart."""
 
-    cpu: Annotated[float, Field(ge=0, le=1024, description="cores")]
-    memory: Annotated[Memory, Field(description="bytes")]
+    cpu: Annotated[Cores, Field(description="cores")] = 0.1
+    memory: Annotated[Memory, Field(description="bytes")] = 128 * _MIB
+
+
+class IstiodCompute(Compute):
+    """The same of istiod."""
+
+    cpu: Annotated[Cores, Field(description="cores")] = 0.5
+    memory: Annotated[Memory, Field(description="bytes")] = 2048 * _MIB
 
 
 class RegionPrices(Strict):
@@ -55,17 +63,13 @@ class Cost(Strict):
         list[TransferPrice], Field(description="a pair of regions wins over one with '*', a later line over an earlier")
     ] = []
     regions: Annotated[dict[str, RegionPrices], Field(description="region → its own prices")] = {}
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="of the prices in this section")] = "USD"
+    currency: Annotated[str, Field(pattern=CURRENCY, description="of the prices in this section")] = "USD"
     exchange_rate: Annotated[
         float, Field(gt=0, le=1e6, description="USD for one of `currency`: results are in USD")
     ] = 1.0
-    istiod: Annotated[Compute, Field(description="what a replica of istiod requests")] = Compute(
-        cpu=0.5, memory=2048 * _MIB
-    )
-    sidecar: Annotated[Compute, Field(description="what a sidecar requests")] = Compute(cpu=0.1, memory=128 * _MIB)
-    gateway: Annotated[Compute, Field(description="what a gateway replica requests")] = Compute(
-        cpu=0.1, memory=128 * _MIB
-    )
+    istiod: Annotated[IstiodCompute, Field(description="what a replica of istiod requests")] = IstiodCompute()
+    sidecar: Annotated[Compute, Field(description="what a sidecar requests")] = Compute()
+    gateway: Annotated[Compute, Field(description="what a gateway replica requests")] = Compute()
     proxy_memory: Annotated[Memory | None, Field(description="that a proxy uses; of the Istio version by default")] = (
         None
     )

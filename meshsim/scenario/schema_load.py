@@ -114,6 +114,13 @@ class EntryLoad(Strict):
             raise ValueError("rate must be above 0/s")
         return self
 
+    @property
+    def requests_per_action(self) -> float:
+        """Mean number of requests that a user action makes; without actions each is one."""
+        weights = sum(action.weight for action in self.actions.values())
+        asked = sum(action.weight * len(action.requests) for action in self.actions.values())
+        return asked / weights if weights else 1.0
+
 
 class Load(Strict):
     """Load by entry; ``scale`` multiplies every open rate."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from meshsim.scenario.fields import Distribution, Duration, Fraction, Lognormal, Percentiles, Strict
+from meshsim.scenario.fields import Cores, Distribution, Duration, Fraction, Lognormal, Percentiles, Strict
 from meshsim.scenario.schema_values import Replicas
 
 
@@ -17,7 +17,8 @@ class Autoscale(Strict):
     max_replicas: Annotated[Replicas, Field(description="5, or the least if that is more")] = 5
     utilization: Annotated[Fraction, Field(gt=0, description="of the CPU requested, that it aims at")] = 0.8
     cpu_request: Annotated[
-        float | None, Field(gt=0, le=1024, description="cores that a replica requests; a pod's workers by default")
+        Annotated[Cores, Field(gt=0)] | None,
+        Field(description="cores that a replica requests; a pod's workers by default"),
     ] = None
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean, gathering
 from meshsim.scenario import changes
 from meshsim.scenario.checks import Check
-from meshsim.scenario.checks.configuration import Key, format_key, key_of, parse_key
-from meshsim.scenario.checks.what_if import SHARED, base_of
+from meshsim.scenario.checks.configuration import Key, format_key, key_of, not_there, parse_key
+from meshsim.scenario.checks.finding import shortened
+from meshsim.scenario.checks.what_if import SHARED, base_of, refusal
 from meshsim.scenario.happenings import happenings
 from meshsim.scenario.overrides import parse_path, put
-from meshsim.scenario.problems import in_order
-from meshsim.scenario.scenario import Scenario, digest, judged
+from meshsim.scenario.problems import in_order, validate
+from meshsim.scenario.scenario import Opened, Scenario, digest, judged, opened
 from meshsim.scenario.schema import Document, WhatIfVariant
+from meshsim.scenario.selectors import matches
 from meshsim.scenario.tree import Node, Place, format_path, printable
 
 #: Characters of a value in the words for a change.
@@ -71,16 +75,95 @@ def variants(
     >>> [(one.name, one.scenario.document.services["web"].replicas, one.changes) for one in variants(more)]
     [('third pod', 3, ('set services.web.replicas to 3',))]
     """
-    if scenario.document.what_if is None:
-        return ()
-    base, problems, found = base_of(scenario.document), list[Problem](), list[Variant]()
-    for name, variant in scenario.document.what_if.variants.items():
-        with gathering(problems):
-            own = _variant(scenario, name, checks, planes)
-            found.append(Variant(name, own, base, words(variant)))
+    found, problems = _all(_Base(scenario.document, scenario.root, scenario.file), checks, planes)
     if problems:
         raise ScenarioError(in_order(problems))
-    return tuple(found)
+    return found
+
+
+def load_all(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    planes: changes.PlanesOf | None = None,
+    asked: Sequence[Check] = (),
+) -> tuple[Scenario, tuple[Variant, ...]]:
+    """Return the scenario of a file, a bundled name or a dict, and its variants.
+
+    Parameters
+    ----------
+    source, overrides, checks, planes, asked
+        As for `meshsim.scenario.load`.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong with the scenario or any of its variants.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> load_all(EXAMPLE)[1]
+    ()
+    """
+    given, problems = opened(source, overrides), list[Problem]()
+    with gathering(problems):
+        scenario = judged(given, checks, planes, asked)
+    if not problems:
+        return scenario, variants(scenario, checks, planes)
+    verdict = validate(given.root)
+    if verdict.document is not None:
+        known = frozenset(problems)
+        base = _Base(verdict.document, given.root, given.file, known, verdict.lost, unread=given.unread)
+        problems += _all(base, checks, planes)[1]
+    raise ScenarioError(in_order(problems))
+
+
+def alone(scenario: Scenario, found: Sequence[Variant], name: str) -> Scenario:
+    """Return one variant as a scenario, to be run, swept or explained like any other.
+
+    The deployment that it is a variant of comes first. It is held to what the file expects of the variant, and called
+    after both.
+
+    Parameters
+    ----------
+    scenario, found
+        The file and its variants.
+    name
+        Which of them.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such variant.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE, load
+    >>> more = load({**EXAMPLE, "what_if": {"variants": {"third pod": {"set": {"services.web.replicas": 3}}}}})
+    >>> one = alone(more, variants(more), "third pod").document
+    >>> one.name, one.services["web"].replicas
+    ('example-third-pod', 3)
+    """
+    known = {one.name: one for one in found}
+    if name not in known:
+        message = f"unknown variant {shortened(name)}{did_you_mean(name, known)}"
+        none = "the scenario has no variants: what_if is missing; see docs/what-if.md"
+        raise ScenarioError([Problem(message if known else none, file="--variant")])
+    one, base = known[name], scenario.document
+    deployments = one.scenario.document.deployments
+    about = base.what_if.variants[name].description if base.what_if is not None else ""
+    changed: dict[str, Any] = {
+        "name": f"{base.name}-{re.sub('[^A-Za-z0-9._-]+', '-', name).strip('-')}"[:100],
+        "description": about or f"{name}: {', '.join(one.changes)}",
+        "deployments": {one.deployment: deployments[one.deployment], **deployments},
+        "decision": base.decision,
+        "expect": [
+            each.model_copy(update={"deployment": "*"}) for each in base.expect if matches(each.deployment, name)
+        ],
+    }
+    document = one.scenario.document.model_copy(update=changed)
+    return replace(one.scenario, document=document, hash=digest(document))
 
 
 def warnings(scenario: Scenario, found: Sequence[Variant]) -> list[str]:
@@ -138,30 +221,72 @@ def _said(document: Document, base: str) -> str:
 # --- making one -------------------------------------------------------------------------------------------------
 
 
-def _variant(scenario: Scenario, name: str, checks: Sequence[Check], planes: changes.PlanesOf | None) -> Scenario:
-    node = scenario.root.find(("what_if", "variants", name)) or Node({})
-    root, problems = _changed(scenario, node)
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A file whose variants are made.
+
+    Parameters
+    ----------
+    document, root, file
+        The file, perhaps mended.
+    problems
+        What is wrong with the file itself.
+    lost
+        Sections of it of which nothing is known.
+    unread
+        Whether resources may be missing in it, which cannot be read.
+    """
+
+    document: Document
+    root: Node
+    file: str
+    problems: frozenset[Problem] = frozenset()
+    lost: frozenset[str] = frozenset()
+    unread: bool = False
+
+
+def _all(
+    base: _Base, checks: Sequence[Check], planes: changes.PlanesOf | None
+) -> tuple[tuple[Variant, ...], list[Problem]]:
+    """Return the variants that are whole, and what is wrong with the others."""
+    found, problems = list[Variant](), list[Problem]()
+    what_if = base.document.what_if
+    for name, variant in what_if.variants.items() if what_if is not None else ():
+        with gathering(problems):
+            own = _variant(base, name, checks, planes)
+            found.append(Variant(name, own, base_of(base.document), words(variant)))
+    return tuple(found), problems
+
+
+def _variant(base: _Base, name: str, checks: Sequence[Check], planes: changes.PlanesOf | None) -> Scenario:
+    node = base.root.find(("what_if", "variants", name)) or Node({})
+    root, problems = _changed(base, node)
     with gathering(problems):
-        found = judged(root, scenario.file, (), checks, planes)
+        found = judged(Opened(root, base.file, unread=base.unread), checks, planes)
+    problems = [problem for problem in problems if problem not in base.problems]
     if problems:
         own = frozenset(_places(node))
-        raise ScenarioError([_of_variant(problem, scenario.root, name, own) for problem in problems])
-    if wrong := _misfit(scenario.document, found.document):
-        place = _place(scenario.root, name)
+        raise ScenarioError([_of_variant(problem, base.root, name, own) for problem in problems])
+    if base.problems:  # which it has, too, so that there is no scenario of it
+        raise ScenarioError([])
+    if wrong := _misfit(base.document, found.document):
+        place = _place(base.root, name)
         path = format_path(("what_if", "variants", name))
         raise ScenarioError([Problem(wrong, path, place.file, place.line)])
     return found
 
 
-def _changed(scenario: Scenario, variant: Node) -> tuple[Node, list[Problem]]:
+def _changed(base: _Base, variant: Node) -> tuple[Node, list[Problem]]:
     """Return the tree of the file with the changes of a variant made, and what is wrong with those that cannot be."""
-    root = _with_deployments(scenario)
+    root = _with_deployments(base)
     for name in _OF_THE_FILE:
         root = root.without(name)
-    root, problems = _with_resources(root, variant)
+    root, problems = _with_resources(root, variant, complete=not base.unread)
     settings = variant.child("set")
     inner = settings.value if settings is not None and isinstance(settings.value, dict) else {}
     for path, value in inner.items():
+        if refusal(path, base_of(base.document)) or parse_path(path)[0] in base.lost:  # which the file is told
+            continue
         place = settings.keys.get(path, value.place) if settings is not None else value.place
         try:
             root = put(root, parse_path(path), replace(value, place=place))
@@ -170,28 +295,28 @@ def _changed(scenario: Scenario, variant: Node) -> tuple[Node, list[Problem]]:
     return root, problems
 
 
-def _with_deployments(scenario: Scenario) -> Node:
+def _with_deployments(base: _Base) -> Node:
     """Return the file with deployments as a mapping, however they are written, so that paths lead into them."""
-    given = scenario.root.child("deployments")
-    if given is not None and isinstance(given.value, dict):
-        return scenario.root
-    place = given.place if given is not None else scenario.root.place
-    names = list(scenario.document.deployments)
+    given = base.root.child("deployments")
+    if (given is not None and isinstance(given.value, dict)) or "deployments" in base.lost:
+        return base.root
+    place = given.place if given is not None else base.root.place
+    names = list(base.document.deployments)
     mapping = Node({name: Node({}, place) for name in names}, place, dict.fromkeys(names, place))
-    return scenario.root.with_value("deployments", mapping, place)
+    return base.root.with_value("deployments", mapping, place)
 
 
-def _with_resources(root: Node, variant: Node) -> tuple[Node, list[Problem]]:
+def _with_resources(root: Node, variant: Node, *, complete: bool) -> tuple[Node, list[Problem]]:
     """Return a document with resources deleted, and others in the place of their like or else at the end."""
     listed = root.child("istio")
     kept = list(listed.value) if listed is not None and isinstance(listed.value, list) else []
+    known = [one for node in kept if (one := key_of(node.plain())) is not None]
     problems: list[Problem] = []
     for item in _items(variant, "delete"):
         key = parse_key(str(item.value))
-        known = [one for node in kept if (one := key_of(node.plain())) is not None]
-        if key is not None and key not in known:
-            near = did_you_mean(format_key(key), map(format_key, known))
-            problems.append(Problem(f"no {format_key(key)} is there{near}", "delete", item.place.file, item.place.line))
+        if complete and key is not None and key not in known:
+            said = not_there(str(item.value), known)
+            problems.append(Problem(said, "delete", item.place.file, item.place.line))
         kept = [node for node in kept if key_of(node.plain()) != key]
     for item in _items(variant, "apply"):
         kept = _with(kept, item, key_of(item.plain()))

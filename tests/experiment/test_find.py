@@ -119,6 +119,7 @@ def test_the_load_that_saturates_a_server_is_found() -> None:
     assert found.fine.value.endswith("/s")
 
 
+@pytest.mark.slow
 def test_a_range_that_does_not_break_says_so() -> None:
     [found] = meshsim.find(meshsim.load(TINY), "load.scale=0.5..0.6", "success_rate < 50%", ["hybrid"])
     assert str(found) == "does not break from 0.5 to 0.6"
@@ -142,6 +143,7 @@ def test_a_point_is_decided_by_its_whole_interval(tiny: meshsim.Scenario) -> Non
         assert point.state is state, values
 
 
+@pytest.mark.slow
 def test_an_undecided_point_gets_replications_up_to_the_budget(tiny: meshsim.Scenario) -> None:
     # The bound is the mean itself: no number of replications tells.
     mean = meshsim.run(tiny, "hybrid", replications=4).metrics.query("metric == 'latency_mean' and flow == 'all'")

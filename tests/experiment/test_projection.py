@@ -78,6 +78,7 @@ def test_runs_at_the_same_time_take_less(monkeypatch):
     assert line(two).endswith("(100 thousand calls in 4 runs, 2 at once)")
 
 
+@pytest.mark.slow
 def test_windows_are_offered_where_events_are_rare():
     down = {"event": "cluster_down", "start": "10h", "duration": "1m", "target": {"cluster": "eu-1"}}
     found = project(meshsim.load({**TWO, "duration": "24h", "timeline": [down]}), "hybrid", 1, least=0.0)
@@ -85,6 +86,7 @@ def test_windows_are_offered_where_events_are_rare():
     assert line(found).endswith(": see docs/sampling.md")
 
 
+@pytest.mark.slow
 def test_a_long_run_is_worth_a_word():
     found = project(meshsim.load({**TWO, "duration": "100d"}), "hybrid", 1)
     assert found.seconds > 20

@@ -18,7 +18,7 @@ NEEDS_SALIB = pytest.mark.skipif(find_spec("SALib") is None, reason="SALib is no
 
 def test_a_tornado_puts_the_field_with_the_largest_effect_first(tiny: meshsim.Scenario) -> None:
     found = meshsim.sensitivity(
-        tiny, {"sidecar.cpu": "0.1ms..0.3ms", "load.scale": "0.5..2"}, ["latency_mean"], ["hybrid"], replications=3
+        tiny, {"sidecar.cpu": "0.1ms..0.3ms", "load.scale": "0.5..2"}, ["latency_mean"], ["hybrid"], replications=2
     )
     assert found["field"].tolist() == ["load.scale"] * 2 + ["sidecar.cpu"] * 2
     assert found["end"].tolist() == ["low", "high"] * 2
@@ -27,6 +27,7 @@ def test_a_tornado_puts_the_field_with_the_largest_effect_first(tiny: meshsim.Sc
     assert (found["half_width"].iloc[:2] > 0).all()
 
 
+@pytest.mark.slow
 def test_the_base_is_the_scenario_as_it_is(tiny: meshsim.Scenario) -> None:
     found = meshsim.sensitivity(tiny, {"load.scale": "1..2"}, ["latency_mean"], ["hybrid"], replications=2)
     assert found["difference"].iloc[0] == 0  # its low end is what the scenario has
@@ -84,6 +85,7 @@ def test_sobol_indices_of_a_mesh_find_what_matters(tiny: meshsim.Scenario) -> No
     assert found.set_index("field")["total"]["load.scale"] > 0.8
 
 
+@pytest.mark.slow
 @NEEDS_SALIB
 @pytest.mark.filterwarnings("ignore")
 def test_a_metric_without_a_value_has_no_indices(tiny: meshsim.Scenario) -> None:

@@ -83,6 +83,7 @@ def test_what_is_kept_is_found_again_to_the_last_bit(tiny: meshsim.Scenario, tmp
     assert all(first.tables[name].equals(again.tables[name]) for name in first.tables)
 
 
+@pytest.mark.slow
 def test_a_found_unit_is_not_computed_again(tiny: meshsim.Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = Units(tmp_path / "units")
     experiment.run(tiny, store=store)
@@ -90,6 +91,7 @@ def test_a_found_unit_is_not_computed_again(tiny: meshsim.Scenario, tmp_path: Pa
     experiment.run(meshsim.load({**TINY, "description": "the same"}), store=store)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("harm", ["half", "empty", "changed"])
 def test_a_damaged_unit_is_computed_again(tiny: meshsim.Scenario, tmp_path: Path, harm: str) -> None:
     store = Units(tmp_path / "units")
@@ -160,6 +162,7 @@ def test_beyond_the_limit_the_units_unused_for_longest_go(tmp_path: Path) -> Non
     assert [path.exists() for path in paths] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_units_of_the_command_itself_stay_however_many(tiny: meshsim.Scenario, tmp_path: Path) -> None:
     store = Units(tmp_path / "units")
     experiment.run(tiny, store=store)
@@ -185,6 +188,7 @@ def test_what_a_killed_process_was_writing_goes_after_an_hour(tmp_path: Path) ->
     assert (old.exists(), fresh.exists()) == (False, True)
 
 
+@pytest.mark.slow
 def test_what_is_discarded_leaves_the_units_of_another_command(tiny: meshsim.Scenario, tmp_path: Path) -> None:
     store, other = Units(tmp_path / "units"), Units(tmp_path / "units")
     experiment.run(tiny, ["hybrid"], store=store)

@@ -86,6 +86,7 @@ def test_units_of_variants_have_the_names_of_the_scenarios_that_they_come_to() -
     assert key(found.scenario, Unit("hybrid", 1)) == key(changed, Unit("hybrid", 1))
 
 
+@pytest.mark.slow
 def test_other_processes_and_kept_units_give_the_same(compared: meshsim.Comparison, tmp_path: Path) -> None:
     scenario, steps = meshsim.load(TWO), list[Step]()
     store = Units(tmp_path)
@@ -100,12 +101,14 @@ def test_other_processes_and_kept_units_give_the_same(compared: meshsim.Comparis
     }
 
 
+@pytest.mark.slow
 def test_progress_names_variants() -> None:
     steps: list[Step] = []
     experiment.run(meshsim.load(TWO), replications=1, watch=steps.append, what_if=True)
     assert {step.unit.deployment for step in steps} == {"hybrid", "nothing new", "five pods"}
 
 
+@pytest.mark.slow
 def test_precision_adds_replications_of_every_variant() -> None:
     found = experiment.run(meshsim.load(TWO), precision=Precision(0.5, max_replications=3), what_if=True)
     assert found.manifest["replications"]["finished"] == 3
@@ -131,10 +134,10 @@ def test_a_variant_that_would_be_told_in_other_buckets_is_refused(monkeypatch: p
 # --- what is saved ---------------------------------------------------------------------------------------------------
 
 
-def test_a_saved_comparison_of_variants_is_read_and_drawn_from_their_own_scenarios(
+def test_a_saved_comparison_of_variants_is_read_with_their_own_scenarios(
     compared: meshsim.Comparison, tmp_path: Path
 ) -> None:
-    again = meshsim.read(compared.save(tmp_path))
+    again = meshsim.read(compared.save(tmp_path, pictures=False))
     assert again.metrics.equals(compared.metrics)
     assert again.plot.document_of("five pods").services["db"].replicas == 5
     assert again.plot.document_of("hybrid").services["db"].replicas == 2
@@ -154,6 +157,7 @@ def test_the_manifest_says_what_each_variant_changes(compared: meshsim.Compariso
     json.dumps(compared.manifest)
 
 
+@pytest.mark.slow
 def test_a_plain_comparison_says_nothing_of_variants() -> None:
     found = meshsim.run(meshsim.load(TINY), "hybrid", replications=1)
     assert found.manifest["what_if"] is None
@@ -171,6 +175,7 @@ def test_the_table_begins_with_what_each_variant_changes(
     assert [one["name"] for one in compared.to_json()["what_if"]["variants"]] == ["nothing new", "five pods"]
 
 
+@pytest.mark.slow
 def test_the_report_tells_variants_apart(compared: meshsim.Comparison, tmp_path: Path) -> None:
     page = compared.report(tmp_path).read_text("utf-8")
     assert "“five pods” is hybrid with: set services.db.replicas to 5 (more room)." in page

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.lint.conftest import NETWORKS, Told, rule
 
 
@@ -48,3 +50,28 @@ def test_http2_through_a_gateway_sticks_to_one_pod(told: Told) -> None:
     assert "MS506" not in told(**GRPC)
     assert "MS506" not in told(**NETWORKS)
     assert "MS506" not in told(pool(http={"maxRequestsPerConnection": 100}), **NETWORKS, **GRPC)
+
+
+def test_connections_are_limited_at_the_gateway_too(told: Told) -> None:
+    found = told(pool(tcp={"maxConnections": 3}), **NETWORKS)["MS507"]
+    assert found[0] == (
+        "maxConnections 3 holds for the replica of the gateway of us-1, too: 2 proxies of other networks, with 4 "
+        "worker threads, open a connection each or more to cart, and those beyond 3 fail (UF)"
+    )
+    assert len(found) == 2
+    assert "MS507" in told(pool(tcp={"maxConnections": 3}), **NETWORKS, **GRPC)
+    assert "MS507" not in told(pool(tcp={"maxConnections": 3}))
+    assert "MS507" not in told(pool(http={"http2MaxRequests": 3}), **NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("limit", "changes"),
+    [
+        (4, {}),
+        (3, {"gateways": {"eu-1": {"replicas": 2}, "us-1": {"replicas": 2}}}),
+        (3, {"services": {"web": {"replicas": 1}}}),
+        (3, {"sidecar": {"concurrency": 1}}),
+    ],
+)
+def test_a_limit_that_a_gateway_keeps_is_right(told: Told, limit: int, changes: dict[str, Any]) -> None:
+    assert "MS507" not in told(pool(tcp={"maxConnections": limit}), **NETWORKS, **changes)

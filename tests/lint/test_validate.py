@@ -48,3 +48,13 @@ def test_an_invalid_file_is_not_linted(tmp_path: Path) -> None:
     done = validate(str(tmp_path / "bad.yaml"), "--strict", "--json")
     assert done.exit_code == 2
     assert json.loads(done.stdout)["scenarios"][0]["lints"] == []
+
+
+def test_what_set_changes_is_checked_and_linted_without_a_run() -> None:
+    assert validate("three-tier", "--strict", "--set", "load.web.rate=20/s").exit_code == 0
+    done = validate("three-tier", "--set", "load.web.rate=20", "--set", "services.wbe.replicas=2")
+    assert done.exit_code == 2
+    assert sorted(done.stderr.splitlines()) == [
+        "--set: load.web.rate: 20 has no unit; write 20/s",
+        "--set: services.wbe.replicas: unknown name 'wbe'; did you mean 'web'? (one of app, db, web)",
+    ]

@@ -135,3 +135,21 @@ def test_a_change_to_the_root_that_is_there_changes_nothing():
     assert warnings({**there, "start": "1m"}, {**there, "start": "2m"}, identity=short) == (
         "timeline[1].root: changes nothing: 'b' is what they sign with already",
     )
+
+
+@pytest.mark.parametrize(
+    ("hit", "changes", "most"),
+    [
+        (event("control_plane_down", {"cluster": "eu-1"}, replicas=3), {"istiod": {"replicas": 2}}, 2),
+        (event("control_plane_crash_loop", {"region": "us"}, replicas=2), {}, 1),
+        (event("gateway_down", {"region": "eu"}, replicas=4), {"gateways": {"eu-2": {"replicas": 3}}}, 3),
+        (event("gateway_down", {"control_plane": "external"}, replicas=2), {}, 1),
+    ],
+)
+def test_a_fault_of_more_replicas_than_there_are_is_told(hit, changes, most):
+    (warning,) = warnings(hit, **changes)
+    assert warning == (
+        f"timeline[0].replicas: {hit['replicas']} is more than there are: {most} at the start; "
+        "leave it out to take all of them"
+    )
+    assert warnings({**hit, "replicas": most}, **changes) == ()

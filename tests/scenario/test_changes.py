@@ -147,6 +147,7 @@ def test_overlapping_repetitions_are_each_taken_back_for_themselves():
     assert [found.number(applied) for applied in ([0], [0, 1], [1], [])] == [1, 1, 1, 0]
 
 
+@pytest.mark.slow
 def test_thousands_of_repetitions_are_few_configurations():
     again = {"every": "50ms"}
     found = known(loaded(change(virtual_service(), duration="5ms", repeat=again)))

@@ -502,3 +502,22 @@ def test_expectations_are_of_phases_that_the_run_has():
     assert problems_of(document) == [
         "expect[0].phase: there is no phase 'after' without a timeline; leave it out to look at the whole run"
     ]
+
+
+def test_a_number_of_replicas_that_an_autoscaler_does_not_keep_is_told():
+    service = {**EXAMPLE["services"]["web"], "autoscale": {"min_replicas": 2}}
+    scale = {"event": "scale", "start": "1m", "target": {"service": "web"}, "replicas": 4}
+    (warning,) = told(scale, services={"web": service})
+    assert warning == (
+        "timeline[0].replicas: does not last: the autoscaler of web goes on from there; to keep the number, "
+        "take it away (autoscale: null)"
+    )
+    assert told({**scale, "replicas": 0}, services={"web": service}) == []
+    assert told(scale) == []
+
+
+def test_a_quiet_time_that_never_ends_a_wait_is_told():
+    assert told(istiod={"debounce_after": "20s"}) == [
+        "istiod.debounce_after: 20s has no effect: debounce_max, 10s, ends the wait before"
+    ]
+    assert told(istiod={"debounce_after": "10s"}) == []

@@ -37,11 +37,17 @@ def test_all_unknown_regions_of_prices_are_told_at_once():
         ({"cpu": -1}, "cost.cpu: "),
         ({"currency": "EUR"}, "cost: currency EUR needs an exchange_rate: USD for one EUR"),
         ({"exchange_rate": 1.1}, "cost: exchange_rate is for prices in another currency; give currency, too"),
-        ({"istiod": {"cpu": 1}}, "cost.istiod: missing field 'memory'"),
+        ({"sidecar": {"cpu": "100M"}}, "cost.sidecar.cpu: '100M' is no amount of CPU; write it like 500m or 0.5"),
     ],
 )
 def test_prices_that_mean_nothing_are_refused(cost, message):
     assert problems(cost=cost)[0].startswith(message)
+
+
+def test_requests_are_written_as_kubernetes_does_and_have_the_chart_s_defaults():
+    cost = load({**EXAMPLE, "cost": {"sidecar": {"cpu": "50m"}, "istiod": {"memory": "4Gi"}}}).document.cost
+    assert (cost.sidecar.cpu, cost.sidecar.memory) == (0.05, 128 * 2**20)
+    assert (cost.istiod.cpu, cost.istiod.memory) == (0.5, 4 * 2**30)
 
 
 def test_prices_survive_being_resolved():

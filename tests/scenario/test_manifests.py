@@ -14,7 +14,10 @@ OTHER = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n"
 
 def loaded(folder, text):
     (folder / "scenario.yaml").write_text(text)
-    return with_resources(read("scenario.yaml"))
+    root, warnings, problems = with_resources(read("scenario.yaml"))
+    if problems:
+        raise ScenarioError(problems)
+    return root, warnings
 
 
 def test_all_documents_of_a_file_are_read_and_keep_their_lines(folder):
@@ -92,6 +95,6 @@ def test_a_file_without_resources_has_no_effect_and_is_told_so(tmp_path):
     (tmp_path / "empty.yaml").write_text("# nothing yet\n---\n")
     change = "timeline:\n- event: config_change\n  apply:\n  - {path: empty.yaml}\n"
     (tmp_path / "mesh.yaml").write_text(change)
-    _, warnings = with_resources(read(str(tmp_path / "mesh.yaml")))
+    _, warnings, _ = with_resources(read(str(tmp_path / "mesh.yaml")))
     [warning] = warnings
     assert warning.endswith("mesh.yaml:4: timeline[0].apply[0]: empty.yaml is empty and has no effect")

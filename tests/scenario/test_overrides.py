@@ -85,7 +85,7 @@ def test_the_last_of_two_changes_wins(load_changed):
         ),
         ("ingress.eu-7.replicas=3", "ingress.eu-7: unknown cluster 'eu-7'; did you mean 'eu-1'? (one of eu-1, us-1)"),
         (
-            "sidecar.cpus=1",
+            "sidecar.cpus=1ms",
             "sidecar: unknown field 'cpus'; did you mean 'cpu'? (one of concurrency, cpu, enabled, handshake, latency)",
         ),
         ("seed={a: 1", "seed: not valid YAML at column 6: a mapping { … } is not closed, or a comma is missing"),

@@ -131,7 +131,7 @@ def _mutated(value: object, path: list[int], new: object, remove: bool) -> objec
     return copy
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3 * settings.default.max_examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.lists(st.integers(0, 30), min_size=1, max_size=9), _VALUES, st.booleans()), min_size=1, max_size=3
@@ -158,7 +158,7 @@ def _answer(source: object) -> tuple[Scenario | None, str]:
         return None, str(error)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 2, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 20), st.text(max_size=6)), min_size=1, max_size=4))
 def test_any_edit_of_the_text_gives_a_scenario_or_problems(tmp_path_factory, edits):
     text = TABLE["base"]

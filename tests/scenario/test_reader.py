@@ -46,7 +46,11 @@ def refusal(name: str = "scenario.yaml") -> str:
         (b"a: " + b"[" * 200, "scenario.yaml:1: nested deeper than 100 levels"),
         (b"a: " + b"[" * 1_000_000, "scenario.yaml:1: nested deeper than 100 levels"),
         (b"a: " + b"{a: " * 200, "scenario.yaml:1: nested deeper than 100 levels"),
-        (b"a: [" + b"1," * 200_001 + b"1]", "scenario.yaml:1: more than 200,000 values once its aliases are expanded"),
+        pytest.param(
+            b"a: [" + b"1," * 200_001 + b"1]",
+            "scenario.yaml:1: more than 200,000 values once its aliases are expanded",
+            marks=pytest.mark.slow,
+        ),
         (b"%YAML 3.0\n---\na: b", "scenario.yaml:1: not valid YAML at column 1: the text breaks YAML's rules here"),
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
@@ -75,7 +79,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(folder):
     (folder / "all.yaml").write_text("include: [scenario.yaml]")
     assert refusal("all.yaml") == f"all.yaml:1: include[0]: scenario.yaml: {SPECIAL}"
     (folder / "mesh.yaml").write_text("istio: [{path: scenario.yaml}]")
-    assert refusal("mesh.yaml") == f"mesh.yaml:1: istio[0]: scenario.yaml: {SPECIAL}"
+    assert refusal("mesh.yaml").split("\n")[0] == f"mesh.yaml:1: istio[0]: scenario.yaml: {SPECIAL}"
 
 
 def test_a_file_just_within_the_limit_is_read(folder):

@@ -8,6 +8,8 @@ import pytest
 
 import meshsim
 from meshsim.errors import ScenarioError
+from meshsim.experiment.units import Unit, key
+from meshsim.experiment.variants import arms
 from meshsim.report.validation import checked
 from meshsim.scenario import load
 from meshsim.scenario.schema import WhatIfVariant
@@ -167,7 +169,10 @@ def test_names_and_paths_are_checked_together(tmp_path: Path) -> None:
             " deployments.hybird…"
         ),
         "what_if.variants.set.set.istio: would replace all resources; use apply and delete",
-        "what_if.variants.delete.delete[0]: 'db' is no resource; write Kind/name or Kind/namespace/name",
+        (
+            "what_if.variants.delete.delete[0]: 'db' is no resource; write Kind/name or Kind/namespace/name; did you"
+            " mean 'DestinationRule/db'? (one of DestinationRule/db)"
+        ),
     ]
     assert found[5].startswith("shop.yaml:26: ")
 
@@ -252,3 +257,60 @@ def test_warnings_and_lints_that_only_a_variant_has_name_it(tmp_path: Path) -> N
     file = written(tmp_path, f"  variants:\n    one:\n      apply: [{rule}]\n")
     found = checked(str(file), meshsim.load)
     assert next((one.code, one.line) for one in found.lints if "(variant 'one')" in one.message) == ("MS201", 20)
+
+
+# --- one alone -----------------------------------------------------------------------------------------------------
+
+TWO = """\
+  deployment: hybrid
+  variants:
+    three, say: {description: one pod more, set: {services.web.replicas: 3}}
+    four: {set: {services.web.replicas: 4}}
+expect:
+  - {metric: success_rate, deployment: "three*", at_least: 99%}
+  - {metric: success_rate, deployment: four, at_least: 98%}
+"""
+
+
+def test_a_variant_alone_is_what_is_compared_under_another_name(tmp_path: Path) -> None:
+    file = written(tmp_path, TWO)
+    one = meshsim.load(file, variant="three, say")
+    compared = arms(meshsim.load(file))["three, say"].scenario
+    assert key(one, Unit("hybrid", 0)) == key(compared, Unit("hybrid", 0))
+    assert (one.document.name, one.document.description) == ("shop-three-say", "one pod more")
+    assert list(one.document.deployments) == ["hybrid", "multi-primary"]
+    assert load(one.resolved()).document == one.document
+
+
+def test_a_variant_alone_is_held_to_what_is_expected_of_it(tmp_path: Path) -> None:
+    (expected,) = meshsim.load(written(tmp_path, TWO), variant="three, say").document.expect
+    assert (expected.deployment, expected.at_least) == ("*", 0.99)
+
+
+def test_an_unknown_variant_is_told_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"^--variant: unknown variant 'fuor'; did you mean 'four'"):
+        meshsim.load(written(tmp_path, TWO), variant="fuor")
+    with pytest.raises(ScenarioError, match=r"^--variant: the scenario has no variants: what_if is missing"):
+        meshsim.load("three-tier", variant="four")
+
+
+@pytest.mark.parametrize(
+    ("deleted", "message"),
+    [
+        (
+            "db",
+            "delete[0]: 'db' is no resource; write Kind/name or Kind/namespace/name; did you mean 'DestinationRule/db'",
+        ),
+        ("DestinationRule/bd", "delete: no DestinationRule/bd is there; did you mean 'DestinationRule/db'?"),
+        ("DestinationRule/shop/db", "no DestinationRule/shop/db is there; did you mean 'DestinationRule/default/db'?"),
+        (
+            "DestinationRule/default/bd",
+            "no DestinationRule/default/bd is there; did you mean 'DestinationRule/default/db'",
+        ),
+        ("VirtualService/db", "no VirtualService/db is there; did you mean 'DestinationRule/db'?"),
+        ("DestinationRule/db, DestinationRule/default/db", "delete: the resource 'DestinationRule/db' is given twice"),
+    ],
+)
+def test_a_deletion_of_nothing_is_told_with_what_may_be_meant(tmp_path: Path, deleted: str, message: str) -> None:
+    (problem,) = wrong(tmp_path, f"  variants:\n    one: {{delete: [{deleted}]}}\n")
+    assert message in problem

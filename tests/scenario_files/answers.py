@@ -26,12 +26,11 @@ Quantity = Callable[[pd.DataFrame], float]
 def ran(name: str) -> tuple[meshsim.Comparison, dict[str, Phase]]:
     """Run a scenario once for all tests."""
     scenario = meshsim.load(FOLDER / f"{name}.yaml")
-    (deployment,) = scenario.document.deployments
     spans = {phase.name: phase for phase in phases(scenario.document)}
     spans["all"] = Phase("all", scenario.document.warm_up, scenario.document.duration)
     spans["run"] = Phase("run", 0.0, scenario.document.duration)
     replications = min(scenario.document.replications, REPLICATIONS)
-    return meshsim.run(scenario, deployment, replications=replications), spans
+    return meshsim.compare(scenario, replications=replications), spans
 
 
 def value(

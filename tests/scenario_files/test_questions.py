@@ -341,3 +341,16 @@ def test_a_second_gateway_or_pods_at_home_help_and_ejection_and_retries_do_not()
     assert lost["multi-primary"] > 100 * max(lost["second replica"], 1)
     cost = run.table().loc[("before", "cost", "all")]
     assert 2 < cost["second replica"] - cost["multi-primary"] < 4
+
+
+# --- question 28: is a second control plane worth its price? --------------------------------------------------------
+
+
+def test_two_control_planes_win_until_cost_counts_three_times_as_much_as_availability():
+    run, _ = ran("second-control-plane-worth-it")
+    decision = run.decide()
+    totals = dict(zip(decision.totals["deployment"], decision.totals["total"], strict=True))
+    assert 0.85 < totals["multi-primary"] < 0.95
+    assert 0.35 < totals["primary-remote"] < 0.5
+    dear = run.decide({"cost": 20.0}).totals.set_index("deployment")["total"]
+    assert dear["primary-remote"] > dear["multi-primary"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import Problem
@@ -24,10 +24,11 @@ from meshsim.scenario.checks import (
     what_if,
 )
 from meshsim.scenario.checks.finding import Finding
+from meshsim.scenario.partial import NotKnownError
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Path, Place, format_path
 
-__all__ = ["CHECKS", "NAME_CHECKS", "Check", "Finding", "check"]
+__all__ = ["CHECKS", "NAME_CHECKS", "NUMBER_CHECKS", "Check", "Finding", "apart", "check", "findings", "told"]
 
 Check: TypeAlias = Callable[[Document], Iterator[Finding]]
 
@@ -52,10 +53,10 @@ NAME_CHECKS: tuple[Check, ...] = (
     governance.data_stays_in_known_regions,
     what_if.variants_are_of_a_deployment,
     what_if.variants_change_what_they_may,
+    sampling.sampled_events_exist,
 )
-#: Every check.
-CHECKS: tuple[Check, ...] = (
-    *NAME_CHECKS,
+#: Checks that count on numbers, too.
+NUMBER_CHECKS: tuple[Check, ...] = (
     services.calls_come_to_an_end,
     places.proxies_cost_what_they_do,
     entries.entries_take_the_place_of_pods,
@@ -63,6 +64,8 @@ CHECKS: tuple[Check, ...] = (
     load.phases_happen_within_the_run,
     load.scale_meets_open_load,
     autoscaling.autoscalers_fit_their_replicas,
+    autoscaling.scaled_workloads_keep_their_replicas,
+    control_planes.waits_for_quiet_end,
     timeline.events_happen_within_the_run,
     timeline.repetitions_are_possible,
     timeline.factors_stay_finite,
@@ -76,23 +79,83 @@ CHECKS: tuple[Check, ...] = (
     gateways.east_west_gateways_are_opened,
     governance.data_is_kept_where_it_may_be,
 )
+#: Every check.
+CHECKS: tuple[Check, ...] = (*NAME_CHECKS, *NUMBER_CHECKS)
+
+
+def findings(document: Document, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
+    """Yield what checks find; each goes as far as what it asks for is known of the document.
+
+    Parameters
+    ----------
+    document
+        A document whose fields are each valid, or those of it that are known.
+    checks
+        The checks to make.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> document = Document.model_validate({**EXAMPLE, "warm_up": "10m"})
+    >>> [finding.path for finding in findings(document)]
+    [('warm_up',)]
+    """
+    for look in checks:
+        try:
+            yield from look(document)
+        except NotKnownError:
+            continue
+
+
+def apart(found: Iterable[Finding], ignore: Sequence[Path]) -> Iterator[Finding]:
+    """Yield findings that are not at, above or below some paths, in which ``*`` stands for any key.
+
+    Examples
+    --------
+    >>> found = [Finding(("a", "x", "y"), "is odd"), Finding(("a", "x", "z"), "is odd, too")]
+    >>> [one.path for one in apart(found, [("a", "*", "y")])]
+    [('a', 'x', 'z')]
+    """
+    for finding in found:
+        if not any(_related(finding.path, path) for path in ignore):
+            yield finding
+
+
+def told(found: Iterable[Finding], locate: Callable[[Path], Place]) -> tuple[list[Problem], list[Problem]]:
+    """Return findings at their places: what is wrong, and what is probably not meant.
+
+    Parameters
+    ----------
+    found
+        What checks have found.
+    locate
+        Gives the file and line of a path.
+
+    Examples
+    --------
+    >>> told([Finding(("load",), "is odd", warning=True)], lambda path: Place("f.yaml", 3))[1][0].line
+    3
+    """
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for finding in found:
+        place = locate(finding.path)
+        problem = Problem(finding.message, format_path(finding.path), place.file, place.line)
+        (warnings if finding.warning else problems).append(problem)
+    return problems, warnings
 
 
 def check(
-    document: Document, locate: Callable[[Path], Place], checks: Sequence[Check] = CHECKS, ignore: Sequence[Path] = ()
+    document: Document, locate: Callable[[Path], Place], checks: Sequence[Check] = CHECKS
 ) -> tuple[list[Problem], list[Problem]]:
     """Return what is wrong with a document, and what is probably not meant.
 
     Parameters
     ----------
-    document
-        A document whose fields are each valid.
+    document, checks
+        As of `findings`.
     locate
         Gives the file and line of a path.
-    checks
-        The checks to make.
-    ignore
-        Findings at, above and below these paths are left out.
 
     Examples
     --------
@@ -102,17 +165,8 @@ def check(
     >>> str(problems[0])
     'f.yaml:3: warm_up: 10m is not below the duration, 5m'
     """
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
-    for look in checks:
-        for finding in look(document):
-            if any(_related(finding.path, path) for path in ignore):
-                continue
-            place = locate(finding.path)
-            problem = Problem(finding.message, format_path(finding.path), place.file, place.line)
-            (warnings if finding.warning else problems).append(problem)
-    return problems, warnings
+    return told(findings(document, checks), locate)
 
 
 def _related(one: Path, other: Path) -> bool:
-    return all(mine == yours for mine, yours in zip(one, other, strict=False))
+    return all(yours in (mine, "*") for mine, yours in zip(one, other, strict=False))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.checks.finding import Finding
-from meshsim.scenario.schema import Autoscale, Document
+from meshsim.scenario.schema import Autoscale, Document, Scale
+from meshsim.scenario.selectors import select_workloads
 from meshsim.scenario.tree import Path
 
+_WAY_OUT = "to keep the number, take it away (autoscale: null)"
 #: The bound that need not be above the number of replicas: nobody has written it.
 _DEFAULT = Autoscale.model_fields["max_replicas"].default
 
@@ -25,6 +27,18 @@ def autoscalers_fit_their_replicas(document: Document) -> Iterator[Finding]:
         elif least is not None and not all(least <= number <= most for number in replicas if number):
             message = f"the autoscaler keeps {least} to {most} replicas; {_list(replicas)} are changed at once"
             yield Finding((*path, "replicas"), message, warning=True)
+
+
+def scaled_workloads_keep_their_replicas(document: Document) -> Iterator[Finding]:
+    """Yield numbers of replicas that an autoscaler does not keep; one of 0 switches it off."""
+    for index, event in enumerate(document.timeline):
+        if not isinstance(event, Scale) or event.replicas == 0:
+            continue
+        hit = dict.fromkeys(service for service, _, _ in select_workloads(document, event.target))
+        own = [name for name in hit if document.services[name].autoscale is not None]
+        if own:
+            message = f"does not last: the autoscaler of {', '.join(own)} goes on from there; {_WAY_OUT}"
+            yield Finding(("timeline", index, "replicas"), message, warning=True)
 
 
 def _autoscalers(document: Document) -> Iterator[tuple[Path, list[int], Autoscale]]:

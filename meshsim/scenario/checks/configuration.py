@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from meshsim.errors import did_you_mean
-from meshsim.scenario.checks.finding import Finding, twice
+from meshsim.scenario.checks.finding import Finding, shortened, twice
 from meshsim.scenario.schema import ConfigChange, Document
-from meshsim.scenario.tree import Path
+from meshsim.scenario.tree import Path, printable
 
 #: Kind, namespace and name of a resource.
 Key: TypeAlias = tuple[str, str, str]
@@ -22,7 +23,7 @@ def deleted_resources_exist(document: Document) -> Iterator[Finding]:
         path: Path = ("timeline", index)
         if not event.apply and not event.delete:
             yield Finding(path, "changes nothing; give resources to apply or delete")
-        yield from twice((*path, "delete"), "resource", event.delete)
+        yield from deleted_twice((*path, "delete"), event.delete)
         # Files that are not read yet may hold anything.
         readable = not any("path" in resource for resource in [*document.istio, *event.apply])
         for place, text in enumerate(event.delete):
@@ -36,13 +37,56 @@ def _in_time(document: Document) -> list[tuple[int, ConfigChange]]:
     return sorted(changes, key=lambda change: change[1].start)
 
 
-def _deletion(text: str, present: Iterable[Key], path: Path, *, readable: bool) -> Iterator[Finding]:
+def _deletion(text: str, present: Sequence[Key], path: Path, *, readable: bool) -> Iterator[Finding]:
     key = parse_key(text)
-    known = list(dict.fromkeys(format_key(one) for one in present))
     if key is None:
-        yield Finding(path, f"{text!r} is no resource; write Kind/name or Kind/namespace/name")
-    elif readable and format_key(key) not in known:
-        yield Finding(path, f"no {format_key(key)} is there or applied before{did_you_mean(format_key(key), known)}")
+        yield Finding(path, no_resource(text, present if readable else ()))
+    elif readable and key not in present:
+        yield Finding(path, not_there(text, present, "is there or applied before"))
+
+
+def deleted_twice(path: Path, texts: Iterable[str]) -> Iterator[Finding]:
+    """Yield a finding for each resource that is deleted more than once, however it is written.
+
+    Examples
+    --------
+    >>> [one.message for one in deleted_twice(("delete",), ["Gateway/in", "Gateway/default/in"])]
+    ["the resource 'Gateway/in' is given twice"]
+    """
+    keys = [key for text in texts if (key := parse_key(text)) is not None]
+    yield from twice(path, "resource", map(format_key, keys))
+
+
+def no_resource(text: str, known: Iterable[Key]) -> str:
+    """Return what is wrong with a text that names no resource, and which may be meant.
+
+    Examples
+    --------
+    >>> no_resource("in", [("Gateway", "x", "in")])
+    "'in' is no resource; write Kind/name or Kind/namespace/name; did you mean 'Gateway/x/in'? (one of Gateway/x/in)"
+    """
+    return f"{shortened(text)} is no resource; write Kind/name or Kind/namespace/name{_nearest(text, known)}"
+
+
+def not_there(text: str, known: Iterable[Key], where: str = "is there") -> str:
+    """Return what to say of a resource that is not there, as it is written, and which may be meant.
+
+    Examples
+    --------
+    >>> not_there("Sidecar/default/crt", [("Sidecar", "default", "cart")])
+    "no Sidecar/default/crt is there; did you mean 'Sidecar/default/cart'? (one of Sidecar/default/cart)"
+    >>> not_there("Sidecar/cart", [("Gateway", "shop", "cart")])
+    "no Sidecar/cart is there; did you mean 'Gateway/shop/cart'? (one of Gateway/shop/cart)"
+    """
+    return f"no {printable(text if len(text) <= 80 else text[:77] + '...')} {where}{_nearest(text, known)}"
+
+
+def _nearest(text: str, known: Iterable[Key]) -> str:
+    """Suggest the resource that a text resembles, or one of the same name, with its namespace if the text has one."""
+    names = {"/".join(key) if text.count("/") == 2 else format_key(key): key for key in known}
+    close = difflib.get_close_matches(text, names, n=1, cutoff=0.6)
+    alike = [name for name, key in names.items() if key[2] == text.rpartition("/")[2]]
+    return did_you_mean([*close, *alike, text][0], names)
 
 
 def key_of(resource: Mapping[str, Any]) -> Key | None:

@@ -8,6 +8,7 @@ from meshsim.errors import did_you_mean
 from meshsim.scenario.checks.finding import Finding, twice, unknown
 from meshsim.scenario.schema import ControlPlane, Deployment, Document
 from meshsim.scenario.tree import Path
+from meshsim.units import format_duration
 
 #: Model → fields of a deployment that mean something to it.
 PRESETS: dict[str, tuple[str, ...]] = {
@@ -30,6 +31,14 @@ def deployments_control_every_cluster_once(document: Document) -> Iterator[Findi
             for plane, body in deployment.control_planes.items():
                 yield from _control_plane(document, body, (*path, "control_planes", plane))
             yield from _served_once(document, deployment, path)
+
+
+def waits_for_quiet_end(document: Document) -> Iterator[Finding]:
+    """Yield a debounce whose quiet time is longer than the whole wait may be."""
+    after, most = document.istiod.debounce_after, document.istiod.debounce_max
+    if after > most:
+        message = f"has no effect: debounce_max, {format_duration(most)}, ends the wait before"
+        yield Finding(("istiod", "debounce_after"), f"{format_duration(after)} {message}", warning=True)
 
 
 def _model(name: str, deployment: Deployment, path: Path) -> Iterator[Finding]:

@@ -37,9 +37,19 @@ def unknown(path: Path, kind: str, name: str, known: Iterable[str], owner: str =
     >>> unknown(("a",), "cluster", "eu1", ["eu-1"]).message
     "unknown cluster 'eu1'; did you mean 'eu-1'? (one of eu-1)"
     """
-    shown = repr(name) if len(name) <= 80 else repr(name[:77]) + "..."
     of = f" of {owner}" if owner else ""
-    return Finding(path, f"unknown {kind} {shown}{of}{did_you_mean(name, known)}")
+    return Finding(path, f"unknown {kind} {shortened(name)}{of}{did_you_mean(name, known)}")
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Return a text in quotes as a message shows it, not too long.
+
+    Examples
+    --------
+    >>> shortened("cart"), shortened("abcdef", 5)
+    ("'cart'", "'ab'...")
+    """
+    return repr(text) if len(text) <= most else repr(text[: most - 3]) + "..."
 
 
 def twice(path: Path, kind: str, names: Iterable[str]) -> Iterator[Finding]:
@@ -52,4 +62,4 @@ def twice(path: Path, kind: str, names: Iterable[str]) -> Iterator[Finding]:
     """
     ordered = sorted(names)
     for name in dict.fromkeys(one for one, other in pairwise(ordered) if one == other):
-        yield Finding(path, f"the {kind} {name!r} is given twice")
+        yield Finding(path, f"the {kind} {shortened(name)} is given twice")

@@ -15,8 +15,17 @@ from meshsim.units import format_duration
 NEARLY_ALL = 0.9
 
 
+def sampled_events_exist(document: Document) -> Iterator[Finding]:
+    """Yield events that windows are to be around, and that nothing in the timeline is called."""
+    around = document.sample.around_events if document.sample is not None else None
+    for index, pattern in enumerate(around.events if around is not None else ()):
+        if pattern != "*" and not any(is_meant(event, pattern) for event in document.timeline):
+            known = dict.fromkeys(name for event in document.timeline for name in (event.name, event.event) if name)
+            yield unknown(("sample", "around_events", "events", index), "event", pattern, known)
+
+
 def windows_lie_in_the_run(document: Document) -> Iterator[Finding]:
-    """Yield windows outside of what is measured, events that nobody knows, and samples of nothing or of everything."""
+    """Yield windows outside of what is measured, and samples of nothing or of everything."""
     sample = document.sample
     if sample is None or not _can_be_listed(document):
         return
@@ -33,22 +42,14 @@ def windows_lie_in_the_run(document: Document) -> Iterator[Finding]:
         if len(list(starts(window, document.duration))) > MOST_WINDOWS:
             yield Finding((*path, "every"), f"gives more than {MOST_WINDOWS:,} windows")
             return
-    yield from _named_events(document)
-    yield from _worth_it(document)
+    if not any(sampled_events_exist(document)):  # or nothing is around what is said to be unknown
+        yield from _worth_it(document)
 
 
 def _can_be_listed(document: Document) -> bool:
     """Return whether the timeline is short enough to look at every event; if not, its own checks say so."""
     total = sum(times(event, document.duration) for event in document.timeline)
     return total <= MOST_HAPPENINGS and document.warm_up < document.duration
-
-
-def _named_events(document: Document) -> Iterator[Finding]:
-    around = document.sample.around_events if document.sample is not None else None
-    for index, pattern in enumerate(around.events if around is not None else ()):
-        if pattern != "*" and not any(is_meant(event, pattern) for event in document.timeline):
-            known = dict.fromkeys(name for event in document.timeline for name in (event.name, event.event) if name)
-            yield unknown(("sample", "around_events", "events", index), "event", pattern, known)
 
 
 def _worth_it(document: Document) -> Iterator[Finding]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from meshsim.errors import ScenarioError
-from meshsim.scenario.checks.configuration import parse_key
-from meshsim.scenario.checks.finding import Finding, twice, unknown
+from meshsim.scenario.checks.configuration import deleted_twice, key_of, no_resource, parse_key
+from meshsim.scenario.checks.finding import Finding, unknown
 from meshsim.scenario.overrides import parse_path
-from meshsim.scenario.schema import Document, WhatIfVariant
+from meshsim.scenario.schema import Document
 from meshsim.scenario.schema_what_if import TITLE
 from meshsim.scenario.tree import Path
 
@@ -40,7 +40,7 @@ def base_of(document: Document) -> str:
     'multi-primary'
     """
     named = document.what_if.deployment if document.what_if is not None else None
-    return named or next(iter(document.deployments))
+    return next(iter(document.deployments)) if named is None else named
 
 
 def variants_are_of_a_deployment(document: Document) -> Iterator[Finding]:
@@ -63,24 +63,39 @@ def variants_change_what_they_may(document: Document) -> Iterator[Finding]:
         path: Path = ("what_if", "variants", name)
         if not (variant.apply or variant.delete or variant.set_):
             yield Finding(path, "changes nothing; give resources to apply or delete, or fields to set")
-        yield from twice((*path, "delete"), "resource", variant.delete)
+        yield from deleted_twice((*path, "delete"), variant.delete)
+        known = [key for resource in document.istio if (key := key_of(resource)) is not None]
         for place, text in enumerate(variant.delete):
             if parse_key(text) is None:
-                message = f"{text!r} is no resource; write Kind/name or Kind/namespace/name"
-                yield Finding((*path, "delete", place), message)
-        yield from _settings(variant, (*path, "set"), base_of(document))
+                yield Finding((*path, "delete", place), no_resource(text, known))
+        for text in variant.set_:
+            if said := refusal(text, base_of(document)):
+                yield Finding((*path, "set", text), said)
 
 
-def _settings(variant: WhatIfVariant, path: Path, base: str) -> Iterator[Finding]:
-    for text in variant.set_:
-        try:
-            keys = parse_path(text)
-        except ScenarioError as error:
-            yield Finding((*path, text), error.problems[0].message)
-            continue
-        if keys[0] in SHARED:
-            yield Finding((*path, text), f"{keys[0]} is the same for all that is compared, and not a variant's to set")
-        elif keys[0] == "deployments" and keys[1:2] != (base,):
-            yield Finding((*path, text), f"has no effect: variants are of {base}; set deployments.{base}…")
-        elif keys[0] == "istio" and len(keys) == 1:
-            yield Finding((*path, text), "would replace all resources; use apply and delete")
+def refusal(text: str, base: str) -> str:
+    """Return why a variant of a deployment may not set a field; empty if it may.
+
+    Parameters
+    ----------
+    text
+        The path, as the file has it.
+    base
+        The deployment.
+
+    Examples
+    --------
+    >>> refusal("seed", "hybrid"), refusal("gateways.eu-1.replicas", "hybrid")
+    ("seed is the same for all that is compared, and not a variant's to set", '')
+    """
+    try:
+        keys = parse_path(text)
+    except ScenarioError as error:
+        return error.problems[0].message
+    if keys[0] in SHARED:
+        return f"{keys[0]} is the same for all that is compared, and not a variant's to set"
+    if keys[0] == "deployments" and keys[1:2] != (base,):
+        return f"has no effect: variants are of {base}; set deployments.{base}…"
+    if keys[0] == "istio" and len(keys) == 1:
+        return "would replace all resources; use apply and delete"
+    return ""

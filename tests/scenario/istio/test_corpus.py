@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ pytestmark = pytest.mark.skipif(not FILES, reason="the corpus of public Istio fi
 IDS = [f"{file.parent.name}/{file.name}" for file in FILES]
 
 
+@cache
 def documents(file):
-    return [document for document in yaml.safe_load_all(file.read_text()) if isinstance(document, dict)]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one reads in a tenth of the time
+    return [document for document in yaml.load_all(file.read_text(), loader) if isinstance(document, dict)]
 
 
 def services_of(document):
@@ -87,6 +90,7 @@ def test_every_field_is_modelled_or_named_or_refused(file):
             assert named, f"{document['kind']} {leaf}"
 
 
+@pytest.mark.slow
 def test_the_whole_corpus_says_each_thing_once():
     for file in FILES:
         resources, _ = read_resources(documents(file), lambda i, path: ("f", i + 1), {}, lambda path: ("", 0), [])

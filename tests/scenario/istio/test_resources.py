@@ -467,6 +467,7 @@ def test_the_order_of_services_does_not_matter(read, rule):
     assert read(text, services=services).warnings == read(text, services=set(services)).warnings
 
 
+@pytest.mark.slow
 def test_reading_istio_needs_no_heavy_library():
     heavy = ["numba", "pandas", "matplotlib", "networkx", "scipy", "simpy", "pyarrow"]
     code = f"import sys, meshsim.scenario.istio; print([name for name in {heavy} if name in sys.modules])"
