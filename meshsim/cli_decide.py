@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,14 +17,18 @@ from meshsim.cli_shared import (
     ReplicationsOption,
     SchedulerOption,
     SetOption,
+    WeightOption,
     as_typed,
     load_scenario,
     print_json,
+    stoppable,
+    the_run,
+    weights_of,
 )
 
 if TYPE_CHECKING:
     from meshsim.analysis.decision import Decision
-    from meshsim.api import Comparison
+    from meshsim.api import Comparison, Scenario
 
 
 def register(app: typer.Typer) -> None:
@@ -42,10 +47,7 @@ def decide(
             help="a scenario file or bundled name, which is run first; or a folder that compare has saved",
         ),
     ],
-    weight: Annotated[
-        list[str],
-        typer.Option("--weight", metavar="CRITERION=WEIGHT", help="how much a criterion counts; may be repeated"),
-    ] = [],  # noqa: B006 (typer copies it)
+    weight: WeightOption = [],  # noqa: B006 (typer copies it)
     like: Annotated[
         str | None,
         typer.Option(
@@ -71,20 +73,19 @@ def decide(
     Every score names its metric. A saved run is only read, with the scenario it was made from.
     """
     from meshsim.analysis.criteria import criteria
-    from meshsim.api import read
-    from meshsim.report.page.writing import newest
 
-    weights = _weights(weight)
-    if Path(what).is_dir():
+    weights = weights_of(weight)
+    if _is_results(what):
         _refuse(
             "cannot change what has been run; name the scenario instead of its results",
             {"--set": bool(changes), "--replications": replications is not None},
         )
         judged = None if like is None else load_scenario(like, [])
-        _show(read(newest(Path(what))).decide(weights, judged), None, out, json_output=json_output)
+        _show(_decided(the_run(Path(what)), weights, judged, quiet=json_output), None, out, json_output=json_output)
         return
     _refuse("is for results; a scenario has criteria of its own", {"--criteria": like is not None})
     loaded = load_scenario(what, changes)
+    _require_several(loaded.document.deployments, what)
     criteria(loaded.document, weights)  # what is wrong with the weights is said before anything runs
 
     def show(comparison: Comparison, folder: Path) -> None:
@@ -94,29 +95,55 @@ def decide(
     carry_out(loaded, [], replications, by, out or Path("results"), show, quiet=json_output)
 
 
-def _weights(given: list[str]) -> dict[str, float]:
-    """Return the weights of the command line.
+def _is_results(what: str) -> bool:
+    """Return whether this names results: a folder, or what is neither a file nor the name of a scenario.
+
+    Raises
+    ------
+    ResultsError
+        If there is nothing of that name, and it is not a file of scenarios that is missing.
+    """
+    from difflib import get_close_matches
+
+    from meshsim.errors import ResultsError
+    from meshsim.report.saved import hint
+    from meshsim.scenario import bundled
+
+    path, known = Path(what), bundled()
+    if path.is_dir():
+        return True
+    if path.exists() or path.suffix or what in known or get_close_matches(what, known, n=1):
+        return False
+    raise ResultsError(f"there is no folder {what}, and no scenario of that name; {hint(path)}")
+
+
+def _decided(run: Path, weights: dict[str, float], judged: Scenario | None, *, quiet: bool) -> Decision:
+    """Return what a saved run says, with a sign of life while it is read."""
+    from meshsim.report.terminal import working
+
+    with stoppable("stopped"), working(f"reading {run.name}", show=sys.stderr.isatty() and not quiet) as now:
+        from meshsim.api import read
+
+        comparison = read(run)
+        _require_several(comparison.manifest["deployments"], str(as_typed(run.absolute())))
+        now("computing metrics and scores")
+        return comparison.decide(weights, judged)
+
+
+def _require_several(deployments: Collection[str], where: str) -> None:
+    """Refuse to decide where there is only one deployment.
 
     Raises
     ------
     ScenarioError
-        With everything that is wrong.
+        If there is.
     """
     from meshsim.errors import Problem, ScenarioError
 
-    found, problems = {}, []
-    for text in given:
-        name, _, value = text.rpartition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            problems.append(Problem(f"{value!r} is no number; write CRITERION=WEIGHT, such as cost=3", file="--weight"))
-            continue
-        if not name.strip():
-            problems.append(Problem(f"{text!r} names no criterion; write CRITERION=WEIGHT", file="--weight"))
-    if problems:
-        raise ScenarioError(problems)
-    return found
+    if len(deployments) < 2:
+        names = ", ".join(deployments)
+        message = f"there is one deployment ({names}): nothing to compare; run `meshsim compare` with two or more"
+        raise ScenarioError([Problem(message, file=where)])
 
 
 def _refuse(message: str, options: dict[str, bool]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meshsim.cli_shared import as_typed
+from meshsim.cli_shared import WeightOption, as_typed, stoppable, the_run, weights_of
 
 
 def register(app: typer.Typer) -> None:
@@ -37,16 +38,24 @@ def report(
             help="a folder that sensitivity has saved; the newest beside RESULTS by default; may be repeated",
         ),
     ] = [],  # noqa: B006 (typer copies it)
+    weight: WeightOption = [],  # noqa: B006
 ) -> None:
     """Write a saved run as one self-contained HTML page: the answer, trade-offs, pictures, tables, how sure they are.
 
     Beside it every picture as PNG and SVG, and every table as CSV and Markdown. Nothing is simulated.
     """
-    from meshsim.report.page.sections.sensitivity import found_beside
-    from meshsim.report.page.writing import FOLDER, newest, write
-    from meshsim.results.store import read
+    from meshsim.report.terminal import counting
 
-    run = newest(results)
-    studies = tuple(sensitivity) or found_beside(run)
-    for path in write(read(run), out or run / FOLDER, run=run.name, question=question, studies=studies):
-        print(as_typed(path.absolute()))
+    weights, run = weights_of(weight), the_run(results)
+    with stoppable("stopped; nothing was written"), counting("report", show=sys.stderr.isatty()) as watch:
+        from meshsim.report.page.sections.sensitivity import found_beside
+        from meshsim.report.page.writing import FOLDER, write
+        from meshsim.results.store import read
+
+        studies = tuple(sensitivity) or found_beside(run)
+        written = write(
+            read(run), out or run / FOLDER, run=run.name, question=question, studies=studies, weights=weights,
+            watch=watch,
+        )  # fmt: skip
+    typed = [as_typed(path.absolute()) for path in written]
+    print(*typed, f"open {typed[0]}", sep="\n")

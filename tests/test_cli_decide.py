@@ -14,11 +14,13 @@ from tests.report import synthetic
 JUDGED = {"criteria": {"up": {"metric": "success_rate in during", "weight": 3}, "cost": {}}}
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Return a saved run."""
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a saved run of two deployments."""
     document = synthetic.document(decision=JUDGED)
-    return write(tmp_path / "results", synthetic.tables(3), synthetic.manifest(document))
+    two = {name: synthetic.FROZEN[name] for name in ("multi-primary", "primary-remote")}
+    facts = synthetic.manifest(document, tuple(two))
+    return write(tmp_path_factory.mktemp("results"), synthetic.tables(3, two), facts)
 
 
 def decided(*words: object) -> str:
@@ -40,6 +42,7 @@ def test_weights_of_the_command_line_come_first(run):
     assert found["winner"] == "primary-remote"
 
 
+@pytest.mark.slow
 def test_criteria_of_another_scenario_can_be_taken(run, tmp_path):
     other = tmp_path / "other.yaml"
     plain = meshsim.load("online-boutique-primary-outage").resolved() | {"decision": {"criteria": {"latency": {}}}}
@@ -48,12 +51,14 @@ def test_criteria_of_another_scenario_can_be_taken(run, tmp_path):
     assert [row["metric"] for row in found["criteria"]] == ["latency_p99 in before"]
 
 
+@pytest.mark.slow
 def test_the_decision_is_written_where_it_is_wanted(run, tmp_path):
     text = decided(run, "--out", tmp_path / "review")
     assert text.splitlines()[-1].endswith("review/decision.svg")
     assert json.loads((tmp_path / "review" / "decision.json").read_text("utf-8"))["winner"] == "multi-primary"
 
 
+@pytest.mark.slow
 def test_a_scenario_is_run_first(run, monkeypatch, tmp_path):
     def carry_out(loaded, deployments, wanted, by, out, show, *, quiet):
         assert (loaded.document.name, list(deployments), wanted, quiet) == (
@@ -70,6 +75,7 @@ def test_a_scenario_is_run_first(run, monkeypatch, tmp_path):
     assert (tmp_path / "decision.png").is_file()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -85,6 +91,18 @@ def test_mistakes_are_told_in_plain_words(run, words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_one_deployment_is_nothing_to_compare_whether_it_was_run_or_not(tmp_path, monkeypatch, capsys):
+    document = synthetic.document(decision=JUDGED)
+    alone = {"hybrid": ("eu-1",)}
+    saved = write(tmp_path, synthetic.tables(2, alone), synthetic.manifest(document, tuple(alone)))
+    assert _guarded(lambda: app(["decide", str(saved)], standalone_mode=False)) == 2
+    assert "there is one deployment (hybrid): nothing to compare" in capsys.readouterr().err
+    monkeypatch.setattr(cli_decide, "carry_out", None)
+    words = ["decide", "questions/local-outage-retries"]
+    assert _guarded(lambda: app(words, standalone_mode=False)) == 2
+    assert "nothing to compare" in capsys.readouterr().err
+
+
 def test_wrong_weights_are_told_before_anything_runs(monkeypatch, capsys):
     monkeypatch.setattr(cli_decide, "carry_out", None)
     words = ["decide", "online-boutique-primary-outage", "--weight", "x=1"]
@@ -92,6 +110,7 @@ def test_wrong_weights_are_told_before_anything_runs(monkeypatch, capsys):
     assert "unknown criterion 'x'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_comparison_decides_the_same(run):
     found = meshsim.read(run).decide({"cost": 9.0})
     assert found.winner == "primary-remote"

@@ -21,6 +21,12 @@ __all__ = ["compare", "differences", "estimates"]
 
 Values = NDArray[np.float64]
 
+#: Verdicts on what is not beyond chance, and on what is better only because requests failed.
+UNSEEN, NOT_JUDGED = "no difference seen", "not judged"
+
+#: An interval that is so narrow beside its difference has only the width of sums that round.
+_ROUNDING = 1e-9
+
 
 def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """Return means over replications with their intervals, and who is better than whom beyond chance.
@@ -36,15 +42,19 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, never, low, high, same, events,
-        requests_needed, difference, difference_half_width, verdict, beats, alike, replications_needed``;
-        docs/statistics.md says what they mean. ``missing`` counts replications without a value; ``never`` those of
-        them that had not recovered when the run ended. ``low`` and ``high`` are the interval's ends, and
-        ``half_width`` its longer side; nan where there is none, as where all values are the ``same``.
-        ``requests_needed`` is 0, or what a replication lacks for a percentile to have a meaning. The verdict against
-        the first deployment is ``better``, ``worse``, ``no difference seen``, ``differs`` (where neither way is
-        better), or empty for the first. ``beats`` and ``alike`` are tuples of deployments: those that are worse beyond
-        chance, and those that have the same value in every replication. ``replications_needed`` is about how many it
-        takes in all to know the mean, and its differences to the others, to ± 5 %: 0 if they are, nan if that is open.
+        requests_needed, failing, difference, difference_half_width, verdict, beats, alike, steady, discounted,
+        replications_needed``; docs/statistics.md says what they mean. ``missing`` counts replications without a value;
+        ``never`` those of them that had not recovered when the run ended. ``low`` and ``high`` are the interval's
+        ends, and ``half_width`` its longer side; nan where there is none, as where all values are the ``same``.
+        ``requests_needed`` is 0, or what a replication lacks for a percentile to have a meaning; ``failing`` whether
+        so many requests failed that the number is no merit (`meshsim.analysis.failing`). The verdict against the first
+        deployment is ``better``, ``worse``, ``no difference seen``, ``differs`` (where neither way is better), ``not
+        judged`` (better only as requests failed), or empty for the first. Tuples of deployments: ``beats`` has those
+        that are worse beyond chance, ``alike`` those that have the same value in every replication, ``steady`` those
+        from which it differs by the same in every replication, of which there are too few to be beyond chance, and
+        ``discounted`` those that it would beat if failed requests were a merit. ``replications_needed`` is about how
+        many it takes in all to know the mean, and its differences to the others, to ± 5 %: 0 if they are, nan if that
+        is open.
 
     Examples
     --------
@@ -62,9 +72,9 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     size = len(cube.deployments) * len(cube.names)
     frame = cube.means(confidence)
     first = {"difference": np.full(size, np.nan), "difference_half_width": np.full(size, np.nan)}
-    said = np.full((len(cube.deployments), len(cube.names)), "no difference seen", dtype=object)
+    said = np.full((len(cube.deployments), len(cube.names)), UNSEEN, dtype=object)
     said[:1] = ""
-    beats, alike = (_empty_tuples(said.shape) for _ in range(2))
+    beats, alike, steady, discounted = (_empty_tuples(said.shape) for _ in range(4))
     widest, needed = (found.reshape(said.shape) for found in _own_needs(frame))
     for pair in all_pairs(cube.values, confidence):
         more = _needed(pair.mean, pair.half_width, pair.n, pair.confidence, np.maximum(*widest[[pair.a, pair.b]]))
@@ -75,14 +85,19 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
             first["difference"][place], first["difference_half_width"][place] = pair.mean, pair.half_width
             said[pair.b] = words
         same = (pair.n > 0) & np.all(cube.same(pair), axis=1)
-        for here, there, word in ((pair.b, pair.a, "better"), (pair.a, pair.b, "worse")):
+        apart = ~same & (words == UNSEEN) & _without_spread(cube, pair)
+        for here, there, word, lower in ((pair.b, pair.a, "better", -1), (pair.a, pair.b, "worse", 1)):
             _append(beats[here], words == word, cube.deployments[there])
             _append(alike[here], same, cube.deployments[there])
+            _append(steady[here], apart, cube.deployments[there])
+            _append(discounted[here], (words == NOT_JUDGED) & (pair.mean * lower > 0), cube.deployments[there])
     return frame.assign(
         **first,
         verdict=said.ravel(),
         beats=beats.ravel(),
         alike=alike.ravel(),
+        steady=steady.ravel(),
+        discounted=discounted.ravel(),
         replications_needed=needed.ravel(),
     )
 
@@ -95,7 +110,7 @@ def differences(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
     pandas.DataFrame
         Columns ``deployment, than, phase, metric, flow, difference, half_width, n, confidence, verdict``:
         ``deployment`` less ``than``, the confidence of that interval alone, and whether ``deployment`` is ``better``,
-        ``worse``, ``differs``, or there is ``no difference seen``.
+        ``worse``, ``differs``, there is ``no difference seen``, or it is ``not judged``; see `compare`.
 
     Examples
     --------
@@ -138,14 +153,22 @@ def _words(cube: Cube, pair: Differences) -> NDArray[Any]:
     least = np.array([least_difference(level) for level in pair.confidence])
     beyond &= ~counted | (np.abs(gap) >= least)
     # Differences that all agree have no spread: then it is as with coins again, a replication each.
-    beyond &= counted | (pair.n >= least) | (pair.half_width > 1e-9 * np.abs(pair.mean)) | _steady(cube.names)
+    beyond &= counted | (pair.n >= least) | (pair.half_width > _ROUNDING * np.abs(pair.mean)) | _steady(cube.names)
+    # What failed requests spare is no merit of the lower one.
+    spared = np.where(pair.mean < 0, cube.failing[pair.b], cube.failing[pair.a])
     return np.array(
         [
-            _word(str(name), difference) if there else "no difference seen"
-            for name, difference, there in zip(cube.names["metric"], pair.mean, beyond, strict=True)
+            UNSEEN if not there else NOT_JUDGED if free else _word(str(name), difference)
+            for name, difference, there, free in zip(cube.names["metric"], pair.mean, beyond, spared, strict=True)
         ],
         dtype=object,
     )
+
+
+def _without_spread(cube: Cube, pair: Differences) -> NDArray[np.bool_]:
+    """Return which rows differ by the same in every replication."""
+    enough = (cube.needed[pair.a] == 0) & (cube.needed[pair.b] == 0) & (pair.n > 1)
+    return np.asarray(enough & (np.abs(pair.mean) > 0) & (pair.half_width <= _ROUNDING * np.abs(pair.mean)))
 
 
 def _steady(names: pd.DataFrame) -> NDArray[np.bool_]:

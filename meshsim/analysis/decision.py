@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from meshsim.analysis.criteria import Criterion, criteria
 from meshsim.analysis.means import Values
+from meshsim.analysis.metrics import COST
 from meshsim.analysis.multiple_comparisons import Differences, all_pairs
 from meshsim.analysis.pareto import Dominance, dominated
 from meshsim.analysis.phases import phases
 from meshsim.analysis.rare_events import least_difference
 from meshsim.analysis.scores import ROUNDING, Scored, longest_recovery, score
 from meshsim.analysis.statistics import intervals
+from meshsim.analysis.unbilled import pods_apart
 from meshsim.analysis.verdicts import said
 from meshsim.analysis.weights import around, overtakings, surely, winners
 from meshsim.errors import Problem, ScenarioError
@@ -50,7 +52,8 @@ class Decision:
     scores
         A row for each criterion that was measured and each deployment: ``criterion, deployment``, the columns of
         `meshsim.analysis.comparison.compare` that tell the value, ``score, score_half_width, points`` (score x share),
-        ``beats, beaten_by`` (beyond chance), ``filled`` (replications without a value), ``taken`` (what they count as).
+        ``beats, beaten_by`` (beyond chance), ``filled`` (replications without a value that counts), ``taken`` (what
+        they count as), ``failing`` (whether that is as most requests failed).
     totals
         A row for each deployment: ``deployment, total, half_width, n, rank, difference, difference_half_width`` (from
         the winner), ``verdict`` (against the winner; empty for itself) and ``front``.
@@ -69,6 +72,9 @@ class Decision:
         ``deployment, than`` (the winner), ``criterion, weight`` (more than that puts the deployment ahead of it),
         ``against`` (the criterion that counts most for the winner) and ``ratio, now`` (weight over that one's, needed
         and present).
+    pods
+        How many pods the services ask for, by deployment, where a criterion is of cost, which leaves them out, and they
+        are not the same for all; empty otherwise.
     """
 
     deployments: tuple[str, ...]
@@ -83,6 +89,7 @@ class Decision:
     weights: pd.DataFrame
     winners: pd.DataFrame
     overtakes: pd.DataFrame
+    pods: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def winner(self) -> str:
@@ -144,9 +151,11 @@ def decide(
     }
     if not scored:
         raise ScenarioError([Problem("nothing was measured of any criterion", "decision")])
-    return _decided(
+    decision = _decided(
         _Case(deployments, judged, list(scored.values()), confidence), shipped=not document.decision.criteria
     )
+    costs = [one.wanted.phase for one in judged if one.metric.unit == COST]
+    return replace(decision, pods=pods_apart(summary, costs[0])) if costs else decision
 
 
 class _Case:
@@ -252,7 +261,7 @@ def _against(case: _Case, scored: Scored) -> dict[str, list[Any]]:
 
 
 #: Columns of a comparison that tell a value.
-_VALUE = ["mean", "half_width", "low", "high", "n", "missing", "never", "same", "events", "requests_needed"]
+_VALUE = ["mean", "half_width", "low", "high", "n", "missing", "never", "same", "events", "requests_needed", "failing"]
 
 
 def _scores(case: _Case) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from meshsim.analysis.failing import failing, spared
 from meshsim.analysis.metrics import PERCENTILES, metric
 from meshsim.analysis.multiple_comparisons import Differences
 from meshsim.analysis.rare_events import clopper_pearson, requests_for
@@ -203,6 +204,8 @@ class Cube:
     trials: Values
     #: By deployment and row: requests a replication needs, where one of them has fewer.
     needed: NDArray[np.int64]
+    #: By deployment and row: whether most of what the number is made of are failed requests, see `failing`.
+    failing: NDArray[np.bool_]
 
     def same(self, pair: Differences) -> NDArray[np.bool_]:
         """Return which values of two deployments are the same, or both missing."""
@@ -223,6 +226,7 @@ class Cube:
             same=same,
             events=_total(flat[1]),
             requests_needed=rows(self.needed[..., None])[:, 0],
+            failing=rows(self.failing[..., None])[:, 0],
         )
 
 
@@ -232,12 +236,15 @@ def cube_of(summary: pd.DataFrame) -> Cube:
     never = np.isinf(values)
     values[never] = np.nan  # one that never recovered has no place in a mean of seconds
     events, trials, needed = np.full(values.shape, np.nan), np.full(values.shape, np.nan), np.zeros(values.shape[:2])
+    failed = np.zeros(values.shape[:2], dtype=bool)
     row = {key: at for at, key in enumerate(names.itertuples(index=False, name=None))}
     for (phase, name, flow), at in row.items():
         base, flagged, _ = str(name).partition(":")
         among = row.get((phase, AMONG.get(base, "requests"), flow))
         if flagged and (whole := row.get((phase, base, flow))) is not None:
             values[:, at] = np.where(np.isnan(values[:, at]) & ~np.isnan(values[:, whole]), 0.0, values[:, at])
+        if spared(base) and (success := row.get((phase, "success_rate", flow))) is not None:
+            failed[:, at] = failing(values[:, success])
         if among is None:
             continue
         if base in AMONG:
@@ -247,7 +254,7 @@ def cube_of(summary: pd.DataFrame) -> Cube:
             wanted = requests_for(PERCENTILES[base.removeprefix("latency_")])
             few = np.any((values[:, among] < wanted) & ~np.isnan(values[:, at]), axis=1)
             needed[:, at] = np.where(few, wanted, 0)
-    return Cube(deployments, names, values, never, events, trials, needed.astype(np.int64))
+    return Cube(deployments, names, values, never, events, trials, needed.astype(np.int64), failed)
 
 
 def cube(frame: pd.DataFrame, keys: list[str]) -> tuple[list[str], pd.DataFrame, Values]:

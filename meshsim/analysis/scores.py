@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from meshsim.analysis.comparison import compare, differences
 from meshsim.analysis.criteria import Criterion
+from meshsim.analysis.failing import failing, spared
 from meshsim.analysis.means import AMONG, Values
 from meshsim.analysis.phases import Phase
 
@@ -40,8 +41,10 @@ class Scored:
     better
         Row is better than column beyond chance, and scores more.
     missing, taken
-        By deployment, replications without a value; and what was taken for one that never came, and for one of which
-        nothing was seen.
+        By deployment, replications without a value that counts; and what was taken for one that never came, and for
+        one of which nothing was seen.
+    failing
+        By deployment, whether its value does not count, as so many requests failed (`meshsim.analysis.failing`).
     """
 
     criterion: Criterion
@@ -50,6 +53,7 @@ class Scored:
     better: NDArray[np.bool_]
     missing: NDArray[np.int64]
     taken: tuple[float, float]
+    failing: NDArray[np.bool_]
 
     @property
     def means(self) -> Values:
@@ -91,18 +95,21 @@ def score(
     if not own["value"].notna().any():
         return None
     taken = _taken(own["value"].to_numpy(dtype=float), criterion, longest)
-    full = _filled(rows, own.index, taken)
+    failed = _failing(summary, criterion, deployments)
+    own = own.assign(value=own["value"].mask(own["deployment"].isin(np.asarray(list(deployments))[failed])))
+    full = _filled(rows, own, taken)
     values = _wide(criterion.wanted.of(full), deployments)
     better = _better(full, values, criterion, deployments, confidence)
     scores, scale = _scores(values, criterion, better)
     compared = criterion.wanted.of(compare(rows, confidence)).set_index("deployment").reindex(list(deployments))
+    compared = compared.assign(failing=failed)
     measured = _wide(own, deployments)
     there = np.isfinite(values)
     missing = (there & ~np.isfinite(measured)).sum(axis=1)
     with np.errstate(invalid="ignore"):
         means = np.nanmean(scores, axis=1)
     better &= (means[:, None] - means[None, :]) > ROUNDING
-    return Scored(replace(criterion, best=scale[0], worst=scale[1]), compared, scores, better, missing, taken)
+    return Scored(replace(criterion, best=scale[0], worst=scale[1]), compared, scores, better, missing, taken, failed)
 
 
 def longest_recovery(spans: Sequence[Phase]) -> float:
@@ -133,6 +140,16 @@ def _about(summary: pd.DataFrame, criterion: Criterion) -> pd.DataFrame:
     return pd.concat([own[summary.columns.tolist()], *([rest] if len(rest) else [])], ignore_index=True)
 
 
+def _failing(summary: pd.DataFrame, criterion: Criterion, deployments: Sequence[str]) -> NDArray[np.bool_]:
+    """Return whose value is no merit, as so many requests failed in the phase it is of."""
+    wanted = criterion.wanted
+    place = (summary["phase"] == wanted.phase) & (summary["flow"] == wanted.flow)
+    rows = summary[place & (summary["metric"] == "success_rate")]
+    if not spared(wanted.metric) or not len(rows):
+        return np.zeros(len(deployments), dtype=bool)
+    return failing(_wide(rows, deployments))
+
+
 def _taken(values: Values, criterion: Criterion, longest: float) -> tuple[float, float]:
     """Return what counts as the value of a recovery that never came, and of what nothing was seen: the worst."""
     seen = [*values[np.isfinite(values)], *([criterion.worst] if criterion.anchored else [])]
@@ -144,11 +161,12 @@ def _taken(values: Values, criterion: Criterion, longest: float) -> tuple[float,
     return never, never if np.isinf(values).any() else worst
 
 
-def _filled(rows: pd.DataFrame, own: pd.Index[int], taken: tuple[float, float]) -> pd.DataFrame:
+def _filled(rows: pd.DataFrame, own: pd.DataFrame, taken: tuple[float, float]) -> pd.DataFrame:
     """Return the rows with something in place of values that are missing."""
     values = rows["value"].to_numpy(dtype=float).copy()
     mine = np.zeros(len(values), dtype=bool)
-    mine[own.to_numpy()] = True
+    mine[own.index.to_numpy()] = True
+    values[mine] = own["value"].to_numpy(dtype=float)
     values[mine & np.isinf(values)] = taken[0]
     values[mine & np.isnan(values)] = taken[1]
     return rows.assign(value=values)

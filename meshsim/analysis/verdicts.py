@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshsim.analysis.failing import ANSWERED
 from meshsim.analysis.metrics import METRICS
+from meshsim.analysis.rare_events import least_difference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +35,14 @@ class Verdict:
         Of what.
     kind
         ``best``: one deployment beats all others; ``order``: some beat some; ``open``: not distinguishable with these
-        replications; ``alike``: the same in every replication; ``unknown``: too few requests, or only one replication;
-        ``alone``: there is one deployment.
+        replications; ``steady``: some differ by the same in every replication, of which there are too few to be beyond
+        chance; ``alike``: the same in every replication; ``unknown``: too few requests, or only one replication;
+        ``failing``: nothing is better but by its failures; ``alone``: there is one deployment.
     words
         The verdict.
     more
-        About how many more replications it takes to know the metric to ± 5 %, each deployment's own and all
-        differences; 0 if it is known so well, None where that cannot be said.
+        About how many more replications it takes to know the metric to ± 5 % of itself, each deployment's own value
+        and all differences; 0 if it is known so well, None where that cannot be said.
     """
 
     metric: str
@@ -98,24 +101,58 @@ def said(group: pd.DataFrame) -> tuple[str, str]:
         Rows of a comparison about one number, indexed by deployment.
     """
     names = [str(deployment) for deployment in group.index]
-    needed, n = int(group["requests_needed"].max()), int(group["n"].max())
-    beats = {str(deployment): tuple(found) for deployment, found in group["beats"].items()}
+    needed, beats = int(group["requests_needed"].max()), _others(group, "beats")
     best = [deployment for deployment in names if len(names) > 1 and len(beats[deployment]) == len(names) - 1]
     if needed:
-        found = "unknown", f"too few requests: {needed:,} in each replication are needed"
-    elif len(names) < 2:
-        found = "alone", "one deployment, nothing to compare"
-    elif best:
-        found = "best", f"{best[0]} better than {'every other' if len(names) > 2 else beats[best[0]][0]}"
-    elif any(beats.values()):
-        found = "order", "; ".join(_order(beats))
-    elif all(len(others) == len(names) - 1 for others in group["alike"]):
-        found = "alike", "the same in every replication"
-    elif n < 2:
-        found = "unknown", "one replication cannot tell differences from chance"
-    else:
-        found = "open", f"not distinguishable with these {n} replications"
-    return found
+        return "unknown", f"too few requests: {needed:,} in each replication are needed"
+    if len(names) < 2:
+        return "alone", "one deployment, nothing to compare"
+    if best:
+        return "best", f"{best[0]} better than {'every other' if len(names) > 2 else beats[best[0]][0]}"
+    if any(beats.values()):
+        return "order", "; ".join([*_order(beats), *_spared(_others(group, "discounted"))])
+    return _undecided(group)
+
+
+def _undecided(group: pd.DataFrame) -> tuple[str, str]:
+    """Return kind and words where no deployment beats another."""
+    n, steady = int(group["n"].max()), _others(group, "steady")
+    spared = _spared(_others(group, "discounted"))
+    if all(len(others) == len(group) - 1 for others in group["alike"]):
+        return "alike", "the same in every replication"
+    if n < 2:
+        return "unknown", "one replication cannot tell differences from chance"
+    if any(steady.values()):
+        return "steady", "; ".join([_steady(group, steady), *spared])
+    if spared:
+        return "failing", "; ".join(spared)
+    return "open", f"not distinguishable with these {n} replications"
+
+
+def _others(group: pd.DataFrame, column: str) -> dict[str, tuple[str, ...]]:
+    """Return a column of tuples by deployment; empty ones where a comparison does not have it."""
+    found = group[column] if column in group else [()] * len(group)
+    return {str(deployment): tuple(others) for deployment, others in zip(group.index, found, strict=True)}
+
+
+def _steady(group: pd.DataFrame, steady: Mapping[str, tuple[str, ...]]) -> str:
+    """Return who differs in every replication, and how many replications that agree would rule chance out."""
+    n, there = int(group["n"].max()), int((group["n"] > 1).sum())
+    enough = least_difference(1 - 0.05 / max(there * (there - 1) // 2, 1))
+    alike = _others(group, "alike")
+    whole = all(len(steady[name]) + len(alike[name]) == len(steady) - 1 for name in steady)
+    apart = [name for name, others in steady.items() if others]
+    said = f"differs by the same in each of {n} replications; {enough} that agree would rule chance out"
+    if whole:
+        return said
+    return f"{_and(apart)} {said.replace('differs', 'differ', 1)}; nothing else is distinguishable"
+
+
+def _spared(discounted: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return whose number is lower only as its requests failed."""
+    found = [deployment for deployment, others in discounted.items() if others]
+    said = f"fewer than {100 * ANSWERED:g} % of the requests succeeded, and failures make this number small"
+    return [f"{_and(found)} not judged better: {said}"] if found else []
 
 
 def _order(beats: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

@@ -238,7 +238,14 @@ class Comparison:
             self.plot.save(run_folder)
         return run_folder
 
-    def report(self, folder: str | Path, *, question: str = "", sensitivity: Sequence[str | Path] = ()) -> Path:
+    def report(
+        self,
+        folder: str | Path,
+        *,
+        question: str = "",
+        sensitivity: Sequence[str | Path] = (),
+        weights: Mapping[str, float] | None = None,
+    ) -> Path:
         """Write the report, and every picture and table of it, into a folder; return the page (see docs/report.md).
 
         Parameters
@@ -249,16 +256,20 @@ class Comparison:
             What was asked; the scenario's description by default.
         sensitivity
             Folders that ``meshsim sensitivity`` has saved, to be shown.
+        weights
+            Of the scores, in place of those of the scenario, by criterion.
 
         Raises
         ------
+        ScenarioError
+            If a weight is of no criterion.
         ResultsError
             If it cannot be written.
         """
         from meshsim.report.page.writing import write
 
         studies = [Path(one) for one in sensitivity]
-        return write(self, Path(folder), question=question, studies=studies)[0]
+        return write(self, Path(folder), question=question, studies=studies, weights=weights)[0]
 
     def _repr_html_(self) -> str:
         from meshsim.report.html import comparison_html

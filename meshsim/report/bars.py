@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from meshsim.analysis.failing import ANSWERED
 from meshsim.report import style
+from meshsim.report.cells import FAILING
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import NOTHING, duration, quantity
+from meshsim.report.numbers import NOTHING, duration, percentage, quantity
 from meshsim.report.panels import Panels, canvas, label, single
 from meshsim.report.shorten import short
 
@@ -153,10 +155,21 @@ def panel(comparison: pd.DataFrame, name: str, flow: str, axes: Axes) -> Axes:
                 at[known], mean[known], whisker, fmt="none", ecolor=colour, lw=thick, capsize=2.5, capthick=thick,
                 zorder=3,
             )  # fmt: skip
+        _mark_failing(axes, part, at, mean)
         for x in at[~np.isfinite(mean)]:
             axes.text(x, hangs, NOTHING, ha="center", va="top" if hangs else "bottom", fontsize=style.SMALL)
     _dress(axes, name, phases, rows)
     return axes
+
+
+def _mark_failing(axes: Axes, part: pd.DataFrame, at: np.ndarray[Any, Any], mean: np.ndarray[Any, Any]) -> None:
+    """Mark bars that are low because requests failed, and say so below the axis."""
+    if "failing" not in part:
+        return
+    failing = part["failing"].eq(True).to_numpy(dtype=bool) & np.isfinite(mean)
+    for x, y in zip(at[failing], mean[failing], strict=True):
+        axes.text(x, y, FAILING.strip(), ha="center", va="bottom", fontsize=style.SMALL, zorder=4, gid="failing")
+        axes.set_xlabel(f"{FAILING.strip()} fewer than {percentage(ANSWERED)} of the requests succeeded")
 
 
 def _dress(axes: Axes, name: str, phases: Sequence[str], rows: pd.DataFrame) -> None:

@@ -6,14 +6,18 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from meshsim.analysis.failing import ANSWERED
 from meshsim.analysis.means import FROM_HISTOGRAMS, RESOLUTION
 from meshsim.analysis.rare_events import BEYOND, FEW, requests_for
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import NOTHING, bounded, quantity
+from meshsim.report.numbers import NOTHING, bounded, digits, percentage, quantity
 
 #: What is printed where no replication recovered, and for a percentile of fewer requests than it needs.
 NEVER = "never"
 TOO_FEW = "too few"
+
+#: Stands behind what is low as requests failed.
+FAILING = " \N{DAGGER}"
 
 #: How the number of replications begins that all agree.
 ALL = "(all "
@@ -30,8 +34,8 @@ def cell(name: str, row: Mapping[Any, Any]) -> str:
     name
         Of the metric.
     row
-        ``mean`` and ``n``, and as far as they are known ``half_width, low, high, missing, never, same, events`` and
-        ``requests_needed``, as `meshsim.analysis.comparison.compare` returns them.
+        ``mean`` and ``n``, and as far as they are known ``half_width, low, high, missing, never, same, events,
+        failing`` and ``requests_needed``, as `meshsim.analysis.comparison.compare` returns them.
 
     Examples
     --------
@@ -45,11 +49,46 @@ def cell(name: str, row: Mapping[Any, Any]) -> str:
         return NEVER
     if not math.isfinite(mean):
         return NOTHING
-    text = TOO_FEW if row.get("requests_needed", 0) else _number(name, mean, row)
+    if row.get("requests_needed", 0):
+        return f"{TOO_FEW} ({n}/{n + missing})" if missing and n else TOO_FEW
+    text, mark = _number(name, mean, row), FAILING if row.get("failing", False) else ""
     if missing and n:
-        return f"{text} ({n}/{n + missing})"
+        return f"{text} ({n}/{n + missing}){mark}"
     agreed = row.get("same", False) and math.isnan(float(row.get("low", math.nan)))
-    return f"{text} {ALL}{n})" if agreed and text != TOO_FEW else text
+    return f"{text} {ALL}{n}){mark}" if agreed else f"{text}{mark}"
+
+
+def hidden(name: str, row: Mapping[Any, Any], other: Mapping[Any, Any]) -> str:
+    """Return by how much two numbers differ where they are printed alike; nothing where that can be seen.
+
+    Examples
+    --------
+    >>> one = {"mean": 0.1504, "half_width": 0.02, "n": 5}
+    >>> hidden("latency_p99", one, one | {"mean": 0.1501}), hidden("latency_p99", one, one | {"mean": 0.2})
+    ('300 µs', '')
+    """
+    gap = abs(float(row["mean"]) - float(other["mean"]))
+    if not gap > 0 or not math.isfinite(gap) or _mean(name, row) != _mean(name, other):
+        return ""
+    return points(gap) if shown(name).unit == "fraction" else quantity(shown(name).unit, gap)
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points.
+
+    Examples
+    --------
+    >>> points(0.0123), points(0.0000042)
+    ('1.23 points', '0.00042 points')
+    """
+    return f"{digits(100 * share)} points"
+
+
+def _mean(name: str, row: Mapping[Any, Any]) -> str:
+    """Return a mean as it is printed, without what is known of it."""
+    text = cell(name, row)
+    number, _, rest = text.partition(" ")
+    return f"{number} {rest.rpartition(' ')[2]}" if rest else number
 
 
 def _number(name: str, mean: float, row: Mapping[Any, Any]) -> str:
@@ -84,6 +123,8 @@ def how_to_read(texts: Iterable[str]) -> list[str]:
         " makes no interval": bool(counts),
         f"{TOO_FEW}: a percentile needs {BEYOND} requests beyond it in every replication, {requests_for(0.99):,} in"
         f" all for p99 and {requests_for(0.999):,} for p99.9": any(text.startswith(TOO_FEW) for text in found),
+        f"{FAILING.strip()}: fewer than {percentage(ANSWERED)} of the requests succeeded, and those that failed count"
+        " too: that it is low is no merit": any(text.endswith(FAILING) for text in found),
         f"{NOTHING} does not apply": NOTHING in found,
         f"{NEVER}: not by the end of the run": NEVER in found,
     }

@@ -66,7 +66,7 @@ def parts(comparison: pd.DataFrame, ax: Axes, phase: str = WHOLE) -> Axes:
         width = np.nan_to_num(own.reindex(names).to_numpy(dtype=float))
         ax.barh(
             range(len(names)), width, 0.62, left=left, fc=colour, hatch=hatch, ec="#333333", lw=0.4,
-            label=shown(name).label.removeprefix("cost ").removesuffix(_UNIT),
+            label=shown(name).label.removeprefix("cost of ").removesuffix(_UNIT),
         )  # fmt: skip
         left = left + width
     _whiskers(rows, names, ax)

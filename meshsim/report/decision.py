@@ -12,6 +12,7 @@ from meshsim.report.decision_words import changes, each, notes, number, pareto, 
 from meshsim.report.numbers import quantity
 from meshsim.report.shorten import short
 from meshsim.report.tables import WIDTH
+from meshsim.report.verdicts import below_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,9 @@ def _rows(decision: Decision) -> Iterator[tuple[str, str, list[str]]]:
         way = "\N{UPWARDS ARROW}" if about.better == "higher" else "\N{DOWNWARDS ARROW}"
         measured = f"  {about.metric} {way}"
         yield measured, f"{100 * about.share:.0f} %", [a + b for a, b in zip(shown, marks, strict=True)]
-        if words := _about(about):
+        if words := _about(
+            about, below_digits(about.name, dict(zip(decision.deployments, own.to_dict("records"), strict=True)))
+        ):
             yield "", words, []
     yield "", "", []
     totals = decision.totals
@@ -81,9 +84,9 @@ def _beats_all(row: dict[Any, Any], decision: Decision) -> bool:
     return len(decision.deployments) > 1 and len(row["beats"]) == len(decision.deployments) - 1
 
 
-def _about(about: Any) -> str:
+def _about(about: Any, apart: str) -> str:
     """Return what is known of a criterion, and its scale where that is the scenario's."""
-    said = [] if about.kind in ("best", "alone") else [short(about.words, _LONGEST)]
+    said = [] if about.kind in ("best", "alone") and not apart else [f"{short(about.words, _LONGEST)}{apart}"]
     if about.anchored:
         said.insert(0, f"1 at {quantity(about.unit, about.best)}, 0 at {quantity(about.unit, about.worst)}")
     return "; ".join(said)
@@ -105,7 +108,10 @@ def _block(
 def _captions(decision: Decision) -> Iterator[str]:
     best = "* better than every other beyond chance" if decision.replications > 1 else ""
     interval = f"mean ± half width of the {100 * decision.confidence:g} % interval over n = {decision.replications}"
-    scale = "score 1 is the best mean and 0 the worst, in a straight line between, unless a scale is given"
+    scale = (
+        "score 1 is the best mean and 0 the worst, in a straight line between, unless a scale is given; intervals end"
+        " where the scale does"
+    )
     ways = "\N{UPWARDS ARROW} more is better, \N{DOWNWARDS ARROW} less is better"
     yield "; ".join(filter(None, (interval if decision.replications > 1 else "1 replication", ways, scale, best)))
     texts = [text for _, _, cells in _rows(decision) for text in cells]
@@ -220,5 +226,6 @@ def to_json(decision: Decision) -> dict[str, Any]:
         "front": list(decision.front) if decision.replications > 1 else None,
         **{name: records(frame) for name, frame in frames.items()},
         "sentences": sentences(decision),
+        "pods": dict(decision.pods),
         "notes": notes(decision),
     }

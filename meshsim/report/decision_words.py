@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.decision import Decision
-from meshsim.report.numbers import quantity
+from meshsim.analysis.failing import ANSWERED
+from meshsim.report.numbers import digits, percentage, quantity
 from meshsim.report.shorten import short
+from meshsim.report.what_if import unbilled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,11 +145,12 @@ def notes(decision: Decision) -> list[str]:
     if decision.replications < 2:
         said.append("one replication: scores take chance for real, and there are no intervals; run with -n 5 or more")
     criteria = decision.criteria
-    open_ = criteria.loc[criteria["best"].isna() & criteria["kind"].isin(["open", "unknown"]), "criterion"]
+    open_ = criteria.loc[criteria["best"].isna() & criteria["kind"].isin(["open", "steady", "unknown"]), "criterion"]
     if len(open_) and decision.replications > 1:
         said.append(f"all score 1 where no difference was seen between any two: {listed(open_)}")
     unseen = each(criteria[criteria["kind"] == "missing"])
     said += [f"{_short(row.criterion)}: nothing was measured ({row.metric}), so it does not count" for row in unseen]
+    said += [f"{left_out[0].lower()}{left_out[1:-1]}"] if (left_out := unbilled(decision.pods)) else []
     return [*said, *_filled(decision)]
 
 
@@ -156,6 +159,13 @@ def _filled(decision: Decision) -> Iterator[str]:
     criteria = decision.criteria.set_index("criterion")
     for row in each(decision.scores[decision.scores["filled"] > 0]):
         about = criteria.loc[row.criterion]
+        if row.failing:
+            yield (
+                f"{_short(row.criterion)}: under {_short(row.deployment)} fewer than {percentage(ANSWERED)} of the"
+                " requests succeeded, so that this says little of those that did; it counts as the worst seen:"
+                f" {quantity(str(about['unit']), float(row.taken))}"
+            )
+            continue
         never, nothing = row.never > 0, row.filled > row.never
         what = " or ".join(
             said
@@ -182,23 +192,32 @@ def number(weight: float) -> str:
     >>> number(3.1999), number(2.0), number(0.0451)
     ('3.2', '2', '0.0451')
     """
-    return f"{weight:.3g}"
+    return digits(weight)
 
 
 def score(mean: float, half_width: float = math.nan) -> str:
-    """Return a score with its interval, where it has one; the interval is rounded up.
+    """Return a score with its interval, where it has one; the interval is rounded up, and ends where the scale does.
 
     Examples
     --------
     >>> score(0.8123, 0.0156), score(1.0, 0.0), score(-0.0001), score(0.7, 0.0031)
     ('0.81 ± 0.02', '1.00', '0.00', '0.700 ± 0.004')
+    >>> score(0.0, 0.53), score(1.0, 0.046), score(0.23, 0.77)
+    ('0.00 (<0.53)', '1.00 (>0.95)', '0.23 (0 to 1)')
     """
     if not (math.isfinite(half_width) and half_width > _SAME):
         return f"{round(mean, 2) + 0.0:.2f}"
-    digits = 2 if half_width >= 0.01 else 3
-    least = 10.0**-digits
+    places = 2 if half_width >= 0.01 else 3
+    least = 10.0**-places
     wide = max(math.ceil(half_width / least - 1e-6), 1) * least
-    return f"{round(mean, digits) + 0.0:.{digits}f} ± {wide:.{digits}f}"
+    shown = f"{round(mean, places) + 0.0:.{places}f}"
+    under, over = mean - half_width < -_SAME, mean + half_width > 1 + _SAME
+    if under or over:
+        if mean - half_width <= least / 2 and mean + half_width >= 1 - least / 2:
+            return f"{shown} (0 to 1)"
+        end = math.ceil((mean + half_width) / least - 1e-6) if under else math.floor((mean - half_width) / least + 1e-6)
+        return f"{shown} ({'<' if under else '>'}{end * least:.{places}f})"
+    return f"{shown} ± {wide:.{places}f}"
 
 
 def listed(names: Iterable[str]) -> str:

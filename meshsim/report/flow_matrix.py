@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.report import style
+from meshsim.report.numbers import digits
 from meshsim.report.panels import Panels, canvas
 from meshsim.report.shorten import short
 
@@ -109,5 +110,5 @@ def amount(column: str, value: float) -> str:
         return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
     if column == "bytes":
         scale, unit = next(((s, u) for s, u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if value >= s), (1.0, "B"))
-        return f"{value / scale:.2g} {unit}" if value / scale < 10 else f"{value / scale:.0f} {unit}"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+        return f"{digits(value / scale, 2)} {unit}" if value / scale < 10 else f"{value / scale:.0f} {unit}"
+    return f"{value:,.0f}" if value >= 10 else digits(value, 2)

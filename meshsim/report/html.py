@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshsim.report.numbers import quantity
 from meshsim.report.shorten import short
@@ -24,6 +24,10 @@ class Compared(Protocol):
     """A comparison as a notebook has it."""
 
     @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Of its results, which says what variants are."""
+
+    @property
     def metrics(self) -> pd.DataFrame:
         """As `meshsim.analysis.summary.compare` returns it."""
 
@@ -33,7 +37,7 @@ class Compared(Protocol):
 
 
 def comparison_html(comparison: Compared) -> str:
-    """Return a comparison as an HTML table with the times of its phases; what is best is bold.
+    """Return a comparison as an HTML table with the times of its phases and what its variants are; the best is bold.
 
     Parameters
     ----------
@@ -48,15 +52,28 @@ def comparison_html(comparison: Compared) -> str:
     ...     "name": "one", "regions": {"eu": {}}, "clusters": {"eu-1": {"region": "eu"}},
     ...     "load": {"web": {"rate": "1/s"}}, "services": {"web": {"endpoints": {"GET /": {}}}}})
     >>> frame, plot = pd.DataFrame(columns=columns), types.SimpleNamespace(document=document)
-    >>> comparison_html(types.SimpleNamespace(metrics=frame, plot=plot))[:12]
+    >>> comparison_html(types.SimpleNamespace(metrics=frame, plot=plot, manifest={}))[:12]
     '<div><table>'
     """
     from meshsim.analysis.phases import phases
+    from meshsim.analysis.unbilled import pods_apart
+    from meshsim.report.what_if import sentences, unbilled
 
-    return table_html(comparison.metrics, phases(comparison.plot.document))
+    spans = phases(comparison.plot.document)
+    priced = (comparison.metrics["metric"] == "cost").any()
+    left_out = unbilled(pods_apart(comparison.metrics, spans[0].name)) if priced else ""
+    lead, tail = sentences(comparison.manifest), [left_out] if left_out else []
+    return table_html(comparison.metrics, spans, lead=lead, tail=tail)
 
 
-def table_html(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False) -> str:
+def table_html(
+    comparison: pd.DataFrame,
+    spans: Sequence[Phase] = (),
+    *,
+    full: bool = False,
+    lead: Sequence[str] = (),
+    tail: Sequence[str] = (),
+) -> str:
     """Return a comparison as an HTML table; what is best is bold.
 
     Parameters
@@ -67,6 +84,8 @@ def table_html(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: b
         The phases, where their times are to stand beside their names.
     full
         Show every metric and flow.
+    lead, tail
+        Paragraphs before and after it.
 
     Examples
     --------
@@ -80,7 +99,8 @@ def table_html(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: b
     head = _line("th", ("", *(escape(short(name)) for name in sheet.deployments)))
     body = "".join(_section(section, sheet) for section in sheet.sections)
     note = f'<p style="font-size:smaller">{_lines((f"{sheet.caption}.", sheet.how_to_read("bold:")))}</p>'
-    return f"<div><table><thead>{head}</thead>{body}</table>{note}{_verdicts(sheet)}</div>"
+    before, after = ("".join(f"<p>{escape(line)}</p>" for line in lines) for lines in (lead, tail))
+    return f"<div>{before}<table><thead>{head}</thead>{body}</table>{note}{_verdicts(sheet)}{after}</div>"
 
 
 def _verdicts(sheet: Sheet) -> str:

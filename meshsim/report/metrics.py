@@ -20,11 +20,11 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "latency_p90": ("latency p90", ("all",)),
     "latency_p99": ("latency p99", ("all", *FLOWS)),
     "latency_p99.9": ("latency p99.9", ("all",)),
-    "cross_region_requests": ("requests that crossed regions", ("all",)),
+    "cross_region_requests": ("requests, cross-region", ("all",)),
     "call_share": ("share of calls", ("cross-region",)),
     "cross_region_bytes": ("bytes that crossed regions", ("all",)),
     "residency_calls": ("calls that took data out", ("all",)),
-    "cost": ("cost, USD a month", ("all",)),
+    "cost": ("total cost, USD a month", ("all",)),
     "stale_share": ("stale proxies", ("all",)),
     "stale_proxy_seconds": ("stale proxy-seconds", ("all",)),
     "disconnected_share": ("proxies without istiod", ("all",)),
@@ -40,7 +40,43 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "time_to_recover": ("time to recover", ("all",)),
     "config_recovery": ("time to recover, config", ("all",)),
     "control_planes": ("control planes", ("all",)),
-    "shared_control_planes": ("shared by security domains", ("all",)),
+    "shared_control_planes": ("istiods shared by domains", ("all",)),
+}
+#: Short names of metrics that only longer tables have, where their own says too little.
+_LABELS = {
+    "calls": "calls between services",
+    "call_errors": "failed calls between services",
+    "cross_region_calls": "cross-region calls",
+    "pushes": "endpoint updates applied",
+    "full_pushes": "full configuration pushes",
+    "certificates_issued": "workload certificates issued",
+    "refused_connections": "proxy connections that istiod refused",
+    "istiod_cpu": "CPU of all istiods",
+    "istiod_memory": "memory of the largest istiod replica",
+    "istiod_connected": "proxies on the busiest istiod",
+    "utilisation": "utilisation of pods",
+    "sidecar_utilisation": "utilisation of sidecars",
+    "ingress_utilisation": "utilisation of ingress gateways",
+    "gateway_utilisation": "utilisation of east-west gateways",
+    "pods_rejected": "pod creations rejected",
+    "blast_radius_clusters": "clusters that depend on one istiod",
+    "istiod_replicas": "replicas of istiod to run",
+    "remote_secrets": "remote secrets to rotate",
+    "config_places": "clusters that hold Istio config",
+    "config_objects": "Istio config objects, once",
+    "config_copies": "Istio config objects, all copies",
+    "roots": "root certificates",
+    "exposed_gateways": "gateways open to other clusters",
+    "exposed_ports": "ports open to other clusters",
+    "residency_bytes": "bytes of tagged data that left",
+    "foreign_secrets": "secrets across security domains",
+    "cost_cross_region": "cost of bytes between regions",
+    "cost_cross_zone": "cost of bytes between zones",
+    "cost_sidecars": "cost of sidecars",
+    "cost_gateways": "cost of gateways",
+    "cost_control_planes": "cost of control planes",
+    "cost_reserved": "cost of what mesh pods request",
+    "cost_used": "cost of what mesh pods used",
 }
 #: Metrics that the short table has in its first phase only: a month like an outage is nobody's month.
 FIRST_PHASE = ("cost",)
@@ -91,7 +127,8 @@ def shown(name: str) -> Shown:
         return Shown(
             f"{'calls that ' if base == 'call_errors' else ''}failed {words}", unit, known.better, 0.0, optional=True
         )
-    label = ROWS[base][0] if base in ROWS else base.replace("_", " ") + ", USD a month" * (known.unit == COST)
+    own = _LABELS.get(base, base.replace("_", " ")) + ", USD a month" * (known.unit == COST)
+    label = ROWS[base][0] if base in ROWS else own
     dull = math.nan if base in _ZERO_SAYS or base not in METRICS else _ORDINARY.get(base, 0.0)
     return Shown(label, unit, known.better, dull)
 

@@ -138,7 +138,22 @@ def _plain(value: float) -> str:
         return f"{value:,.0f}"
     if 90 <= abs(value) < 100:
         return f"{value:.2f}"
-    return f"{value:.3g}"
+    return digits(value)
+
+
+def digits(value: float, most: int = 3) -> str:
+    """Return a number with so many digits, never as a power of ten, and no zeros at its end.
+
+    Examples
+    --------
+    >>> digits(8710.4), digits(999.6), digits(0.00002), digits(0.04512), digits(2.0), digits(0.0)
+    ('8,710', '1,000', '0.00002', '0.0451', '2', '0')
+    """
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    places = max(0, min(most - 1 - math.floor(math.log10(abs(value))), 15))
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _clock_pair(mean: float, half_width: float) -> str:

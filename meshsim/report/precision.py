@@ -7,6 +7,7 @@ from typing import Any
 
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import percentage, quantity
+from meshsim.report.verdicts import MOST
 
 #: Why it ended, in words.
 _REASONS = {
@@ -64,5 +65,8 @@ def _what(lack: Mapping[str, Any]) -> str:
 def _lack(lack: Mapping[str, Any]) -> str:
     known = shown(lack["metric"])
     half, wanted = (quantity(known.unit, lack[name]) for name in ("half_width", "wanted"))
-    takes = f"; that takes about {lack['needed']:,} replications" if lack["needed"] else ""
-    return f"{_what(lack)} is known to ± {half}, not ± {wanted}{takes}"
+    needed = int(lack["needed"] or 0)
+    takes = f"about {needed:,} replication{'s' * (needed != 1)}"
+    if needed > MOST:
+        takes = f"more than {MOST:,} replications, which is not worth simulating"
+    return f"{_what(lack)} is known to ± {half}, not ± {wanted}{f'; that takes {takes}' if needed else ''}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -69,13 +69,26 @@ class Sheet:
 
     def how_to_read(self, mark: str) -> str:
         """Return one line that explains the marks that are there; ``mark`` is how the best is marked."""
-        cells = [one for section in self.sections for row in section.rows for one in row.cells]
+        rows = [row for section in self.sections for row in section.rows]
+        cells = [one for row in rows for one in row.cells]
         best_of_all = (
             f"{mark} better than every other deployment: the 95 % intervals of all paired differences in the row,"
             " taken together, exclude 0"
         )
         said = [best_of_all] if any(one.best for one in cells) else []
-        return "; ".join([*said, *how_to_read(one.text for one in cells)])
+        return "; ".join([*said, *how_to_read(one.text for one in cells), *regions({row.metric for row in rows})])
+
+
+def regions(metrics: Collection[str]) -> list[str]:
+    """Return what crosses regions in which row, where there are rows of both kinds.
+
+    Examples
+    --------
+    >>> len(regions(["cross_region_requests", "call_share"])), regions(["call_share"])
+    (1, [])
+    """
+    said = "a request is cross-region if any call behind it is; shares of calls count every call"
+    return [said] if {"cross_region_requests", "call_share"} <= set(metrics) else []
 
 
 def lay_out(comparison: pd.DataFrame, spans: Sequence[Phase] = (), *, full: bool = False) -> Sheet:
@@ -179,7 +192,8 @@ def _caption(comparison: pd.DataFrame) -> str:
         return "1 replication, so no intervals: run with --replications 5 or more to tell differences from chance"
     some = (comparison["missing"] > 0) & (comparison["n"] > 0) if "missing" in comparison else comparison["n"] < 0
     few = "; (3/5): seen in 3 of 5 of them" if some.any() else ""
-    return f"mean ± half width of the 95 % interval over n = {n} replications{few}"
+    two = "; two replications make it very wide: run with --replications 5 or more" if n == 2 else ""
+    return f"mean ± half width of the 95 % interval over n = {n} replications{two}{few}"
 
 
 # --- printed --------------------------------------------------------------------------------------------------
@@ -347,6 +361,7 @@ def _metric_json(name: str, flow: str, group: pd.DataFrame) -> dict[str, Any]:
                 "best": deployment == winner,
                 "beats": list(row.get("beats", ())),
                 "requests_needed": int(row.get("requests_needed", 0)),
+                "failing": bool(row.get("failing", False)),
             }
             for deployment, row in group.iterrows()
         },

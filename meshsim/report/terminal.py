@@ -86,6 +86,27 @@ def counting(what: str, *, show: bool) -> Iterator[Callable[[int, int, str], Non
         yield watch
 
 
+@contextlib.contextmanager
+def working(what: str, *, show: bool) -> Iterator[Callable[[str], None]]:
+    """Yield a function to say what is being done now, while something turns; nothing is shown where nobody looks.
+
+    Parameters
+    ----------
+    what
+        That is done first.
+    show
+        False where nobody looks.
+    """
+    if not show:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(what)) as status:
+        yield lambda now: status.update(escape(now))
+
+
 def show(
     comparison: pd.DataFrame,
     document: Document,
@@ -117,10 +138,12 @@ def show(
     """
     from meshsim.analysis import cost
     from meshsim.analysis.summary import phases
+    from meshsim.analysis.unbilled import pods_apart
     from meshsim.report import verdicts
     from meshsim.report.precision import lines
     from meshsim.report.tables import VERDICT, WIDTH, plain, rich_table
     from meshsim.report.what_if import lines as variants
+    from meshsim.report.what_if import unbilled
 
     spans, width = phases(document), WIDTH
     if sys.stdout.isatty():
@@ -141,7 +164,9 @@ def show(
         *verdicts.beginning(warm_ups, width),
     ]
     if (comparison["metric"] == "cost").any():
-        said += [line for words in cost.doubts(document) for line in wrap(f"note: {words}", width)]
+        left_out = unbilled(pods_apart(comparison, spans[0].name))
+        words = [*cost.doubts(document), *([left_out] if left_out else [])]
+        said += [line for one in words for line in wrap(f"note: {one}", width, subsequent_indent="      ")]
     sys.stdout.write("\n".join(["", *said, ""]) if said else "")
 
 

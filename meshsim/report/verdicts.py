@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.verdicts import Verdict, verdicts
 from meshsim.analysis.warm_up import LEAST_BUCKETS, Doubt, WarmUp
+from meshsim.report.cells import hidden
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import duration
 from meshsim.report.shorten import short
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
 _PHASES = {"all": "whole run"}
 
 #: How well a metric should be known; not to be broken over two lines.
-_GOOD = "±\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}%"
+GOOD = "±\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}%"
+
+#: What that is a part of, where it is not each deployment's value: a success rate of 99.9 % is known to 5 % from the
+#: start, and the share of failures is what matters.
+_OF = {"success_rate": "the share that fails"}
+
+#: Replications that nobody would add: beyond, the forecast is no number, but a reason to leave it.
+MOST = 1_000
+
+#: Pairs that a verdict names.
+_NAMED = 3
 
 #: Characters of a verdict over many deployments.
 _LONGEST = 600
@@ -50,7 +61,8 @@ def spoken(comparison: pd.DataFrame) -> tuple[tuple[str, str], ...]:
         return ()
     together: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts(comparison):
-        together.setdefault((verdict.metric, verdict.words), []).append(verdict)
+        words = f"{verdict.words}{_hidden(comparison, verdict)}"
+        together.setdefault((verdict.metric, words), []).append(replace(verdict, words=words))
     found = []
     for (name, _), same in together.items():
         where = ", ".join(_PHASES.get(verdict.phase, verdict.phase) for verdict in same)
@@ -60,11 +72,66 @@ def spoken(comparison: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def _hidden(comparison: pd.DataFrame, verdict: Verdict) -> str:
+    """Return by how much one is better than another that is printed alike; nothing where the table shows it."""
+    place = (comparison["metric"] == verdict.metric) & (comparison["phase"] == verdict.phase)
+    rows = comparison[place & (comparison["flow"] == "all")].to_dict("records")
+    return below_digits(verdict.metric, {str(row["deployment"]): row for row in rows})
+
+
+def below_digits(name: str, rows: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Return by how much one is better than another that is printed alike; nothing where the table shows it.
+
+    Parameters
+    ----------
+    name
+        Of the metric.
+    rows
+        By deployment: as `meshsim.report.cells.cell` takes them, and those that each ``beats``.
+    """
+    # Of one that beats all others, the verdict says nothing of who beats whom among these.
+    best = {here: row for here, row in rows.items() if len(row["beats"]) == len(rows) - 1}
+    gaps = [
+        f"{gap} between {short(here)} and {short(other)}"
+        for here, row in (best or rows).items()
+        for other in row["beats"]
+        if (gap := hidden(name, row, rows[other]))
+    ]
+    return f" ({', '.join(gaps[:_NAMED])}: less than the digits shown)" if gaps else ""
+
+
+def of(name: str) -> str:
+    """Return what the ± 5 % are a part of, to which a metric should be known.
+
+    Examples
+    --------
+    >>> of("success_rate"), of("latency_p99")
+    ('the share that fails', 'each value')
+    """
+    return _OF.get(name, "each value")
+
+
+def more_replications(count: int) -> str:
+    """Return a forecast of how many more replications something takes; one that is absurd is none.
+
+    Examples
+    --------
+    >>> more_replications(1), more_replications(1445)[:33]
+    ('about 1 more replication', 'more than 1,000 more replications')
+    """
+    if count > MOST:
+        return f"more than {MOST:,} more replications: not worth simulating, the interval is what it is"
+    return f"about {count:,} more replication{'s' * (count != 1)}"
+
+
 def _with_more(same: Sequence[Verdict]) -> str:
     words, more = short(same[0].words, _LONGEST), max((verdict.more or 0 for verdict in same), default=0)
+    known = f"{GOOD} of {of(same[0].metric)}"
     if same[0].kind == "alone":
-        return f"{_GOOD} takes about {more:,} more replications" if more else f"known to {_GOOD}"
-    return f"{words}; {_GOOD} takes about {more:,} more" if more else words
+        return f"{known} takes {more_replications(more)}" if more else f"known to {known}"
+    # Where replications agree too few times, the words say already how many it takes.
+    settled = not more or same[0].kind == "steady"
+    return words if settled else f"{words}; {known} takes {more_replications(more)}"
 
 
 def block(said: Sequence[tuple[str, str]], label: int, width: int) -> list[str]:

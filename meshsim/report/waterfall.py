@@ -22,7 +22,7 @@ LOOKS = dict(
     zip(
         PARTS,
         (
-            (style.SKY, ""), (style.YELLOW, "xxxx"), (style.ORANGE, ""), (style.PURPLE, "...."), (style.BLUE, "////"),
+            (style.SKY, ""), (style.YELLOW, "xxxx"), (style.ORANGE, "//"), (style.PURPLE, "...."), (style.BLUE, "////"),
             (style.VERMILLION, "\\\\\\\\"), (style.GREEN, ""), ("#F8DFA8", "...."), (style.BLACK, ""),
             ("#C4C4C4", "----"), (style.GREY, "xxxx"),
         ),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Characters of a name, and of what a variant changes, in a sentence.
 _NAME, _CHANGES = 60, 600
+#: Numbers of pods that a sentence has, and deployments for each.
+_COUNTS = 5
 
 
 def documents_of(manifest: Mapping[str, Any]) -> dict[str, Document]:
@@ -120,6 +122,36 @@ def sentences(manifest: Mapping[str, Any]) -> list[str]:
         about = f" ({short(str(variant['description']), _CHANGES)})" if variant.get("description") else ""
         said.append(f"“{short(str(variant['name']), _NAME)}” is {base} with: {changes}{about}.")
     return said
+
+
+def unbilled(pods: Mapping[str, float]) -> str:
+    """Return that the services' own pods are not in the cost, where deployments differ in them; else nothing.
+
+    Parameters
+    ----------
+    pods
+        As `meshsim.analysis.unbilled.pods_apart` returns it.
+
+    Examples
+    --------
+    >>> unbilled({"as it is": 8.0, "pods at home": 12.0})[-47:]
+    'for 8 (as it is) and 12 (pods at home) of them.'
+    """
+    if not pods:
+        return ""
+    together: dict[float, list[str]] = {}
+    for name, count in pods.items():
+        together.setdefault(round(count, 1), []).append(short(name, _NAME))
+    ordered = sorted(together.items())
+    ends = ordered if len(ordered) <= _COUNTS else [ordered[0], ordered[-1]]
+    told = [f"{count:,g} ({', '.join(names[:_COUNTS])})" for count, names in ends]
+    listed = (
+        " to ".join(told) if len(ordered) > _COUNTS else " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
+    )
+    return (
+        "The cost leaves out CPU and memory of the services' own pods, which are not the same here: the services ask"
+        f" for {listed} of them."
+    )
 
 
 def to_json(manifest: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -34,6 +34,7 @@ def call(tables: Tables, here: str, there: str, start: float, count: int = 1, si
     return tables.add("calls", run, start, count=count, code=200, attempts=count, **ends, **bytes_)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("tags", "here", "there", "calls", "size"),
     [

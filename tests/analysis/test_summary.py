@@ -326,7 +326,7 @@ def summary_of(**values: list[float]) -> pd.DataFrame:
         (name, replication, "all", measure, "all", number)
         for name, numbers in values.items()
         for replication, number in enumerate(numbers)
-        for measure in ("latency_p99", "success_rate", "calls")
+        for measure in ("latency_p99", "control_plane_availability", "calls")
     ]
     return pd.DataFrame(rows, columns=["deployment", "replication", "phase", "metric", "flow", "value"])
 
@@ -342,7 +342,7 @@ def test_deployments_are_compared_with_the_first_replication_by_replication():
     assert table.loc[("second", "latency_p99"), "difference_half_width"] < 0.1
     assert table.loc["second", "verdict"].to_dict() == {
         "latency_p99": "worse",
-        "success_rate": "better",
+        "control_plane_availability": "better",
         "calls": "differs",
     }
 

@@ -24,6 +24,21 @@ def test_noise_is_not_distinguishable_and_that_is_said_in_so_many_words():
     assert said(latency_p99=values) == [("open", "not distinguishable with these 3 replications")]
 
 
+def test_what_differs_by_the_same_each_time_is_neither_open_nor_decided():
+    values = {"a": [1.0] * 5, "b": [1.0] * 5, "c": [0.0] * 5}
+    words = "differs by the same in each of 5 replications; 7 that agree would rule chance out"
+    assert said(time_to_recover=values) == [("steady", words)]
+    noisy = {**values, "d": [0.0, 1.0, 2.0, 0.0, 0.5]}
+    [(kind, words)] = said(time_to_recover=noisy)
+    assert kind == "steady"
+    assert words.startswith("a, b and c differ by the same in each of 5 replications; 8 that")
+    assert words.endswith("nothing else is distinguishable")
+
+
+def test_enough_replications_that_agree_decide():
+    assert said(time_to_recover={"a": [1.0] * 6, "b": [0.0] * 6}) == [("best", "b better than a")]
+
+
 def test_what_is_the_same_in_every_replication_is_more_than_not_distinguishable():
     assert said(latency_p99={"a": [1.0, 2.0], "b": [1.0, 2.0]}) == [("alike", "the same in every replication")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,15 +59,19 @@ def document(**changes: Any) -> Document:
 
 
 def tables(replications: int = 4, frozen: Mapping[str, tuple[str, ...]] = FROZEN) -> dict[str, pd.DataFrame]:
-    """Return every table of `TABLES`, filled for each deployment of ``frozen``."""
+    """Return every table of `TABLES`, filled for each deployment of ``frozen``; a caller may change them."""
+    runs = [_run_of(*one, replication) for one in frozen.items() for replication in range(replications)]
+    return {name: pd.concat([run[name] for run in runs], ignore_index=True) for name in TABLES}
+
+
+@cache
+def _run_of(deployment: str, stale: tuple[str, ...], replication: int) -> dict[str, pd.DataFrame]:
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
-    for deployment, stale in frozen.items():
-        for replication in range(replications):
-            random = np.random.default_rng([replication, len(stale)])
-            for start in np.arange(0.0, DURATION, BUCKET):
-                key = (deployment, replication, float(start), float(start + BUCKET))
-                _bucket(rows, key, stale, random)
-            _run(rows, (deployment, replication), stale)
+    random = np.random.default_rng([replication, len(stale)])
+    for start in np.arange(0.0, DURATION, BUCKET):
+        key = (deployment, replication, float(start), float(start + BUCKET))
+        _bucket(rows, key, stale, random)
+    _run(rows, (deployment, replication), stale)
     return {name: _frame(name, rows[name]) for name in TABLES}
 
 

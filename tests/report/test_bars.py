@@ -14,6 +14,14 @@ def _frame(*rows):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def test_a_bar_that_is_low_because_requests_failed_is_marked():
+    rows = [(name, "during", "latency_p99", "all", 0.1, 0.01, name == "b") for name in "ab"]
+    columns = ["deployment", "phase", "metric", "flow", "mean", "half_width", "failing"]
+    axes = panel(pd.DataFrame(rows, columns=columns), "latency_p99", "all", style.picture(5.0, 3.0).subplots())
+    assert [text.get_gid() for text in axes.texts] == ["failing"]
+    assert axes.get_xlabel() == "† fewer than 90 % of the requests succeeded"
+
+
 def test_five_panels_with_titles_and_units(plots):
     figure = plots.bars().figure
     assert [axes.get_title(loc="left") for axes in figure.axes[:5]] == [title for _, _, title, _ in PANELS]
@@ -74,6 +82,7 @@ def test_without_intervals_the_title_promises_none():
     assert figure.get_suptitle() == "Deployments compared by phase"
 
 
+@pytest.mark.slow
 def test_dollar_signs_in_names_are_no_mathematics():
     figure = bars(_frame(("$x$", "$\\frac{1", "success_rate", "all", 0.98, 0.001))).figure
     assert style.render(figure, "png").startswith(b"\x89PNG")

@@ -88,6 +88,7 @@ def test_the_table_of_a_sweep_has_bounds_in_its_columns():
     assert frame[frame["metric"] == "stale_share"]["half_width"].isna().all()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("varied", [["load.scale"], ["load.scale", "services.web.replicas"], ["a", "load.scale", "c"]])
 def test_pictures_of_a_sweep_show_bounds_of_what_never_failed(varied):
     frame = swept().assign(**{name: 1 for name in varied if name != "load.scale"})

@@ -32,7 +32,7 @@ def test_whiskers_are_the_interval_of_the_total():
 def test_the_legend_names_parts_and_the_axis_the_unit():
     figure = cost_bars(comparison(), "before").figure
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "control planes", "sidecars", "gateways", "cross zone", "cross region",
+        "control planes", "sidecars", "gateways", "bytes between zones", "bytes between regions",
     ]  # fmt: skip
     assert figure.axes[0].get_xlabel() == "USD a month"
 

@@ -98,6 +98,7 @@ def test_what_is_missing_is_told():
     assert "nothing was measured: it does not count" in plain(found)
 
 
+@pytest.mark.slow
 def test_many_deployments_make_blocks_that_fit(decision):
     values = {metric: {f"deployment-{i}": 1.0 + i for i in range(9)} for metric in (COST, SPEED)}
     text = plain(decide(summary(values), document(TWO)))
@@ -137,6 +138,7 @@ def test_the_picture_takes_the_place_of_given_axes(decision):
     assert panels.figure.figure is figure
 
 
+@pytest.mark.slow
 def test_files_are_the_same_for_the_same_decision(decision, tmp_path):
     first, second = (write(decision, tmp_path / name) for name in ("one", "two"))
     assert [path.name for path in first] == ["decision.txt", "decision.json", "decision.png", "decision.svg"]

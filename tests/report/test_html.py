@@ -51,7 +51,7 @@ def compare_unknown(rows):
 
 
 def test_a_comparison_is_one_well_formed_table_with_the_best_in_bold(plots):
-    text = comparison_html(SimpleNamespace(metrics=plots.comparison, plot=plots))
+    text = comparison_html(SimpleNamespace(metrics=plots.comparison, plot=plots, manifest={}))
     assert {"table", "b", "tbody"} <= _checked(text)
     assert "during: 1m30s to 3m10s" in text
     assert "<b>99.18 ± 0.08 %</b>" in text

@@ -23,6 +23,7 @@ ONE: dict[str, Callable[..., Axes]] = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", SEVERAL)
 def test_a_plot_of_several_panels_returns_its_axes_and_a_notebook_shows_them(plots: Plots, name: str) -> None:
     panels = getattr(plots, name)()
@@ -31,6 +32,7 @@ def test_a_plot_of_several_panels_returns_its_axes_and_a_notebook_shows_them(plo
     assert isinstance(panels.figure, style.Picture)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", SEVERAL)
 def test_a_plot_of_several_panels_takes_the_place_of_axes(plots: Plots, name: str) -> None:
     figure = Figure(figsize=(12, 9), layout="constrained")

@@ -50,10 +50,12 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_results(plots, tmp_p
         save_all(plots, tmp_path / "file" / "pictures")
 
 
+@pytest.mark.slow
 def test_a_phase_that_is_not_there_falls_back_to_the_whole_run(plots):
     assert "after the warm-up, 30 s to 5m" in plots.distributions("no such phase").figure.get_suptitle()
 
 
+@pytest.mark.slow
 def test_drawing_uses_no_pyplot_and_importing_draws_nothing_in():
     code = (
         "import sys; from meshsim.report import plots, tables, html;"

@@ -29,6 +29,12 @@ def test_each_metric_and_phase_is_named_once_for_whoever_lacks_most():
     )
 
 
+def test_an_absurd_number_of_replications_is_not_forecast():
+    found = lines(report(stopped_by="budget", missing=[lack("during", needed=7_681), lack("after", needed=1)]))
+    assert found[1].endswith("that takes more than 1,000 replications, which is not worth simulating")
+    assert found[2].endswith("that takes about 1 replication")
+
+
 def test_many_that_are_missing_are_counted():
     found = lines(report(stopped_by="budget", missing=[lack(str(n)) for n in range(NAMED + 2)]))
     assert found[-1].startswith("  and 2 more;")

@@ -68,6 +68,7 @@ def test_the_success_axis_ends_at_a_tick_of_100_and_never_zooms_in_on_noise():
     assert axes.get_ylim()[0] <= 99.9
 
 
+@pytest.mark.slow
 def test_the_same_picture_makes_the_same_bytes_without_a_date():
     def drawn():
         with style.style():

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import meshsim
 from meshsim.experiment import Units, find, sensitivity, sweep
 from meshsim.experiment.engines import Here
@@ -45,6 +47,7 @@ def test_what_is_saved_from_a_notebook_claims_no_time(tmp_path: Path) -> None:
     assert said["stress"]
 
 
+@pytest.mark.slow
 def test_a_search_says_that_its_replications_are_sequential(tmp_path: Path) -> None:
     search = find.search(
         meshsim.load(TINY), "load.scale=1..2", "latency_p99 > 1ms", ["hybrid"], resolution=1.0, replications=2, most=2
@@ -56,6 +59,7 @@ def test_a_search_says_that_its_replications_are_sequential(tmp_path: Path) -> N
     assert said["units"]["computed"] == cost.computed > 0
 
 
+@pytest.mark.slow
 def test_a_sensitivity_study_has_the_same_facts(tmp_path: Path) -> None:
     scenario = meshsim.load(TINY)
     study = sensitivity.study(scenario, ["load.scale=1..2"], ["latency_p99"], ["hybrid"], replications=1)

@@ -80,12 +80,14 @@ def test_the_split_stacks_all_flows_to_100_percent(plots):
     assert [to_hex(patch.get_facecolor()).upper() for patch in axes.patches] == list(style.FLOW_COLOURS.values())
 
 
+@pytest.mark.slow
 def test_one_replication_has_no_interval_in_the_legend():
     plots = Plots(synthetic.document(timeline=[]), synthetic.tables(1, {"hybrid": ("eu-1",)}))
     labels = [text.get_text() for legend in plots.timeline().figure.legends for text in legend.get_texts()]
     assert labels == ["hybrid", "local calls", "cross-zone calls", "cross-region calls", "warm-up (30 s)"]
 
 
+@pytest.mark.slow
 def test_two_replications_have_lines_but_no_band_that_covers_everything(plots):
     frame = over_time(plots.tables).assign(n=2)
     axes = success(frame, style.picture(4, 2).subplots())
@@ -98,6 +100,7 @@ def _line(axes, band):
     return axes.lines[at].get_ydata()
 
 
+@pytest.mark.slow
 def test_what_hardly_happens_has_no_panel():
     tables = synthetic.tables(1)
     config = tables["config"]
@@ -117,6 +120,7 @@ def test_a_run_without_any_rows_still_makes_a_picture():
     assert len(Plots(synthetic.document(), concatenate([])).timeline()) == 4
 
 
+@pytest.mark.slow
 def test_what_is_not_sampled_is_hatched_where_it_depends_on_load_and_no_line_is_drawn_there():
     sampled = synthetic.document(sample={"windows": [{"at": "100s", "duration": "50s"}], "around_events": None})
     frame = over_time(synthetic.tables(), windows=windows(sampled))

@@ -111,6 +111,7 @@ def test_twelve_clusters_fit_their_panels_and_no_box_meets_another():
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+@pytest.mark.slow
 def test_long_names_stay_inside_their_boxes():
     figure = Plots(_twelve(), concatenate([])).topology().figure
     figure.set_dpi(style.PNG_DPI)  # what is drawn and what is measured have one scale

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from meshsim.analysis.entries import FROM
 from meshsim.analysis.metrics import METRICS, Metric, metric
 from meshsim.analysis.summary import WHOLE
-from meshsim.report.cells import how_to_read
+from meshsim.report.cells import hidden, how_to_read
 from meshsim.report.metrics import shown
 from meshsim.report.page.parts import NAME, Cell, Row, Table, listed
 from meshsim.report.page.study import Line, Study
@@ -17,11 +17,10 @@ from meshsim.report.shorten import short
 _PHASES = {WHOLE: "whole run"}
 
 
-def mark(line: Line, deployment: str, *, steady: bool = False) -> tuple[str, str]:
+def mark(line: Line, deployment: str) -> tuple[str, str]:
     """Return the mark of a deployment's value, and against whom it holds.
 
-    Only what the paired differences say beyond chance is better or worse; see docs/statistics.md. ``steady`` are
-    deployments that differ by the same in every replication.
+    Only what the paired differences say beyond chance is better or worse; see docs/statistics.md.
 
     Examples
     --------
@@ -38,11 +37,30 @@ def mark(line: Line, deployment: str, *, steady: bool = False) -> tuple[str, str
     beats, beaten = line.beats(deployment), line.beaten_by(deployment)
     said = [f"{word} than {_who(names)}" for word, names in (("better", beats), ("worse", beaten)) if names]
     if not said:
-        apart = "steady", "differs by the same in every replication"
-        return apart if steady else ("open", "no difference beyond chance")
+        return _undecided(line, deployment)
     others = len(line.rows) - 1
     kinds = {"best": len(beats) == others, "worst": len(beaten) == others, "better": not beaten, "worse": not beats}
     return next((kind for kind, holds in kinds.items() if holds), ""), f"{' and '.join(said)} beyond chance"
+
+
+def _undecided(line: Line, deployment: str) -> tuple[str, str]:
+    """Return the mark of a value that is neither better nor worse than another."""
+    n, apart = int(line.rows[deployment]["n"]), line.steady(deployment)
+    if line.discounted(deployment):
+        return "failing", "low because its requests failed, which is no merit"
+    if apart:
+        return "steady", f"differs from {_who(apart)} by the same in each of {n} replications"
+    if any(deployment in line.discounted(other) for other in line.rows):
+        return "", ""
+    return "open", "no difference beyond chance"
+
+
+def below_digits(line: Line, deployment: str) -> str:
+    """Return by how much a value is better or worse than the nearest that is printed alike; nothing if none is."""
+    others = (*line.beats(deployment), *line.beaten_by(deployment))
+    gaps = [(abs(line.mean(other) - line.mean(deployment)), other) for other in others]
+    found = [hidden(line.metric, line.rows[deployment], line.rows[other]) for _, other in sorted(gaps)]
+    return next(filter(None, found), "")
 
 
 def _who(names: Sequence[str]) -> str:
@@ -69,10 +87,11 @@ def table(study: Study, name: str, caption: str, lines: Sequence[tuple[str, Line
 
 
 def _row(study: Study, group: str, line: Line, *, whole: bool) -> Row:
-    cells, steady = [], study.steady(line)
+    cells = []
     for deployment in study.deployments:
-        kind, words = mark(line, deployment, steady=steady)
-        cells.append(Cell(line.text(deployment), kind, words))
+        kind, words = mark(line, deployment)
+        by = below_digits(line, deployment) if kind in ("best", "better", "worse", "worst") else ""
+        cells.append(Cell(line.text(deployment), kind, words, by))
     known = _known(line)
     told = whole or (known is not None and known.once) or line.phase == study.decisive.name
     where = "" if told else f" ({_PHASES.get(line.phase, line.phase)})"
@@ -96,7 +115,8 @@ def _notes(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
     n = study.replications
     cells = [cell for row in rows for cell in row.cells]
     said = [
-        f"Mean ± half width of the 95 % interval over n = {n} replications."
+        f"Mean ± half width of the 95 % interval over n = {n} replications"
+        + ("; two make it very wide, run with --replications 5 or more." if n == 2 else ".")
         if n > 1
         else "One replication, so no intervals and no marks."
     ]
@@ -109,5 +129,11 @@ def _notes(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
     if "open" in marks:
         said.append("≈ no difference seen: not distinguishable with these replications, which does not mean equal.")
     if "steady" in marks:
-        said.append("≠ differs by the same in every replication, of which there are too few to be beyond chance.")
+        said.append(
+            "≠ differs from another by the same in every replication, of which there are too few to rule chance out."
+        )
+    if "failing" in marks:
+        said.append("✕ lower than another only as its requests failed, which is no merit.")
+    if any(cell.by for cell in cells):
+        said.append("(by …): how far apart values are that are printed alike.")
     return (*said, *(f"{words[0].upper()}{words[1:]}." for words in how_to_read(cell.text for cell in cells)))

@@ -22,24 +22,27 @@ MARKS = {
     "worst": "▼ worst",
     "open": "≈ no difference seen",
     "same": "= the same",
-    "steady": "≠ always differs",
+    "steady": "≠ differs in every replication",
+    "failing": "✕ not judged",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value as printed; ``mark`` is a key of `MARKS`, ``note`` says it in full."""
+    """One value as printed; ``mark`` is a key of `MARKS`, ``note`` says it in full, ``by`` what the digits hide."""
 
     text: str
     mark: str = ""
     note: str = ""
+    by: str = ""
 
     @property
     def shown(self) -> str:
         """The mark as shape and words; one that holds against some only says against whom."""
+        said = MARKS[self.mark]
         if self.mark in ("better", "worse"):
-            return f"{MARKS[self.mark][0]} {self.note.removesuffix(' beyond chance')}"
-        return MARKS[self.mark]
+            said = f"{MARKS[self.mark][0]} {self.note.removesuffix(' beyond chance')}"
+        return f"{said} (by {self.by})" if self.by else said
 
     @property
     def words(self) -> str:
@@ -59,7 +62,7 @@ class Row:
     @property
     def decided(self) -> bool:
         """Whether any of its values is better or worse than another beyond chance."""
-        return any(cell.mark not in ("", "open", "same", "steady") for cell in self.cells)
+        return any(cell.mark not in ("", "open", "same", "steady", "failing") for cell in self.cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from meshsim.analysis.decision import Decision, decide
 from meshsim.errors import ScenarioError
 from meshsim.report.cells import how_to_read
 from meshsim.report.decision import table
 from meshsim.report.decision_picture import picture
-from meshsim.report.decision_words import notes, sentences
+from meshsim.report.decision_words import notes, number, sentences
 from meshsim.report.page.parts import NAME, Cell, Figure, Row, Table
 from meshsim.report.page.study import Study
 from meshsim.report.panels import picture_of
@@ -24,13 +26,21 @@ def decision_of(study: Study) -> tuple[Decision | None, str]:
     if study.plots.summary["deployment"].nunique() < 2:
         return None, ""
     try:
-        return decide(study.plots.summary, study.document), ""
+        return decide(study.plots.summary, study.document, study.weights), ""
     except ScenarioError as error:
         return None, f"There are no scores: {short(str(error), _WHY)}."
 
 
-def scores(decision: Decision) -> Table:
-    """Return what each deployment scores, criterion by criterion, and its total."""
+def scores(decision: Decision, given: Mapping[str, float] | None = None) -> Table:
+    """Return what each deployment scores, criterion by criterion, and its total.
+
+    Parameters
+    ----------
+    decision
+        What is shown.
+    given
+        Weights that the reader gave in place of the scenario's.
+    """
     lines = table(decision)
     rows = [
         Row(short(name, NAME), tuple(Cell(short(text, _METRIC)) for text in cells), meaning)
@@ -39,18 +49,23 @@ def scores(decision: Decision) -> Table:
     said = [
         "Value and score, from 1 (the best mean, unless the scenario gives a scale) to 0 (the worst).",
         "The total is the mean of the scores by weight.",
-        weights(decision),
+        weights(decision, given or {}),
+        "Intervals of scores end where the scale does.",
     ]
     if decision.replications > 1:
         said.append(f"± is half the {100 * decision.confidence:g} % interval over n = {decision.replications}.")
-    values = [text.rpartition("; score ")[0] for line in lines for text in line[3:]]
+    values = [part for line in lines for text in line[3:] for part in text.split("; score ")]
     said += [f"{words[0].upper()}{words[1:]}." for words in how_to_read(values)]
     header = ("criterion", "metric", "weight", *(short(name, NAME) for name in decision.deployments))
     return Table(SCORES, "Value and score of each deployment, by criterion", header, tuple(rows), tuple(said))
 
 
-def weights(decision: Decision) -> str:
+def weights(decision: Decision, given: Mapping[str, float]) -> str:
     """Return whose the weights are."""
+    if given:
+        named = ", ".join(f"{short(name, NAME)} {number(weight)}" for name, weight in given.items())
+        others = "all others are equal" if decision.shipped else "the others are the scenario's"
+        return f"Weights given for this page: {named}; {others}."
     if decision.shipped:
         return "Weights are equal, as the scenario gives none."
     equal = decision.criteria["weight"].nunique() == 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from meshsim.analysis.comparison import NOT_JUDGED, UNSEEN
 from meshsim.analysis.phases import Phase, phases, whole
 from meshsim.analysis.summary import WHOLE
 from meshsim.errors import ScenarioError
@@ -72,6 +73,14 @@ class Line:
         """Return the deployments that have the same value in every replication."""
         return tuple(self.rows.get(deployment, {}).get("alike", ()))
 
+    def steady(self, deployment: str) -> tuple[str, ...]:
+        """Return the deployments from which it differs by the same in every replication, too few to be sure."""
+        return tuple(self.rows.get(deployment, {}).get("steady", ()))
+
+    def discounted(self, deployment: str) -> tuple[str, ...]:
+        """Return the deployments that it would beat if failed requests were a merit."""
+        return tuple(self.rows.get(deployment, {}).get("discounted", ()))
+
     @property
     def best(self) -> str:
         """The deployment that beats every other beyond chance; empty for none."""
@@ -118,12 +127,15 @@ class Study:
         What the reader asked; the scenario's description where she asked nothing.
     sensitivity
         Folders of sensitivity studies to be shown.
+    weights
+        Of criteria, in place of those of the scenario.
     """
 
     plots: Plots
     manifest: Mapping[str, Any]
     question: str = ""
     sensitivity: tuple[Path, ...] = field(default=())
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -173,14 +185,16 @@ class Study:
         for pair, sign in (((deployment, than), 1.0), ((than, deployment), -1.0)):
             row = self._differences.get((*pair, phase, metric, "all"))
             if row is not None and math.isfinite(row[0]) and math.isfinite(row[1]):
-                return Difference(sign * row[0], row[1], row[2] != "no difference seen")
+                return Difference(sign * row[0], row[1], row[2] not in (UNSEEN, NOT_JUDGED))
         return None
 
-    def steady(self, line: Line) -> bool:
-        """Return whether deployments differ by the same in every replication, so that no interval can be made of it."""
-        key = (line.phase, line.metric, line.flow)
-        found = [row for pair, row in self._differences.items() if pair[2:] == key]
-        return bool(found) and all(row[1] == 0 for row in found) and any(row[0] != 0 for row in found)
+    @cached_property
+    def unbilled(self) -> str:
+        """That deployments differ in pods which no cost counts; empty where they do not."""
+        from meshsim.analysis.unbilled import pods_apart
+        from meshsim.report.what_if import unbilled
+
+        return unbilled(pods_apart(self.plots.comparison, self.ordinary.name))
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Line]]:

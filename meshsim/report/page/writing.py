@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshsim.analysis.criteria import criteria
 from meshsim.errors import ResultsError
 from meshsim.report.page.parts import Section
 from meshsim.report.page.rendering import Ready, drawn, page
@@ -24,6 +25,9 @@ from meshsim.report.shorten import short
 if TYPE_CHECKING:
     from meshsim.report.plots import Plots
 
+#: Told how many sections are done, how many there are, and which comes now.
+Watch = Callable[[int, int, str], None]
+
 #: Name of the page, and of the folder that it is in where nobody names another.
 PAGE, FOLDER = "report.html", "report"
 
@@ -32,7 +36,7 @@ SECTIONS: tuple[Callable[[Study], Section], ...] = (
 )  # fmt: skip
 
 
-def files(study: Study, run: str) -> dict[str, bytes]:
+def files(study: Study, run: str, watch: Watch | None = None) -> dict[str, bytes]:
     """Return every file of the report by name, the page first; the same results make the same bytes.
 
     Parameters
@@ -41,8 +45,14 @@ def files(study: Study, run: str) -> dict[str, bytes]:
         The run.
     run
         Name of what it was made from, for the foot of the page.
+    watch
+        Told, before each section, how many are done, how many there are, and its name.
     """
-    ready = [drawn(section(study)) for section in SECTIONS]
+    ready = []
+    for done, section in enumerate(SECTIONS):
+        if watch is not None:
+            watch(done, len(SECTIONS), section.__name__.replace("_", " "))
+        ready.append(drawn(section(study)))
     document = study.document
     words = {
         "title": short(document.name, 120),
@@ -50,14 +60,21 @@ def files(study: Study, run: str) -> dict[str, bytes]:
         "run": short(run, 120),
     }
     found = {PAGE: page(ready, sentences(study), words).encode()}
-    for section in ready:
-        found |= _beside(section)
+    for made in ready:
+        found |= _beside(made)
     found["metrics.csv"] = _metrics(study.plots)
     return found
 
 
 def write(
-    results: Compared, folder: Path, *, run: str = "", question: str = "", studies: Sequence[Path] = ()
+    results: Compared,
+    folder: Path,
+    *,
+    run: str = "",
+    question: str = "",
+    studies: Sequence[Path] = (),
+    weights: Mapping[str, float] | None = None,
+    watch: Watch | None = None,
 ) -> list[Path]:
     """Write the report of a run into a folder, which is created, and return the files, the page first.
 
@@ -73,14 +90,22 @@ def write(
         What the reader asked; the scenario's description where it is empty.
     studies
         Folders of sensitivity studies to be shown.
+    weights
+        Of criteria, in place of those of the scenario.
+    watch
+        As for `files`.
 
     Raises
     ------
+    ScenarioError
+        If a weight is of no criterion.
     ResultsError
         If the disk refuses, or the run's scenario is not one that this version reads.
     """
-    study = Study(plots_of(results), results.manifest, question, tuple(studies))
-    made, written = files(study, run), []
+    study = Study(plots_of(results), results.manifest, question, tuple(studies), weights or {})
+    if weights:
+        criteria(study.document, weights)
+    made, written = files(study, run, watch), []
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name, content in made.items():
@@ -90,20 +115,6 @@ def write(
     except OSError as problem:
         raise ResultsError(f"cannot write a report in {folder}: {problem.strerror or problem}") from problem
     return written
-
-
-def newest(folder: Path) -> Path:
-    """Return the run that a folder is, or the newest of the runs in it.
-
-    Examples
-    --------
-    >>> newest(Path("no such folder")).name
-    'no such folder'
-    """
-    if (folder / "manifest.json").exists():
-        return folder
-    found = sorted(path.parent for path in folder.glob("*/totals.parquet"))
-    return found[-1] if found else folder
 
 
 def _beside(section: Ready) -> dict[str, bytes]:
@@ -119,5 +130,5 @@ def _beside(section: Ready) -> dict[str, bytes]:
 def _metrics(plots: Plots) -> bytes:
     """Return every number of the comparison as CSV, in seconds, bytes and fractions."""
     frame = plots.comparison
-    words = {name: frame[name].map("; ".join) for name in ("beats", "alike")}
+    words = {name: frame[name].map("; ".join) for name in ("beats", "alike", "steady", "discounted")}
     return bytes(frame.assign(**words).to_csv(index=False, lineterminator="\n").encode())

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from meshsim.report.page.sections.answer import answer, circumstances, sentences
+from meshsim.analysis.verdicts import Verdict
+from meshsim.report.page.sections.answer import _known, answer, circumstances, sentences
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
 from meshsim.results.frames import concatenate
@@ -35,6 +36,7 @@ def test_a_winner_is_named_where_it_beats_all_others_beyond_chance(study):
     assert "multi-primary is the best" in told(study)[0]
 
 
+@pytest.mark.slow
 def test_nobody_wins_where_nothing_is_beyond_chance():
     alike = dict.fromkeys(("multi-primary", "hybrid"), ("eu-1",))
     tables = synthetic.tables(3, alike)
@@ -46,6 +48,7 @@ def test_nobody_wins_where_nothing_is_beyond_chance():
     assert "best" not in says
 
 
+@pytest.mark.slow
 def test_what_is_the_same_everywhere_is_called_so():
     tables = synthetic.tables(3, dict.fromkeys(("multi-primary", "hybrid"), ("eu-1",)))
     assert "the same in every replication" in told(Study(Plots(synthetic.document(), tables), {}))[0]
@@ -59,9 +62,35 @@ def test_one_replication_tells_nothing_from_chance():
     assert "±" not in first
 
 
+def test_numbers_agree_with_their_verbs():
+    assert "None of these 2 numbers is known" in _known([verdict(9), verdict(9)])
+    assert "1 of these 2 numbers is known" in _known([verdict(0), verdict(9)])
+    assert "2 of these 3 numbers are known" in _known([verdict(0), verdict(0), verdict(1)])
+    assert _known([verdict(0), verdict(0), verdict(1)]).endswith("latency p99, would take about 1 more replication.")
+    assert _known([verdict(2_000)]).startswith("This number is not known")
+    assert "not worth simulating" in _known([verdict(2_000)])
+
+
+def verdict(more):
+    return Verdict("latency_p99", "all", "open", "", more)
+
+
+def test_a_latency_of_failed_requests_is_no_merit():
+    tables = synthetic.tables(3)
+    calls = tables["requests"]
+    broken = (calls["deployment"] == "hybrid") & (calls["start"] >= synthetic.FAULT[0])
+    tables["requests"] = calls.assign(code=calls["code"].where(~broken, 503))
+    quick = tables["latency"]
+    tables["latency"] = quick.assign(bin=quick["bin"].where(quick["deployment"] != "hybrid", quick["bin"] - 50))
+    says = told(Study(Plots(synthetic.document(), tables), {}))[0]
+    assert "under hybrid it is no merit, as fewer than 90 % of the requests succeeded" in says
+    assert "hybrid is the best" not in says
+
+
 def test_one_deployment_is_not_compared():
     study = Study(Plots(synthetic.document(), synthetic.tables(3, {"hybrid": ("eu-1",)})), {})
     first, costs, sure = told(study)
+    assert [sentence.asks for sentence in sentences(study)][1] == "What does it cost?"
     assert not re.search(r"\b(best|worst|better)\b", first + costs + sure)
 
 
@@ -69,6 +98,7 @@ def test_a_run_without_requests_says_so():
     assert told(Study(Plots(synthetic.document(), concatenate([])), {}))[0].startswith("No user request ended")
 
 
+@pytest.mark.slow
 def test_many_deployments_are_told_by_their_ends():
     many = {f"d{i}": ("eu-1",) * (1 + i % 3) for i in range(12)}
     own = {name: {"control_planes": {"eu-1": ["eu-1", "eu-2", "us-1"]}} for name in many}
@@ -96,9 +126,10 @@ def test_the_short_table_answers_for_users_the_mesh_and_the_bill(study):
     assert len(labels) <= 14
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_users_of_each_region_have_rows_of_their_own(count):
-    tables = synthetic.tables(2)
+    tables = synthetic.tables(2, {"hybrid": synthetic.FROZEN["hybrid"]})
     rows = tables["requests"]
     cluster = rows.index.to_series().map(lambda at: ("eu-1", "us-1")[at % 2 if count > 1 else 0])
     tables["requests"] = rows.assign(cluster=cluster.to_numpy())

@@ -31,6 +31,7 @@ def traced(plots: Plots) -> Study:
     return Study(Plots(plots.document, tables), synthetic.manifest(plots.document))
 
 
+@pytest.mark.slow
 def test_where_the_time_of_requests_went_is_a_picture_and_a_table(traced):
     section = distributions(traced)
     assert "waterfall" in [figure.name for figure in section.figures]
@@ -40,6 +41,7 @@ def test_where_the_time_of_requests_went_is_a_picture_and_a_table(traced):
     assert all(cell.text.startswith("1 ms, ") for cell in table.rows[1].cells)
 
 
+@pytest.mark.slow
 def test_nothing_is_shown_of_a_run_without_traced_requests(study):
     section = distributions(study)
     assert "waterfall" not in [figure.name for figure in section.figures]

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.report.page.marks import mark, table
+from meshsim.analysis.comparison import compare
+from meshsim.analysis.verdicts import verdicts
+from meshsim.report.page.marks import below_digits, mark, table
+from meshsim.report.page.parts import Cell
 from meshsim.report.page.study import Line
+from tests.analysis.test_comparison import summary_of
 
 
 def line(beats, metric="success_rate", n=5, alike=None, needed=0):
@@ -12,6 +16,20 @@ def line(beats, metric="success_rate", n=5, alike=None, needed=0):
         for name, beaten in beats.items()
     }
     return Line(metric, "during", "all", rows)
+
+
+def of(**metrics):
+    """Return the line of the last of these metrics, compared; see `summary_of`."""
+    table = compare(summary_of(**metrics))
+    name = list(metrics)[-1]
+    rows = table[table["metric"] == name].set_index("deployment", drop=False).to_dict("index")
+    return Line(name, "all", "all", rows)
+
+
+def marks_of(found, name):
+    """Return the mark of a cell as it stands on the page."""
+    kind, note = mark(found, name)
+    return Cell(found.text(name), kind, note, below_digits(found, name)).shown
 
 
 def test_best_and_worst_beat_and_lose_to_every_other():
@@ -45,8 +63,41 @@ def test_nothing_is_marked_that_cannot_be_known(found):
     assert mark(found, "a") == ("", "")
 
 
-def test_what_always_differs_alike_is_said_to(study):
-    assert mark(line({"a": (), "b": ()}), "a", steady=True)[0] == "steady"
+def test_what_differs_by_the_same_in_every_replication_is_neither_open_nor_a_verdict():
+    values = {"a": [1.0] * 5, "b": [1.0] * 5, "c": [0.0] * 5, "d": [2.0, 2.1, 0.1, 4.0, 2.2]}
+    found = of(time_to_recover=values)
+    assert [mark(found, name)[0] for name in "abcd"] == ["steady", "steady", "steady", "open"]
+    assert mark(found, "c")[1] == "differs from a and b by the same in each of 5 replications"
+
+
+def test_table_and_page_agree_on_every_kind_of_verdict():
+    values = {
+        "best": {"a": [1.0, 1.1, 1.2], "b": [3.0, 3.2, 3.3]},
+        "steady": {"a": [1.0] * 5, "b": [0.0] * 5},
+        "alike": {"a": [1.0, 2.0], "b": [1.0, 2.0]},
+        "open": {"a": [1.0, 2.0, 3.0], "b": [2.0, 1.5, 3.2]},
+    }
+    marks = {"best": ["best", "worst"], "steady": ["steady"] * 2, "alike": ["same"] * 2, "open": ["open"] * 2}
+    for kind, numbers in values.items():
+        summary = summary_of(time_to_recover=numbers)
+        assert [one.kind for one in verdicts(compare(summary))] == [kind]
+        assert [mark(of(time_to_recover=numbers), name)[0] for name in "ab"] == marks[kind]
+
+
+def test_a_latency_that_is_low_because_requests_failed_gets_no_praise():
+    found = of(success_rate={"a": [0.999] * 5, "b": [0.2] * 5}, latency_p50={
+        "a": [0.1, 0.11, 0.1, 0.12, 0.1], "b": [0.01, 0.011, 0.01, 0.012, 0.01],
+    })  # fmt: skip
+    assert mark(found, "b") == ("failing", "low because its requests failed, which is no merit")
+    assert mark(found, "a") == ("", "")
+    assert found.text("b").endswith(" †")
+
+
+def test_a_difference_below_the_digits_shown_is_said():
+    noise = [0.1, 0.15, 0.2, 0.12, 0.18, 0.11, 0.19]
+    found = of(latency_p50={"a": noise, "b": [one + 1e-5 * (1 + 0.1 * at) for at, one in enumerate(noise)]})
+    assert found.text("a").split(" ")[0] == found.text("b").split(" ")[0]
+    assert marks_of(found, "a") == "▲ best (by 13 µs)"
 
 
 def test_a_table_has_a_cell_for_each_deployment_and_explains_the_marks_it_has(study):

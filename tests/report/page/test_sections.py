@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -14,15 +15,21 @@ from meshsim.report.page.sections.method import method
 from meshsim.report.page.sections.sensitivity import found_beside, sensitivity
 from meshsim.report.page.sections.system import system
 from meshsim.report.page.sections.trade_offs import CRITERIA, trade_offs
-from meshsim.report.page.sections.what_happened import what_happened
+from meshsim.report.page.sections.what_happened import _bands, what_happened
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
 from meshsim.results.frames import concatenate
 from tests.report import synthetic
 
 
-def test_trade_offs_have_a_row_for_each_criterion_that_was_measured(study):
-    table = trade_offs(study).tables[0]
+@pytest.fixture(scope="module")
+def weighed(study):
+    """Return the section of trade-offs, which takes a second."""
+    return trade_offs(study)
+
+
+def test_trade_offs_have_a_row_for_each_criterion_that_was_measured(weighed):
+    table = weighed.tables[0]
     groups = list(dict.fromkeys(row.group for row in table.rows))
     assert groups == [criterion for criterion in CRITERIA if criterion in groups]
     assert {"availability", "latency", "staleness", "recovery", "control planes", "cost"} <= set(groups)
@@ -31,8 +38,10 @@ def test_trade_offs_have_a_row_for_each_criterion_that_was_measured(study):
     ]  # fmt: skip
 
 
-def test_scores_have_a_row_for_each_criterion_with_its_metric_and_weight_and_say_what_would_change_the_winner(study):
-    section = trade_offs(study)
+def test_scores_have_a_row_for_each_criterion_with_its_metric_and_weight_and_say_what_would_change_the_winner(
+    study, weighed
+):
+    section = weighed
     decision = decide(study.plots.summary, study.document)
     rows = section.tables[-1].rows
     assert section.tables[-1].header == ("criterion", "metric", "weight", *study.deployments)
@@ -45,9 +54,11 @@ def test_scores_have_a_row_for_each_criterion_with_its_metric_and_weight_and_say
     assert any("On the Pareto front" in line for line in section.tail)
 
 
+@pytest.mark.slow
 def test_weights_that_the_scenario_gives_are_called_its_own():
     document = synthetic.document(decision={"criteria": {"cost": {"weight": 3}, "latency": {}}})
-    table = trade_offs(Study(Plots(document, synthetic.tables(2)), {})).tables[-1]
+    two = {name: synthetic.FROZEN[name] for name in ("hybrid", "multi-primary")}
+    table = trade_offs(Study(Plots(document, synthetic.tables(2, two)), {})).tables[-1]
     assert "Weights are the scenario's." in table.notes
     assert [row.cells[1].text for row in table.rows] == ["3 (75 %)", "1 (25 %)", ""]
 
@@ -60,10 +71,10 @@ def test_one_deployment_has_no_scores():
 
 
 def governed(**cluster):
-    """Return a run in which calls leave eu-1 for us-1; its first cluster has tags."""
+    """Return a run of one deployment in which calls leave eu-1 for us-1; its first cluster has tags."""
     clusters = synthetic.document().model_dump(mode="json", exclude_defaults=True)["clusters"]
     document = synthetic.document(clusters=clusters | {"eu-1": clusters["eu-1"] | cluster})
-    return Study(Plots(document, synthetic.tables(2)), {})
+    return Study(Plots(document, synthetic.tables(2, {"hybrid": synthetic.FROZEN["hybrid"]})), {})
 
 
 def test_data_that_leaves_its_region_is_a_finding_with_counts_and_times():
@@ -80,16 +91,18 @@ def test_data_that_leaves_its_region_is_a_finding_with_counts_and_times():
 
 def test_a_shared_control_plane_is_a_finding_of_its_deployment():
     clusters = {name: {"region": name[:2], "security_domain": name} for name in synthetic.CLUSTERS}
-    section = trade_offs(Study(Plots(synthetic.document(clusters=clusters), synthetic.tables(2)), {}))
+    one = {"primary-remote": synthetic.FROZEN["primary-remote"]}
+    section = trade_offs(Study(Plots(synthetic.document(clusters=clusters), synthetic.tables(2, one)), {}))
     rows = next(table for table in section.tables if table.name == "findings").rows
     shared = [row for row in rows if row.group == "shared control plane"]
-    assert "primary-remote" in {row.cells[0].text for row in shared}
+    assert {row.cells[0].text for row in shared} == {"primary-remote"}
     assert {row.cells[1].text for row in rows} == {"always"}
 
 
-def test_tags_without_a_finding_are_said_to_have_none(study):
+@pytest.mark.slow
+def test_tags_without_a_finding_are_said_to_have_none(weighed):
     assert any("there is no finding" in line for line in trade_offs(governed(data_residency=["eu", "us"])).lead)
-    assert not any("finding" in line for line in trade_offs(study).lead)
+    assert not any("finding" in line for line in weighed.lead)
 
 
 def test_many_findings_are_cut_on_the_page_and_whole_in_a_file(monkeypatch):
@@ -109,8 +122,8 @@ def test_the_bundled_question_finds_data_that_leaves_only_in_the_failover():
     assert not any("“before”" in row.cells[1].text for row in rows)
 
 
-def test_a_dead_control_plane_is_not_praised_for_using_nothing(study):
-    row = next(row for row in trade_offs(study).tables[0].rows if row.label.startswith("istiod cpu"))
+def test_a_dead_control_plane_is_not_praised_for_using_nothing(weighed):
+    row = next(row for row in weighed.tables[0].rows if row.label.startswith("CPU of all istiods"))
     assert row.label.endswith("(whole run)")
 
 
@@ -121,12 +134,19 @@ def test_the_system_lists_every_control_plane_with_whom_it_serves(study):
     assert "hybrid: eu-1 serves eu-1 and eu-2" in system(study).figures[0].alt
 
 
+@pytest.mark.slow
 def test_what_was_done_is_listed_with_times(study):
     section = what_happened(study)
     assert ("istiod of eu-1 is lost", "1m30s", "3m10s") in [
         (row.label, row.cells[0].text, row.cells[1].text) for row in section.tables[0].rows
     ]
     assert [figure.name for figure in section.figures] == ["timeline", "response-flags"]
+
+
+def test_bands_of_two_replications_are_not_spoken_of(study):
+    assert _bands(study).startswith("Bands are 95 % intervals of the means over n = 4 replications")
+    for count, said in ((1, "One replication makes no interval"), (2, "An interval of two replications would fill")):
+        assert _bands(Study(Plots(synthetic.document(), synthetic.tables(count)), {})).startswith(said)
 
 
 def test_nothing_is_drawn_of_what_was_not_measured():
@@ -146,6 +166,12 @@ def test_the_bill_is_a_file_and_adds_up_to_the_total(study):
             float(row.cells[2].text.removesuffix(" USD").replace(",", "")) for row in bill.rows if row.group == name
         )
         assert paid == pytest.approx(total.mean(name), abs=0.01 * len(bill.rows))
+    assert not re.search(r"\de[+-]?\d", bill.csv().decode())
+
+
+def test_the_cost_says_that_the_services_own_pods_are_not_in_it(study):
+    said = "The cost leaves out CPU and memory of the services' own pods; every deployment asks for the same number of"
+    assert cost(study).lead[0].startswith(said)
 
 
 def test_without_a_study_the_command_that_makes_one_is_said(study):
@@ -203,6 +229,7 @@ def test_method_has_seed_versions_command_and_meanings(study):
     assert checklist["5.1 software"] == "“versions” of manifest.json"
 
 
+@pytest.mark.slow
 def test_a_run_without_a_command_gets_one(study):
     plain = Study(study.plots, {"deployments": list(study.deployments)})
     assert method(plain).lead[0].startswith("meshsim compare primary-outage.yaml --deployment multi-primary")

@@ -58,8 +58,9 @@ def test_differences_are_paired_and_have_a_sign_by_the_order_asked_for(study):
 
 
 def test_deployments_that_differ_by_the_same_each_time_are_steady(study):
-    assert study.steady(study.line("control_planes"))
-    assert not study.steady(study.line("success_rate"))
+    available = study.line("control_plane_availability")
+    assert available.steady("hybrid") == ("multi-primary", "primary-remote")
+    assert not study.line("success_rate").steady("hybrid")
 
 
 def test_an_empty_run_has_no_lines_and_no_entries():

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from meshsim.errors import ResultsError
+from meshsim.report import saved
 from meshsim.report.page import writing
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
@@ -85,6 +86,7 @@ def only_text(monkeypatch):
     monkeypatch.setattr(writing, "drawn", lambda section: writing.Ready(section, ()))
 
 
+@pytest.mark.slow
 def test_files_are_written_into_a_folder_that_is_made(tmp_path, monkeypatch, plots):
     only_text(monkeypatch)
     results = Study(plots, synthetic.manifest(plots.document)).plots
@@ -95,6 +97,7 @@ def test_files_are_written_into_a_folder_that_is_made(tmp_path, monkeypatch, plo
     assert "what if?" in found[0].read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_is_said_without_a_traceback(tmp_path, monkeypatch, plots):
     only_text(monkeypatch)
     (tmp_path / "file").write_text("")
@@ -107,11 +110,13 @@ def test_of_a_folder_of_runs_the_newest_is_taken(tmp_path):
     for name in ("20260101T000000Z-a", "20260201T000000Z-b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "totals.parquet").write_text("")
-    assert writing.newest(tmp_path).name == "20260201T000000Z-b"
+        (tmp_path / name / "manifest.json").write_text("{}")
+    assert saved.newest(tmp_path)[0].name == "20260201T000000Z-b"
     (tmp_path / "manifest.json").write_text("{}")
-    assert writing.newest(tmp_path) == tmp_path
+    assert saved.newest(tmp_path) == (tmp_path, 1)
 
 
+@pytest.mark.slow
 def test_templates_are_part_of_the_package():
     from importlib.resources import files
 

@@ -6,16 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from meshsim.analysis.failing import ANSWERED
 from meshsim.analysis.phases import FAULTS
 from meshsim.analysis.summary import WHOLE
 from meshsim.analysis.verdicts import Verdict, verdicts
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import duration, quantity
+from meshsim.report.numbers import duration, percentage, quantity
 from meshsim.report.page.marks import table
 from meshsim.report.page.parts import NAME, Section, Table, listed
 from meshsim.report.page.study import Line, Study
 from meshsim.report.shorten import short
 from meshsim.report.timing import spans
+from meshsim.report.verdicts import more_replications
+from meshsim.report.what_if import sentences as variants
 
 #: Regions of entry that have a row of their own on the first page, and deployments that a sentence names.
 _REGIONS, _NAMED = 3, 4
@@ -33,14 +36,14 @@ class Sentence:
 
 def answer(study: Study) -> Section:
     """Return the section."""
-    return Section("answer", "The answer", tables=(_short(study),))
+    return Section("answer", "The answer", lead=tuple(variants(study.manifest)), tables=(_short(study),))
 
 
 def sentences(study: Study) -> tuple[Sentence, ...]:
     """Return the answer, never stronger than the numbers: what is not beyond chance is said not to be."""
     return (
         Sentence("What happens to users?", _users(study)),
-        Sentence("What does it cost more?", _costs(study)),
+        Sentence(f"What does it cost{' more' * (len(study.deployments) > 1)}?", _costs(study)),
         Sentence("How sure is that?", _sure(study)),
     )
 
@@ -66,9 +69,20 @@ def _users(study: Study) -> str:
     if success is None:
         return "No user request ended, so there is nothing to tell."
     said = f"{circumstances(study)}, user requests succeed at {_values(study, success)}{_verdict(study, success)}."
+    said += _failing(study, success)
     if tail is not None:
-        said += f" 99 % of them are answered within {_values(study, tail)}{_verdict(study, tail)}."
+        said += f" 99 % of all, failed ones too, end within {_values(study, tail)}{_verdict(study, tail)}."
     return f"{said} {_hardest(study)}".strip()
+
+
+def _failing(study: Study, success: Line) -> str:
+    """Return under whom so many requests fail that little else matters, where not every value is told."""
+    names = [short(name, NAME) for name in study.deployments if success.mean(name) < ANSWERED]
+    if not names or len(study.deployments) <= _NAMED:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    who = f"{', '.join(names[:_NAMED])}{more}" if more else listed(names)
+    return f" Fewer than {percentage(ANSWERED)} succeed under {who}."
 
 
 def _values(study: Study, line: Line) -> str:
@@ -89,9 +103,24 @@ def _verdict(study: Study, line: Line) -> str:
         "one replication cannot tell them apart": study.replications < 2,
         "too few requests to tell them apart": any(row.get("requests_needed", 0) for row in line.rows.values()),
         "the same in every replication": line.same,
-        f"no difference beyond chance with these {study.replications} replications": not line.decided,
+        f"they differ by the same in each of {study.replications} replications, too few to rule chance out": (
+            not line.decided and any(line.steady(name) for name in line.rows)
+        ),
+        f"no difference beyond chance with these {study.replications} replications": (
+            not line.decided and not any(line.discounted(name) for name in line.rows)
+        ),
     }
-    return f": {next((words for words, holds in why_not.items() if holds), '') or _order(line)}"
+    said = next((words for words, holds in why_not.items() if holds), "") or (_order(line) if line.decided else "")
+    return f": {'; '.join(filter(None, (said, _no_merit(line))))}"
+
+
+def _no_merit(line: Line) -> str:
+    """Return whose value is low only as its requests failed."""
+    names = [short(name, NAME) for name in line.rows if line.discounted(name)]
+    if not names:
+        return ""
+    who = listed(names) if len(names) <= _NAMED else f"{len(names)} deployments"
+    return f"under {who} it is no merit, as fewer than {percentage(ANSWERED)} of the requests succeeded"
 
 
 def _order(line: Line) -> str:
@@ -132,7 +161,8 @@ def _hardest(study: Study) -> str:
 
 
 def _costs(study: Study) -> str:
-    said = [found for found in (_money(study) or _cpu(study), _planes(study)) if found]
+    money = _money(study)
+    said = [found for found in (money or _cpu(study), study.unbilled if money else "", _planes(study)) if found]
     return " ".join(said) or "Nothing that costs was measured."
 
 
@@ -166,8 +196,16 @@ def _planes(study: Study) -> str:
     line = study.line("control_planes", phase=WHOLE)
     if line is None:
         return ""
-    counts = [f"{line.mean(name):g} ({short(name, NAME)})" for name in line.rows]
-    more = "" if len(counts) <= _NAMED else f" and {len(counts) - _NAMED} more deployments"
+    together: dict[float, list[str]] = {}
+    for name in line.rows:
+        together.setdefault(line.mean(name), []).append(short(name, NAME))
+    if len(together) == 1 and len(line.rows) > 1:
+        return f"Control planes to run and upgrade: {next(iter(together)):g} under each."
+    counts = [
+        f"{count:g} ({listed(names) if len(names) <= _NAMED else f'{len(names)} deployments'})"
+        for count, names in together.items()
+    ]
+    more = f" and other numbers under {len(together) - _NAMED} more" if len(counts) > _NAMED else ""
     return f"Control planes to run and upgrade: {', '.join(counts[:_NAMED])}{more}."
 
 
@@ -190,24 +228,30 @@ def _sure(study: Study) -> str:
     said = [f"Numbers are means of n = {n} independent replications, with 95 % intervals over them."]
     if len(study.deployments) > 1:
         settled = sum(one.kind in ("best", "order") for one in found)
+        shows = f"{settled or 'none'} show{'s' * (settled < 2)} a difference beyond chance"
         said.append(
             "Deployments meet the same requests and pod deaths, so differences are paired: of"
-            f" {len(found)} headline comparisons {settled} show one beyond chance."
+            f" {len(found)} headline comparison{'s' * (len(found) != 1)} {shows}."
         )
-    known = [one for one in found if one.more == 0]
     if found:
-        said.append(f"{len(known)} of these {len(found)} numbers are known to ± 5 %{_least_known(found)}.")
+        said.append(_known(found))
     doubts = len({doubt.words for doubt in study.doubts})
     if doubts:
         said.append(f"There {'are' if doubts > 1 else 'is'} {doubts} reason{'s' * (doubts > 1)} for doubt: section 4.")
     return " ".join(said)
 
 
-def _least_known(found: Sequence[Verdict]) -> str:
+def _known(found: Sequence[Verdict]) -> str:
+    """Return how many numbers are known well, and which the least."""
+    known = sum(one.more == 0 for one in found)
+    who = f"{known or 'None'} of these {len(found)} numbers {'are' if known > 1 else 'is'}"
+    if len(found) == 1:
+        who = f"This number is{'' if known else ' not'}"
+    said = f"{who} known to within 5 % (a success rate: of the share that fails)"
     least = max(found, key=lambda one: one.more or 0)
     if not least.more:
-        return ""
-    return f"; the least known, {shown(least.metric).label}, would take about {least.more:,} more replications"
+        return f"{said}."
+    return f"{said}; the least known, {shown(least.metric).label}, would take {more_replications(least.more)}."
 
 
 def _short(study: Study) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 from meshsim.analysis.cost import breakdown, doubts
 from meshsim.analysis.summary import WHOLE
 from meshsim.report.cost_bars import PARTS, TOTAL, cost_bars
-from meshsim.report.numbers import duration
+from meshsim.report.numbers import digits, duration
 from meshsim.report.page.marks import table
 from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table
 from meshsim.report.page.study import Line, Study
@@ -32,19 +32,25 @@ def cost(study: Study) -> Section:
     money = priced(study)
     used = [line for name in USED if (line := study.line(name, phase=WHOLE)) is not None]
     lines = [("cost", line) for line in money] + [("what is used", line) for line in used]
-    lead = () if money else ("No costs were computed for this run; this is what would be paid for.",)
+    lead = _left_out(study) if money else "No costs were computed for this run; this is what would be paid for."
     caption = f"Cost of a month like {_ordinary(study)}; what is used is of the whole run"
     tables = [table(study, "cost", caption, lines, whole=True)] if lines else []
     figure = _picture(study)
     return Section(
         "cost",
         "Cost",
-        lead,
+        (lead,),
         tuple(tables),
         (figure,) if figure else (),
         tail=(*_BILL, *doubts(study.document)) if money else (),
         aside=(_bill(study),) if money else (),
     )
+
+
+def _left_out(study: Study) -> str:
+    """Return that the services' own pods are not in the cost, and whether that matters here."""
+    same = "; every deployment asks for the same number of them" if len(study.deployments) > 1 else ""
+    return study.unbilled or f"The cost leaves out CPU and memory of the services' own pods{same}."
 
 
 def priced(study: Study) -> list[Line]:
@@ -87,8 +93,8 @@ def _bill(study: Study) -> Table:
 def _line_of_bill(line: Mapping[str, Any]) -> Row:
     source = f"{line['source']} ({line['doubt']})" if line["doubt"] else str(line["source"])
     cells = (
-        Cell(f"{line['quantity']:,.4g} {line['unit']}"),
-        Cell(f"{line['price']:.4g} USD"),
+        Cell(f"{digits(line['quantity'], 4)} {line['unit']}"),
+        Cell(f"{digits(line['price'], 4)} USD"),
         Cell(f"{line['usd']:,.2f} USD"),
         Cell(short(source, 200)),
     )

@@ -24,7 +24,8 @@ def _latency(study: Study) -> Figure:
         "latency",
         study.plots.distributions(study.decisive.name).figure,
         "Distribution of latency by the farthest hop of a request (above), and its tail on logarithmic axes (below)."
-        " See where curves part in the tail: means hide it. All replications together, so there are no intervals here.",
+        " See where curves part in the tail: means hide it. Failed requests count"
+        " too. All replications together, so there are no intervals here.",
         f"Cumulative distributions of latency by flow, one line a deployment. p99 of all: {said}.",
     )
 
@@ -69,7 +70,8 @@ def _waterfalls(study: Study) -> Figure | None:
     if found.empty:
         return None
     drawn = list(dict.fromkeys(found["deployment"]))
-    more = f"; {len(drawn) - DEPLOYMENTS} more deployments are in the table" if len(drawn) > DEPLOYMENTS else ""
+    left = len(drawn) - DEPLOYMENTS
+    more = f"; {left} more deployment{'s are' if left > 1 else ' is'} in the table" if left > 0 else ""
     names = listed([short(name, NAME) for name in drawn[:DEPLOYMENTS]])
     return Figure(
         "waterfall",
@@ -109,7 +111,7 @@ def _where_time_went(study: Study) -> tuple[Table, ...]:
 
 
 def _share(row: Any) -> Cell:
-    return Cell(f"{1e3 * row.seconds:.3g} ms, {row.share:.0%}" if row.seconds else "0")
+    return Cell(f"{duration(row.seconds)}, {100 * row.share:.0f} %" if row.seconds else "0")
 
 
 #: What the section shows, in order: from a study to a figure, or None where the run has nothing for it.

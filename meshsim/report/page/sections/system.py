@@ -6,7 +6,6 @@ from meshsim.mesh.deployment import control_planes
 from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table, listed
 from meshsim.report.page.study import Study
 from meshsim.report.shorten import short
-from meshsim.report.what_if import sentences
 
 #: Clusters that a cell of the table names.
 _NAMED = 12
@@ -18,8 +17,8 @@ def system(study: Study) -> Section:
     networks = {cluster.network for cluster in document.clusters.values()}
     counted = {"clusters": len(document.clusters), "regions": len(document.regions), "networks": len(networks)}
     sizes = listed([f"{count} {name if count != 1 else name[:-1]}" for name, count in counted.items()])
-    lead = (f"{sizes}; {len(document.services)} services.", *sentences(study.manifest))
-    return Section("system", "The system", lead, (_planes(study),), (_picture(study),))
+    services = f"{len(document.services)} service{'s' * (len(document.services) != 1)}"
+    return Section("system", "The system", (f"{sizes}; {services}.",), (_planes(study),), (_picture(study),))
 
 
 def _picture(study: Study) -> Figure:

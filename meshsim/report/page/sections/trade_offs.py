@@ -47,7 +47,7 @@ def trade_offs(study: Study) -> Section:
     decision, why = scores.decision_of(study)
     lead += [why] if why else []
     tables = [table(study, "trade-offs", "Deployments by criteria", lines), found]
-    tables += [scores.scores(decision)] if decision else []
+    tables += [scores.scores(decision, study.weights)] if decision else []
     return Section(
         "trade-offs",
         "The trade-offs",

@@ -23,6 +23,15 @@ def what_happened(study: Study) -> Section:
     )
 
 
+def _bands(study: Study) -> str:
+    """Return what the bands of the timeline are, or why it has none."""
+    n = study.replications
+    if n > 2:
+        return f"Bands are 95 % intervals of the means over n = {n} replications; "
+    few = "One replication makes no interval" if n < 2 else "An interval of two replications would fill the picture"
+    return f"{few}, so there are no bands; "
+
+
 def _timeline(study: Study) -> Figure:
     success = study.line("success_rate")
     low = success.text(min(success.rows, key=success.mean)) if success else ""
@@ -30,8 +39,9 @@ def _timeline(study: Study) -> Figure:
         "timeline",
         study.plots.timeline().figure,
         "What happened when, all deployments over one time axis; shaded while something is wrong. See where lines part"
-        " from each other, and how soon they come back after the shade ends. Bands are 95 % intervals of the means;"
-        " which differences are beyond chance, the trade-off table says.",
+        f" from each other, and how soon they come back after the shade ends. {_bands(study)}which differences are"
+        " beyond chance, the trade-off table says. Latency counts failed requests too: where many fail at once, it is"
+        " low.",
         f"Time course of success rate, tail latency, stale proxies and traffic by distance under"
         f" {listed([short(name, NAME) for name in study.deployments])}. The tables of this page have the numbers"
         f"{f'; the lowest success rate of {study.decisive.name} is {low}' if low else ''}.",

@@ -1,0 +1,63 @@
+"""Which saved run a folder means: itself, or the newest of those in it; and what to do where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from meshsim.errors import ResultsError
+
+#: How deep runs lie below the folder that `--out` names: ``<scenario>/<run>``.
+_BELOW = ("*/totals.parquet", "*/*/totals.parquet")
+
+
+def runs(folder: Path) -> tuple[Path, ...]:
+    """Return the runs in a folder that compare or run has saved to, the oldest first.
+
+    Examples
+    --------
+    >>> runs(Path("no such folder"))
+    ()
+    """
+    found = (path.parent for pattern in _BELOW for path in Path(folder).glob(pattern))
+    whole = (run for run in found if (run / "manifest.json").is_file())
+    seen = [run for run in whole if not any(part.startswith(".") for part in run.relative_to(folder).parts)]
+    return tuple(sorted(seen, key=lambda run: (run.name, run.parent.name)))
+
+
+def newest(folder: Path) -> tuple[Path, int]:
+    """Return the run that a folder is, or the newest of those in it, and how many there are.
+
+    Raises
+    ------
+    ResultsError
+        If there is none; the message says how to make one.
+
+    Examples
+    --------
+    >>> newest(Path("no-folder"))
+    Traceback (most recent call last):
+    meshsim.errors.ResultsError: there is no folder no-folder; run `meshsim compare SCENARIO --out no-folder` first
+    """
+    if not folder.exists():
+        raise ResultsError(f"there is no folder {folder}; {hint(folder)}")
+    if not folder.is_dir():
+        raise ResultsError(f"{folder} is a file, not a folder with results; {hint(folder.parent)}")
+    if (folder / "manifest.json").exists():
+        return folder, 1
+    found = runs(folder)
+    if not found:
+        raise ResultsError(f"{folder} holds no run that compare or run has saved; {hint(folder)}")
+    return found[-1], len(found)
+
+
+def hint(folder: Path) -> str:
+    """Return what to do where there are no results.
+
+    Examples
+    --------
+    >>> hint(Path("results"))
+    'run `meshsim compare SCENARIO --out results` first'
+    """
+    import shlex
+
+    return f"run `meshsim compare SCENARIO --out {shlex.quote(str(folder))}` first"
