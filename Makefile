@@ -14,6 +14,7 @@ JOBS ?= auto
 PYTEST_ARGS ?=
 # With byte code kept, whatever the shell says: else every process compiles every test and module again.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+LINT = $(BIN)/lint-imports && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 # Options of `make bench`, as in: make bench BENCH_ARGS="--quick"; and another Python that may have what pip cannot build
 BENCH_ARGS ?=
 OTHERS := $(addprefix --python ,$(wildcard /usr/bin/python3))
@@ -38,14 +39,13 @@ figures: .venv/.run  ## rebuild the report that is kept in results/ (some minute
 	@$(BIN)/meshsim report results/$(DEMO) --out results/$(DEMO)-report
 	@rm -f results/$(DEMO)-report/*.svg results/$(DEMO)-report/metrics.csv
 
-check: lint .venv/.test  ## lint, types, import contracts and the fast tests
-	@$(PYTEST) -q -n $(JOBS) -m "not slow" $(PYTEST_ARGS)
+check: .venv/.lint .venv/.test  ## lint, types, import contracts and the fast tests
+	@{ $(LINT); } >.venv/lint.log 2>&1 & lint=$$!; \
+	$(PYTEST) -q -n $(JOBS) --dist loadfile -m "not slow" $(PYTEST_ARGS); tests=$$?; \
+	wait $$lint; linted=$$?; cat .venv/lint.log; exit $$((tests | linted))
 
 lint: .venv/.lint  ## import contracts, ruff and mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(LINT)
 
 format: .venv/.lint  ## let ruff write the code as it wants to read it
 	@$(BIN)/ruff check --fix .

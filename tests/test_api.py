@@ -35,6 +35,7 @@ def test_a_comparison_has_a_table_with_deployments_side_by_side(comparison: mesh
     assert table.loc[("all", "success_rate", "all")].tolist() == [1.0, 1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_comparison_shows_itself_in_a_notebook(comparison: meshsim.Comparison) -> None:
     assert "success rate" in comparison._repr_html_()
     assert comparison.plot.timeline()._repr_png_().startswith(b"\x89PNG")

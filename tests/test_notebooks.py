@@ -11,8 +11,6 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-#: One that is quick stands for all where only fast tests run.
-FAST = "3-failover-live"
 #: Seconds that a cell may take where other tests run beside it.
 PATIENCE = 600
 
@@ -82,10 +80,8 @@ def executed(path: Path, folder: Path) -> list[dict[str, Any]]:
 
 # The kernel's own libraries warn of their own affairs; what a notebook warns of is in its output, and fails the test.
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, id=path.stem, marks=() if path.stem == FAST else pytest.mark.slow) for path in NOTEBOOKS],
-)
+@pytest.mark.slow
+@each
 def test_it_runs_without_an_error_or_a_warning(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(FOLDER.parent)
     monkeypatch.setenv("PYTHONPATH", root)

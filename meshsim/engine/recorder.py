@@ -19,9 +19,9 @@ from meshsim.results.tables import FLOWS, TABLES
 from meshsim.results.words import Words
 
 Columns = dict[str, Any]
-_KINDS = ("sidecar", "ingress", "east-west")
 _OUTCOMES = ("ok", "error")
 _LATENCIES = ("request", "call")
+_KINDS = ("sidecar", "ingress", "east-west")
 #: Tables with many rows a bucket, kept as arrays.
 _LARGE = ("requests", "calls", "latency", "pods")
 
@@ -155,15 +155,27 @@ class Recorder:
         self.counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._convergence: dict[str, list[float]] = defaultdict(list)
         self._expired: dict[str, float] = defaultdict(float)
-        self._chunks = {name: Chunks(name) for name in _LARGE}
         outcomes = [plane.outcome(number) for number in range(plane.outcomes)]
         self._codes = np.array([code for code, _ in outcomes], dtype=np.int64)
-        self._flags = [flag for _, flag in outcomes]
-        self._cluster_names = [*clusters, ""]
-        self._service_names = [*plane.plan.services, "ingress"]
+        self._edges = np.array(plane.plan.edges, dtype=np.int64).reshape(-1, 2).T
+        self._chunks = self._empty([flag for _, flag in outcomes])
         self._kept: list[tuple[int, int]] = []
         self._busy_pods = np.zeros(0)
         self._busy_proxies = np.zeros(0)
+
+    def _empty(self, flags: list[str]) -> dict[str, Chunks]:
+        """Return the large tables without rows, with the words behind the data plane's numbers."""
+        clusters, services = [*self._clusters, ""], [*self._plane.plan.services, "ingress"]
+        common = {"cluster": clusters, "flow": FLOWS, "response_flag": flags}
+        ends = {"source": services, "destination": services}
+        ends |= {"source_cluster": clusters, "destination_cluster": clusters}
+        latency = {"kind": _LATENCIES, "service": [*self._entries, *services], "flow": FLOWS, "outcome": _OUTCOMES}
+        return {
+            "requests": Chunks("requests", common | {"entry": self._entries}),
+            "calls": Chunks("calls", common | ends),
+            "latency": Chunks("latency", latency),
+            "pods": Chunks("pods", {"cluster": clusters, "service": services}),
+        }
 
     def event(self, time: float, kind: str, subject: str, detail: str = "") -> None:
         """Note something that happened."""
@@ -225,11 +237,11 @@ class Recorder:
         entry, cluster, flow, outcome = found = np.nonzero(counts["count"])
         rows = counts[found]
         columns = {
-            "entry": Words(entry, self._entries),
-            "cluster": Words(cluster, self._cluster_names),
-            "flow": Words(flow, FLOWS),
+            "entry": entry,
+            "cluster": cluster,
+            "flow": flow,
             "code": self._codes[outcome],
-            "response_flag": Words(outcome, self._flags),
+            "response_flag": outcome,
             "count": rows["count"],
             "latency_sum": rows["latency"],
         }
@@ -237,15 +249,15 @@ class Recorder:
 
     def _calls(self, bucket: tuple[float, float]) -> None:
         rows, (edge, source, to, flow, outcome) = self._plane.take_calls()
-        caller, callee = np.array(self._plane.plan.edges, dtype=np.int64).T[:, edge]
+        caller, callee = self._edges[:, edge]
         columns = {
-            "source": Words(caller, self._service_names),
-            "destination": Words(callee, self._service_names),
-            "source_cluster": Words(source, self._cluster_names),
-            "destination_cluster": Words(to, self._cluster_names),
-            "flow": Words(flow, FLOWS),
+            "source": caller,
+            "destination": callee,
+            "source_cluster": source,
+            "destination_cluster": to,
+            "flow": flow,
             "code": self._codes[outcome],
-            "response_flag": Words(outcome, self._flags),
+            "response_flag": outcome,
             "count": rows["count"],
             "attempts": rows["attempts"],
             "latency_sum": rows["latency"],
@@ -256,12 +268,13 @@ class Recorder:
 
     def _latency(self, bucket: tuple[float, float], kind: str, counts: NDArray[Any]) -> None:
         name, flow, failed, column = found = np.nonzero(counts)
-        first = 0 if kind == "request" else len(self._entries)
+        number = _LATENCIES.index(kind)
+        first = number * len(self._entries)
         columns = {
-            "kind": Words(np.full(len(name), _LATENCIES.index(kind)), _LATENCIES),
-            "service": Words(first + name, [*self._entries, *self._service_names]),
-            "flow": Words(flow, FLOWS),
-            "outcome": Words(failed, _OUTCOMES),
+            "kind": np.full(len(name), number),
+            "service": first + name,
+            "flow": flow,
+            "outcome": failed,
             "bin": column,
             "count": counts[found].astype(np.int64),
         }
@@ -274,15 +287,16 @@ class Recorder:
             expired_seconds = float(expired[number]) + self._expired.pop(cluster, 0.0)
             row = (proxies.get(cluster, 0), *behind, expired_seconds, pushes.get(cluster, 0))
             self.tables["config"].append((*bucket, cluster, *row))
-            bins, counts = np.unique(bin_of(self._convergence.pop(cluster, [])), return_counts=True)
-            rows = zip(bins.tolist(), counts.tolist(), strict=True)
-            self.tables["convergence"].extend((*bucket, cluster, column, count) for column, count in rows)
+            if taken := self._convergence.pop(cluster, None):
+                bins, counts = np.unique(bin_of(taken), return_counts=True)
+                rows = zip(bins.tolist(), counts.tolist(), strict=True)
+                self.tables["convergence"].extend((*bucket, cluster, column, count) for column, count in rows)
 
     def _expired_seconds(self, now: float) -> NDArray[np.float64]:
         """Return the bucket's proxy-seconds with an expired certificate, by cluster, of those that still have it."""
-        proxies = self._plane.proxies
-        seconds = np.maximum(now - np.maximum(proxies.expires, self._start), 0.0) * proxies.alive
-        return np.bincount(proxies.cluster, weights=seconds, minlength=len(self._clusters)).astype(np.float64)
+        proxies = self._plane.proxies.view(np.ndarray)
+        seconds = np.maximum(now - np.maximum(proxies["expires"], self._start), 0.0) * proxies["alive"]
+        return np.bincount(proxies["cluster"], weights=seconds, minlength=len(self._clusters)).astype(np.float64)
 
     def _pods(self, bucket: tuple[float, float], now: float) -> None:
         busy = self._busy_by_service(now)
@@ -292,8 +306,8 @@ class Recorder:
         clusters, services = np.array(self._kept, dtype=np.int64).reshape(-1, 2).T
         ready = np.array([self.ready[key].take(now) for key in keys], dtype=np.float64)
         columns = {
-            "cluster": Words(clusters, self._cluster_names),
-            "service": Words(services, self._service_names),
+            "cluster": clusters,
+            "service": services,
             "desired_seconds": np.array([self.desired[key].take(now) for key in keys], dtype=np.float64),
             "ready_seconds": ready,
             "blocked_seconds": np.zeros(len(keys)),
@@ -311,22 +325,21 @@ class Recorder:
 
     def _busy_by_service(self, now: float) -> NDArray[np.float64]:
         """Return worker-seconds by cluster and service since the last bucket."""
-        pods = self._plane.pods
-        total = pods.busy_area + pods.busy * (now - pods.busy_since)
+        pods = self._plane.pods.view(np.ndarray)
+        total = pods["busy_area"] + pods["busy"] * (now - pods["busy_since"])
         before = np.zeros(len(total))
         before[: len(self._busy_pods)] = self._busy_pods
         self._busy_pods = total
-        return self._summed(pods.cluster, pods.service, total - before, len(self._plane.plan.services))
+        return self._summed(pods["cluster"], pods["service"], total - before, len(self._plane.plan.services))
 
     def _proxies(self, bucket: tuple[float, float]) -> None:
-        proxies = self._plane.proxies
+        proxies = self._plane.proxies.view(np.ndarray)
         before = np.zeros(len(proxies))
         before[: len(self._busy_proxies)] = self._busy_proxies
-        self._busy_proxies = proxies.busy.copy()
-        busy = self._summed(proxies.cluster, proxies.kind, proxies.busy - before, len(_KINDS))
-        workers = self._summed(
-            proxies.cluster, proxies.kind, (proxies.workers * proxies.alive).astype(float), len(_KINDS)
-        )
+        self._busy_proxies = proxies["busy"].copy()
+        places = (proxies["cluster"], proxies["kind"])
+        busy = self._summed(*places, self._busy_proxies - before, len(_KINDS))
+        workers = self._summed(*places, (proxies["workers"] * proxies["alive"]).astype(float), len(_KINDS))
         for cluster, kind in np.argwhere(workers + busy).tolist():
             available = workers[cluster, kind] * (bucket[1] - bucket[0])
             names = (self._clusters[cluster], _KINDS[kind])

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from meshsim.analysis import theory
+from meshsim.analysis.retries import retry_amplification, retry_attempts
 from meshsim.scenario.fields import Percentiles
 from meshsim.verify.parts import (
     DEMAND,
@@ -222,7 +223,7 @@ def limits() -> list[Case]:
             Claim("mean latency, s", DEMAND * (1.0 - late), mean_latency),
         )),
         Case("perTryTimeout and two retries", tried, (
-            Claim("attempts per request", theory.retry_attempts(late, 2), attempts("web")),
+            Claim("attempts per request", retry_attempts(late, 2), attempts("web")),
             Claim("fraction timed out", late**3, share(response_flag="URX,UT")),
         )),
     ]  # fmt: skip
@@ -241,7 +242,7 @@ def amplification(failure: float, retries: int) -> Case:
         istio=[route(name, retries={"attempts": retries, "retryOn": "5xx"}) for name in names],
         timeline=[{**failing, "target": {"service": "db"}}],
     )
-    exact = theory.retry_amplification(failure, retries, len(names))
+    exact = retry_amplification(failure, retries, len(names))
     lost = failure ** ((retries + 1) ** len(names))
     claims = (
         Claim("attempts at its end per request", exact, attempts("db")),

@@ -21,6 +21,7 @@ def test_theory_gives_the_latencies_that_are_known():
     assert WORKLOADS["W2p"].latency is None
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("workload", EXACT)
 @pytest.mark.parametrize("module", ["meshsim_scenario", "simpy_processes", "simpy_callbacks", "python_heap"])
 def test_mean_latency_is_what_theory_says(module, workload):
@@ -38,6 +39,7 @@ def test_mean_latency_of_the_compiled_loop_is_what_theory_says(workload):
     assert abs(found.latency - WORKLOADS[workload].latency) < 4 * WORKLOADS[workload].noise(200_000)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("workload", "latency"), [("W2p", 0.0205), ("W3p", 0.0802)])
 @pytest.mark.parametrize("module", ["meshsim_scenario", "simpy_processes"])
 def test_models_with_proxies_agree(module, workload, latency):

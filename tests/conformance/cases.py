@@ -23,6 +23,9 @@ OUTCOMES = HERE / "outcomes"
 #: A second set of measurements, where it lies beside the project.
 SHARED = HERE.parents[2] / "shared" / "data" / "envoy"
 
+#: The compiled one reads in a tenth of the time.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Windows = tuple[tuple[float, float], ...]
 
 CASE_FIELDS = {
@@ -183,7 +186,7 @@ def seconds(duration: str | float) -> float:
 
 def load_case(path: Path) -> Case:
     """Read a case file."""
-    raw = yaml.safe_load(path.read_text())
+    raw = yaml.load(path.read_text(), LOADER)
     _known(raw, CASE_FIELDS, str(path))
     points = []
     for described in raw["points"]:

@@ -37,7 +37,7 @@ def first(world):
     return float(event["time"]), int(event["subject"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
 @given(times=st.lists(st.integers(0, 6), max_size=60), ahead=st.sampled_from([0, 1, 7, 23]))
 def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, ahead):
     empty(world, ahead)
@@ -51,7 +51,7 @@ def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, ahead
     assert left(world) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
 @given(steps=st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=80), ahead=st.sampled_from([0, 1, 7, 23]))
 def test_order_holds_when_events_are_taken_in_between(world, steps, ahead):
     empty(world, ahead)
@@ -67,7 +67,7 @@ def test_order_holds_when_events_are_taken_in_between(world, steps, ahead):
         assert left(world) == len(model)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
 @given(times=st.lists(st.integers(0, 6), max_size=60), ahead=st.sampled_from([1, 7, 23]))
 def test_the_next_events_stand_in_order_before_the_root(world, times, ahead):
     empty(world, ahead)

@@ -78,6 +78,7 @@ assert jit.is_compiled()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="locks the Unix way")
 def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path) -> None:
     environment = os.environ | {"MESHSIM_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}

@@ -134,6 +134,7 @@ def test_a_retry_keeps_away_from_priorities_that_were_tried(healthy, tried, expe
 # --- the contract -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("balancer", BALANCERS)
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
 def test_every_balancer_picks_members_only_and_is_fair_among_equals(balancer, count):
@@ -153,6 +154,7 @@ def test_every_balancer_that_honours_weights_matches_them_and_the_others_ignore_
     assert [shares[pod] for pod in range(3)] == pytest.approx(expected, abs=0.07 if balancer == "RING_HASH" else 0.03)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("balancer", BALANCERS)
 @pytest.mark.parametrize("keyed", [None, 7])
 @pytest.mark.parametrize("locality_weighted", [0, 1])
@@ -287,6 +289,7 @@ def proxy(Bench, echo):
     return built
 
 
+@pytest.mark.slow
 def test_a_stuck_host_still_gets_one_nth_squared(proxy):
     # Two hosts, the second 1000 times slower: it is picked when drawn twice, ¼ of the time.
     bench = proxy("LEAST_REQUEST", [1, 1], [{"compute": "1ms"}], rate=500, until=20.0, scripts=[1.0, 100_000.0])

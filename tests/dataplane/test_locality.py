@@ -256,6 +256,7 @@ def shares_of(hosts, where, count=2700, **fields):
     return [found[number] / count for number in range(max(where) + 1)]
 
 
+@pytest.mark.sample(11)
 @pytest.mark.parametrize(
     ("localities", "expected"),
     [

@@ -207,7 +207,7 @@ def test_the_end_of_an_ejection_is_the_first_tick_at_or_after_it():
 
 def test_jitter_puts_off_the_return_by_a_uniform_draw_that_is_the_same_in_every_run():
     ends = []
-    for seed in range(1, 200):
+    for seed in range(1, 100):
         times = []
         for _ in range(2):
             hosts = detecting(1, seed=seed, max_ejected=100, interval=0.001, base_ejection=2.0, jitter=1.0)
@@ -215,9 +215,9 @@ def test_jitter_puts_off_the_return_by_a_uniform_draw_that_is_the_same_in_every_
             times.append(float(hosts.w.heap[0].time))
         assert times[0] == times[1]
         ends.append(times[0] - 12.0)
-    assert 0.0 <= min(ends) < 0.05
-    assert 0.95 < max(ends) <= 1.002
-    assert np.mean(ends) == pytest.approx(0.5, abs=0.09)
+    assert 0.0 <= min(ends) < 0.1
+    assert 0.9 < max(ends) <= 1.002
+    assert np.mean(ends) == pytest.approx(0.5, abs=0.12)
 
 
 def test_a_removed_host_no_longer_counts_as_ejected_and_its_return_is_forgotten():
@@ -330,12 +330,13 @@ def test_local_errors_that_are_split_off_do_not_count_in_the_success_rate():
     assert hosts.slot(0).volume == 1
 
 
+@pytest.mark.slow
 def test_enforcement_in_part_ejects_in_part():
     found = 0
-    for seed in range(1, 200):
+    for seed in range(1, 100):
         hosts = detecting(5, seed=seed, max_ejected=100, success_rate=30)
         found += len(interval_of(hosts, [(0, 100), *[(100, 0)] * 4]))
-    assert found / 199 == pytest.approx(0.3, abs=0.1)
+    assert found / 99 == pytest.approx(0.3, abs=0.14)
 
 
 def test_ticks_are_those_of_the_phase():

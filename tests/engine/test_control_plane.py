@@ -91,6 +91,7 @@ def test_one_change_is_pushed_after_watch_debounce_generation_and_the_link(quiet
     assert sorted(time for time in seen if time > 0) == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("cpu", "at_once"), [(1, 20), (2, 25), (4, 35), (17, 100), (64, 100)])
 def test_as_many_proxies_are_pushed_to_at_once_as_the_processors_allow(quiet, event, cpu, at_once):
     """The pods of app and the gateway take their turns, too, though they do not call it."""

@@ -13,6 +13,7 @@ def calls(simulation):
     return {name: list(column) for name, column in table.items()}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("rows", [1, 8])
 def test_counts_are_the_same_however_often_their_table_grows(run, event, monkeypatch, rows):
     timeline = [event("partition", "20s", "20s", target={"from": {"region": "eu"}, "to": {"region": "us"}})]

@@ -36,6 +36,7 @@ def test_constant_arrivals_are_equally_spaced(run):
     assert set(arrivals(run(**ONE, load={"web": {"rate": "50/s", "arrivals": "constant"}})).tolist()) == {50}
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("phase", "factors"),
     [

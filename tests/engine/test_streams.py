@@ -35,6 +35,7 @@ def test_events_at_absolute_times_happen_exactly_then():
     assert seen == [number * 0.1 for number in range(1, 50)]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("deployment", ["multi-primary", "primary-remote"])
 def test_stepping_through_requests_changes_no_number(run, deployment, event):
     from meshsim.engine.simulation import Simulation

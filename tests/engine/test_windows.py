@@ -45,6 +45,7 @@ def test_load_is_on_in_windows_and_lead_ins_only(run):
     ]  # fmt: skip
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("arrivals", ["poisson", "constant"])
 @pytest.mark.parametrize("phases", [[], DAY], ids=["steady", "curve"])
 def test_the_same_users_come_at_the_same_times_as_if_load_had_always_been_on(run, arrivals, phases):

@@ -181,6 +181,7 @@ def test_streams_end_within_33_minutes_and_are_of_all_ages_at_the_start(quiet):
     assert all(27 * MINUTE <= span <= 33 * MINUTE + 1 for span in spans)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("minutes", "least", "most"), [(10, 0.23, 0.43), (40, 1.0, 1.0)])
 def test_an_api_server_that_is_away_cuts_the_proxies_of_its_cluster_off_as_their_streams_end(
     quiet, event, minutes, least, most

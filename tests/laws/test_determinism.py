@@ -78,6 +78,7 @@ def test_step_mode_gives_the_numbers_of_a_free_run(storm, deployment):
     assert first_difference(free, stepwise) == ""
 
 
+@pytest.mark.slow
 def test_a_watcher_in_step_mode_sees_every_event_and_changes_nothing():
     scenario = load("three-tier", ["duration=3s", "warm_up=1s"])
     simulation = Simulation(scenario, "multi-primary", stepwise=True)
@@ -119,6 +120,7 @@ def test_compiled_and_interpreted_code_give_the_same_tables(storm):
     assert hashes(brief, "hybrid") == hashes(brief, "hybrid", NUMBA_DISABLE_JIT="1")
 
 
+@pytest.mark.slow
 def test_hashes_are_of_what_the_tables_hold():
     brief = load("three-tier", ["duration=1s", "warm_up=0s"])
     totals = Simulation(brief, "multi-primary").run()["totals"]
@@ -152,6 +154,7 @@ def two_entries() -> dict:
     }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("first", [False, True], ids=["after", "before"])
 def test_another_entry_and_service_move_no_arrival_and_no_demand(first):
     """Pods have workers to spare and gateways cost no time, so a request's latency is made of its own draws alone."""

@@ -263,6 +263,7 @@ class Oracle:
             self.respond(now, call.then)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("protocol", ["http", "http2"])
 @pytest.mark.parametrize("balancer", ["RANDOM", "LEAST_REQUEST"])
 def test_the_engine_agrees_with_an_independent_heap_to_the_last_bit(balancer, protocol):

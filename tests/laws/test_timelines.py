@@ -338,7 +338,7 @@ PHASES = (Phase.explicit, Phase.generate)
 DRAWN = {"more": SETTINGS, "deployment": one_of(list(DEPLOYMENTS))}
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(timeline=timelines(TEMPORARY), **DRAWN)
 def test_a_few_random_timelines_keep_the_laws_and_leave_no_trace(timeline, more, deployment):
     reverts(timeline, more, deployment)

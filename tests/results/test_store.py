@@ -87,6 +87,7 @@ def test_an_interrupted_comparison_is_saved_and_says_so(tmp_path):
     assert facts["replications"] == {"asked": 5, "finished": 2}
 
 
+@pytest.mark.slow
 def test_runs_written_at_once_all_get_a_folder(tmp_path):
     tables = filled(3)
     with ThreadPoolExecutor(8) as pool:
@@ -146,6 +147,7 @@ def describe_calls(run: Path, **changes: object) -> None:
     edit(run / "manifest.json", tables={**tables, "calls": {**tables["calls"], **changes}})
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

@@ -18,6 +18,7 @@ def parameters() -> list:
     return [pytest.param(case, id=case.name, marks=marks[case.name in FAST]) for case in cases()]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("case", parameters())
 def test_the_simulator_agrees_with_theory(case: Case):
     for found in check(case, confidence=1.0 - (1.0 - CONFIDENCE) / CLAIMS, seed=SEED):

@@ -250,6 +250,7 @@ for scenario in json.load(sys.stdin):
 """
 
 
+@pytest.mark.slow
 def test_runs_end_whatever_their_load():
     loads = {
         "load that stops": {**rate(50), "phases": stop_at(2, 30)},

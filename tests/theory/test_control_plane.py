@@ -105,6 +105,7 @@ def test_a_push_takes_proxies_by_throttle_times_the_time_for_one(cpu, proxies):
 # --- §5.1: debounce ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_changes_every_fifty_milliseconds_are_pushed_about_every_ten_seconds():
     simulation = Run(mesh(1, [], "62s", istiod={"push_time": "1ms", "push_time_per_service": "0s"}))
     group = simulation.groups["c"]

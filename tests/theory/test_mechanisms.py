@@ -9,6 +9,7 @@ import pytest
 from scipy import linalg
 
 from meshsim.analysis import theory
+from meshsim.analysis.retries import retry_attempts
 from meshsim.analysis.statistics import interval
 from meshsim.scenario.fields import Percentiles
 from meshsim.verify import measured
@@ -51,6 +52,7 @@ def fails(target: dict, fraction: float) -> dict:
 # --- distributions and links ------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("compute", "exact"),
     [
@@ -65,12 +67,14 @@ def test_demands_have_their_mean(compute, exact):
     assert_covers(mean_latency(one_pod({"compute": compute})), exact, "mean demand, s")
 
 
+@pytest.mark.slow
 def test_a_round_trip_has_the_percentiles_of_its_link():
     tables = one_pod({"compute": "0s"}, latency=[{"between": ["r/z", "r/z"], "rtt": {"p50": "20ms", "p99": "50ms"}}])
     assert_covers(latency_quantile(0.5)(tables), 0.02, "median round trip, s")
     assert_covers(latency_quantile(0.99)(tables), 0.05, "99th percentile of round trips, s")
 
 
+@pytest.mark.slow
 def test_lost_messages_are_sent_again_after_a_timeout_that_doubles():
     """Of each direction: losses k in a row with probability 0.9 · 0.1^k cost 200 ms · (2^k - 1)."""
     place = {"zone": "z"}
@@ -84,12 +88,14 @@ def test_lost_messages_are_sent_again_after_a_timeout_that_doubles():
 # --- scripts ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_counts_and_probabilities_of_calls_are_kept():
     script = [{"call": "db/x", "count": 1.6}, {"call": "db/x", "probability": 0.25, "count": 3}]
     tables = measured(mesh({"web": service(*script), "db": service()}, rate(200), measured=100, warm_up=5), seed=SEED)
     assert_covers(attempts("db")(tables), 1.6 + 0.75, "calls per request")
 
 
+@pytest.mark.slow
 def test_actions_are_chosen_by_weight_and_made_whole():
     endpoints = {"endpoints": {"a": {"script": [{"call": "db/x"}]}, "b": {}}}
     actions = {"one": {"weight": 3, "requests": ["a"]}, "two": {"weight": 1, "requests": ["b", "a", "b"]}}
@@ -99,21 +105,24 @@ def test_actions_are_chosen_by_weight_and_made_whole():
     assert_covers(attempts("db")(tables), 4 / 6, "calls per request")
 
 
+@pytest.mark.slow
 def test_load_enters_by_its_shares():
     scenario = mesh({"web": service()}, rate(200) | {"enters": {"c": 3, "d": 1}}, measured=100, warm_up=5)
     scenario["clusters"]["d"] = {"region": "r"}
     assert_covers(share(cluster="d")(measured(scenario, seed=SEED)), 0.25, "fraction that entered by d")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("failure", "retries"), [(0.4, 2), (1.0, 3)])
 def test_attempts_fail_independently_of_those_before(failure, retries):
     failing = fails({"service": "web"}, failure)
     policy = route("web", retries={"attempts": retries, "retryOn": "5xx"})
     tables = one_pod({"compute": "0s"}, timeline=[failing], istio=[policy])
-    assert_covers(attempts("web")(tables), theory.retry_attempts(failure, retries), "attempts per request")
+    assert_covers(attempts("web")(tables), retry_attempts(failure, retries), "attempts per request")
     assert_covers(share(code=503)(tables), failure ** (retries + 1), "fraction failed", widest=0.1)
 
 
+@pytest.mark.slow
 def test_a_caller_s_retry_is_a_new_try_at_everything_below():
     """Half of db's answers are errors; web does not retry them, but the ingress retries web."""
     failing = fails({"service": "db"}, 0.5)
@@ -123,6 +132,7 @@ def test_a_caller_s_retry_is_a_new_try_at_everything_below():
     assert_covers(share(code=500)(tables), 0.125, "fraction failed")
 
 
+@pytest.mark.slow
 def test_a_retry_goes_to_a_host_that_was_not_tried():
     """One of four pods fails always: with previous hosts avoided nearly no retry meets it again."""
     services = {"web": service(workloads={"good": {"replicas": 3}, "bad": {"replicas": 1}})}
@@ -172,6 +182,7 @@ def test_the_refined_mean_field_formula_is_near_the_chain_of_a_few_pods():
     assert choices_response(0.5, 1.0, 2) * 0.5 == pytest.approx(two_choices_of_two(0.5, 25), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_balancer_that_sees_a_part_of_the_requests_is_between_random_and_one_that_sees_all():
     """Eight ingress proxies, each of which counts its own requests only."""
     scenario = mesh({"web": service(exponential(), workers=1, replicas=8)}, rate(640), measured=200, warm_up=20)

@@ -62,6 +62,7 @@ def test_surges_that_overlap_multiply(run, event):
     np.testing.assert_allclose([value for (value,) in seen], [[0.1 * a, 0.1 * b] for a, b in factors])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("other", ["primary-remote", "external"])
 def test_evictions_hit_the_same_places_at_the_same_times_in_every_deployment(run, event, other):
     churn = event("pod_churn", "10s", "60s", target={"service": "app"}, rate="0.3/s")

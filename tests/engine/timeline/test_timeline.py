@@ -214,7 +214,8 @@ def any_timeline(random):
     return timeline
 
 
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=pytest.mark.slow if n >= 8 else ()) for n in range(24)])
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("seed", range(24))
 def test_events_at_random_leave_no_trace_however_they_overlap(quiet, never, seed):
     random = Random(seed)
     deployment, timeline = random.choice(DEPLOYMENTS), any_timeline(random)
