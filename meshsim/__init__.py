@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meshsim.engine.simulation import Simulation
     from meshsim.errors import MeshsimError, ResultsError, ScenarioError, SimulationError
     from meshsim.scenario import bundled
+    from meshsim.scenario.own_balancers import load_balancer
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOMES = {
     "compare": "meshsim.api",
     "find": "meshsim.api",
     "load": "meshsim.api",
+    "load_balancer": "meshsim.scenario.own_balancers",
     "read": "meshsim.api",
     "run": "meshsim.api",
     "sensitivity": "meshsim.api",
@@ -48,6 +50,7 @@ __all__ = [
     "compare",
     "find",
     "load",
+    "load_balancer",
     "read",
     "run",
     "sensitivity",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshsim.analysis.grid import Grid, runs
-from meshsim.analysis.measures import Measure, requests
+from meshsim.analysis.measures import Measure, percentiles, requests
 from meshsim.analysis.phases import Phase
 from meshsim.analysis.summary import over_phases
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 #: Begins the name of a flow of users who entered at one place.
 FROM = "from "
 
-#: Metrics that are told by place; percentiles are not, since histograms of latency do not tell clusters apart.
+#: Metrics of counted requests that are told by place; the percentiles of latency are, too.
 BY_PLACE = ("requests", "success_rate", "latency_mean")
 
 
 def by_entry(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase], places: Mapping[str, str]) -> pd.DataFrame:
-    """Return requests, success rate and mean latency of users by where they entered, in the form of a summary.
+    """Return requests, success rate and latency (mean, percentiles) of users by where they entered, as a summary.
 
     Parameters
     ----------
@@ -58,10 +58,12 @@ def by_entry(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase], places:
 
 
 def _by_place(tables: Mapping[str, pd.DataFrame], grid: Grid, places: Mapping[str, str]) -> Iterator[Measure]:
-    table = tables["requests"]
-    where = table["cluster"].map(lambda cluster: places.get(cluster, cluster))
-    for place in dict.fromkeys([*places.values(), *where]):
-        own = {"requests": table[where == place]}
-        for name, flow, values in requests(own, grid):
+    ended, waited = tables["requests"], tables["latency"]
+    waited = waited[waited["kind"] == "ingress"]
+    entered, timed = (table["cluster"].map(lambda name: places.get(name, name)) for table in (ended, waited))
+    known = dict.fromkeys([*places.values(), *entered])
+    for place in known:
+        for name, flow, values in requests({"requests": ended[entered == place]}, grid):
             if flow == "all" and name in BY_PLACE:
                 yield name, f"{FROM}{place}", values
+    yield from percentiles(waited, grid.counted, ((f"{FROM}{place}", (timed == place).to_numpy()) for place in known))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,11 +70,37 @@ def requests(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure
 def _latency(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     table = tables["latency"]
     table = table[_is(table, "kind", "request")]
+    yield from percentiles(table, grid, _flows(table))
+
+
+def percentiles(table: pd.DataFrame, grid: Grid, parts: Iterable[tuple[str, Rows]]) -> Iterator[Measure]:
+    """Return the percentiles (seconds) of histograms, for each part of their rows under its name.
+
+    Parameters
+    ----------
+    table
+        Rows of the table ``latency``, of one kind.
+    grid
+        The cells.
+    parts
+        A flow, or a place, and which of the rows belong to it.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> run = {"deployment": ["hybrid"], "replication": [0], "start": [0.0], "end": [5.0]}
+    >>> waited = {"kind": ["ingress"], "service": [""], "cluster": ["eu-1"], "flow": ["local"], "outcome": ["ok"]}
+    >>> table = concatenate([{"latency": {**run, **waited, "bin": [637], "count": [10]}}])["latency"]
+    >>> grid = Grid((("hybrid", 0),), np.array([0.0]), np.array([5.0]))
+    >>> found = list(percentiles(table, grid, [("eu", [True])]))
+    >>> [(name, of, round(float(values[0, 0]), 3)) for name, of, values in found[:2]]
+    [('latency_p50', 'eu', 0.001), ('latency_p90', 'eu', 0.001)]
+    """
     cells = grid.cells(table)
-    for flow, where in _flows(table):
+    for part, where in parts:
         found = grid.quantiles(cells, table, list(PERCENTILES.values()), where)
         for name, values in zip(PERCENTILES, found, strict=True):
-            yield f"latency_{name}", flow, values
+            yield f"latency_{name}", part, values
 
 
 def _calls(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:

@@ -63,5 +63,6 @@ def at_start(
         "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),
         "call_latency": np.zeros((services, len(FLOWS), 2, BINS), dtype=np.int32),
         "request_latency": np.zeros((max(entries, 1), len(FLOWS), 2, BINS), dtype=np.int32),
+        "ingress_latency": np.zeros((clusters, len(FLOWS), 2, BINS), dtype=np.int32),
     }
     return arrays | plan.arrays

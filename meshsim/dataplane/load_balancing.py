@@ -1,6 +1,7 @@
 """Load balancers: which host an attempt goes to: priority, locality, host (spec §2.1 to 2.5, §2.7, §2.8).
 
-To add one: write a function that returns a slot, give it a number and a name in `BALANCERS`, and a line in `pick`.
+To add one of Istio's: write a function that returns a slot, give it a number and a name in `BALANCERS`, and a line in
+`pick`. Users add theirs from outside (`meshsim.load_balancer`), which is called by its address (`own_balancer`).
 `meshsim.dataplane.locality` prepares what is read here: who may be picked, loads, localities, queues and tables.
 """
 
@@ -8,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshsim.dataplane import consistent_hashing, slow_start, weighted_queue
+from meshsim.dataplane import consistent_hashing, own_balancer, slow_start, weighted_queue
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.state import NONE
+from meshsim.scenario import own_balancers
 from meshsim.scenario.istio.policy import Policy
 
-ROUND_ROBIN, RANDOM, LEAST_REQUEST, PASSTHROUGH, RING_HASH, MAGLEV = range(6)
+ROUND_ROBIN, RANDOM, LEAST_REQUEST, PASSTHROUGH, OWN, RING_HASH, MAGLEV = range(7)
 
 #: Istio's name of every balancer → its number here. PASSTHROUGH dials the address that the application asked for:
 #: applications here know all endpoints and ask for any.
@@ -33,7 +35,9 @@ CHOICES, OVERPROVISIONING, MERGE_WINDOW = 2, 140, 1.0
 
 def lower(row, policy: Policy) -> None:
     """Write how a policy balances load into its record."""
-    row.balancer = BALANCERS[policy.load_balancer]
+    own = None if policy.load_balancer in BALANCERS else own_balancers.get(policy.load_balancer)
+    row.balancer = BALANCERS[policy.load_balancer] if own is None else OWN
+    row.own_balancer = 0 if own is None else own_balancer.address_of(own)
     row.choices = CHOICES
     row.bias = 1.0 if policy.load_balancer == "LEAST_REQUEST" else 0.0
     row.panic_threshold = policy.panic_threshold
@@ -80,6 +84,8 @@ def pick(w, up, policy, weighted, row, worker, first, count, u1, u2):
         return weighted_queue.pick(w, up, policy, row, base, count, w.clock[0].now)
     if policy.balancer == ROUND_ROBIN:
         return round_robin(w, row, first, count)
+    if policy.balancer == OWN:
+        return own_balancer.pick(w, policy.own_balancer, row, first, count, u1, u2)
     return w.available[first + int(u1 * count)]
 
 

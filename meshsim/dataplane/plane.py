@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import consistent_hashing, failures, flags, loop, recorder, state
+from meshsim.dataplane import consistent_hashing, failures, flags, loop, own_balancer, recorder, state
 from meshsim.dataplane.arrays import PRIORITIES
 from meshsim.dataplane.blueprint import Actions
 from meshsim.dataplane.building import Building
@@ -136,6 +136,7 @@ class DataPlane(Building):
             elif reason == loop.LARGE:
                 self._look_ahead()
             elif reason == loop.DONE or budget <= 0:
+                own_balancer.check(clock[0])
                 return bool(reason == loop.DONE)
 
     def _look_ahead(self) -> None:

@@ -125,7 +125,9 @@ def record_request(w, call, now):
     row.count += 1
     row.latency += latency
     failed = is_failure(frame)
-    w.request_latency[source.entry, frame.farthest, failed, bin_of(latency)] += 1
+    column = bin_of(latency)
+    w.request_latency[source.entry, frame.farthest, failed, column] += 1
+    w.ingress_latency[cluster, frame.farthest, failed, column] += 1
     clock.ended += 1
     clock.sojourn += latency
     in_flight(w, now, -1)

@@ -36,13 +36,14 @@ def _record(lines: int = 0, /, **fields: str) -> np.dtype:
 #: that nobody waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept
 #: free; ``counted`` rows of `World.calls` are in use, and there are ``clusters``; ``ahead`` events of the calendar
 #: stand in order before its root; calls were ``foreseen``, and those before number ``foresaw`` are done with;
-#: ``expired_roots`` is a mask of the root certificates that are not valid now.
+#: ``expired_roots`` is a mask of the root certificates that are not valid now; the last three tell of a load balancer
+#: of the user's own that did not return the place of a host.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
     sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", part="u8", traced="i8",
     tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8", counted="i8", clusters="i8",
-    foreseen="i8", foresaw="i8", ahead="i8",
+    foreseen="i8", foresaw="i8", ahead="i8", own_balancer="i8", own_answer="i8", own_hosts="i8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place. For an upstream
@@ -151,7 +152,7 @@ LOCALITY = _record(
 #: A table of consistent hashing: ``entries`` from ``first`` on of `World.hash_tables`, shared by ``users``.
 TABLE = _record(fingerprint="u8", first="i8", entries="i8", users="i4")
 
-#: The lowered policy of a destination, shared by every upstream of it.
+#: The lowered policy of a destination, shared by every upstream of it; ``own_balancer`` is the address of the user's.
 POLICY = _record(
     6,
     service="i4", choices="i4", overprovisioning="i4", keeps_host="i1", balancer="i1", hash_kind="i1", http1="i1",
@@ -166,6 +167,7 @@ POLICY = _record(
     success_rate="i4", success_hosts="i4", success_volume="i4", success_deviations="f8",
     failure_percent="i4", failure_threshold="i4", failure_hosts="i4", failure_volume="i4",
     checks="i4", check_interval="f8", check_timeout="f8", unhealthy_after="i4", healthy_after="i4",
+    own_balancer="i8",
 )  # fmt: skip
 
 #: What a client proxy does with a request: to one of ``targets`` by weight, or an answer of its own (``direct``).
@@ -264,6 +266,7 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "requests": (REQUESTS, 4),  # entry, cluster, flow, outcome
     "call_latency": (np.dtype("i4"), 4),  # destination service, flow, failed, bin
     "request_latency": (np.dtype("i4"), 4),  # entry, flow, failed, bin
+    "ingress_latency": (np.dtype("i4"), 4),  # the same requests by cluster of entry, flow, failed, bin
     "keys": (np.dtype("u8"), 3),  # purpose, round, word
     "free_at": (np.dtype("f8"), 1),  # when each worker of each proxy is free
     "upstream_of": (np.dtype("i4"), 2),  # proxy, destination

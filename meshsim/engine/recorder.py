@@ -20,7 +20,7 @@ from meshsim.results.words import Words
 
 Columns = dict[str, Any]
 _OUTCOMES = ("ok", "error")
-_LATENCIES = ("request", "call")
+_LATENCIES = ("request", "ingress", "call")
 _KINDS = ("sidecar", "ingress", "east-west")
 #: Tables with many rows a bucket, kept as arrays.
 _LARGE = ("requests", "calls", "latency", "pods")
@@ -169,7 +169,8 @@ class Recorder:
         common = {"cluster": clusters, "flow": FLOWS, "response_flag": flags}
         ends = {"source": services, "destination": services}
         ends |= {"source_cluster": clusters, "destination_cluster": clusters}
-        latency = {"kind": _LATENCIES, "service": [*self._entries, *services], "flow": FLOWS, "outcome": _OUTCOMES}
+        names = ["", *self._entries, *services]
+        latency = {"kind": _LATENCIES, "service": names, "cluster": clusters, "flow": FLOWS, "outcome": _OUTCOMES}
         return {
             "requests": Chunks("requests", common | {"entry": self._entries}),
             "calls": Chunks("calls", common | ends),
@@ -206,8 +207,8 @@ class Recorder:
         proxies, pushes
             Proxies alive and updates applied in the bucket, by cluster.
         last
-            Whether a phase ends here. Latencies of calls are kept by phase: by bucket they would be most of a run's
-            memory, and nobody reads them so.
+            Whether a phase ends here. Latencies of calls, and of requests by cluster of entry, are kept by phase: by
+            bucket they would be most of a run's memory, and nobody reads them so.
         """
         if now <= self._start:
             return
@@ -217,7 +218,8 @@ class Recorder:
         self._calls(bucket)
         self._latency(bucket, "request", taken["request_latency"])
         if last:
-            taken = self._plane.take_counts("call_latency")
+            taken = self._plane.take_counts("ingress_latency", "call_latency")
+            self._latency((self._phase, now), "ingress", taken["ingress_latency"])
             self._latency((self._phase, now), "call", taken["call_latency"])
             self._phase = now
         self._config(bucket, now, proxies, pushes)
@@ -268,11 +270,11 @@ class Recorder:
 
     def _latency(self, bucket: tuple[float, float], kind: str, counts: NDArray[Any]) -> None:
         name, flow, failed, column = found = np.nonzero(counts)
-        number = _LATENCIES.index(kind)
-        first = number * len(self._entries)
+        first = 1 if kind == "request" else 1 + len(self._entries)
         columns = {
-            "kind": np.full(len(name), number),
-            "service": first + name,
+            "kind": np.full(len(name), _LATENCIES.index(kind)),
+            "service": np.zeros_like(name) if kind == "ingress" else first + name,
+            "cluster": name if kind == "ingress" else np.full(len(name), len(self._clusters)),
             "flow": flow,
             "outcome": failed,
             "bin": column,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from meshsim.errors import Problem, ScenarioError
 from meshsim.experiment.designs import FILE, Axis
 from meshsim.experiment.engines import Engine, compute
+from meshsim.experiment.shipping import packed
 from meshsim.experiment.units import Finished, Unit, Units, key, misfits
 from meshsim.experiment.work import Task, task
 from meshsim.scenario import Scenario, load
@@ -182,9 +183,10 @@ class Checked:
         found = []
         for number, (at, scenario) in enumerate(zip(values, self.points(varied, values), strict=False)):
             changes = words(varied, at)
+            own = packed([self._text, *changes])
             for unit in (Unit(name, replication) for replication in replications for name in deployments):
-                own = first._replace(changes=changes, unit=unit)
-                found.append(Job(number, ", ".join(changes), own, key(scenario, unit)))
+                one = first._replace(changes=changes, unit=unit, own=own)
+                found.append(Job(number, ", ".join(changes), one, key(scenario, unit)))
         return found
 
 

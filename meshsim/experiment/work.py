@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshsim.errors import Problem, ScenarioError, SimulationError
+from meshsim.experiment.shipping import packed, unpack
 from meshsim.experiment.units import Finished, Unit, simulator
 from meshsim.scenario import Scenario, load
 
@@ -44,6 +45,8 @@ class Task(NamedTuple):
         What is wanted of the results.
     variant
         Of which variant of the scenario this is a run; empty for none. Only progress is told of it.
+    own
+        Load balancers of the user's own (`meshsim.experiment.shipping`).
     """
 
     scenario: str
@@ -53,6 +56,7 @@ class Task(NamedTuple):
     tables: bool
     summary: bool
     variant: str = ""
+    own: tuple[str, ...] = ()
 
     @property
     def shown(self) -> Unit:
@@ -64,7 +68,8 @@ def task(
     scenario: Scenario, unit: Unit, changes: tuple[str, ...] = (), *, tables: bool = True, summary: bool = False
 ) -> Task:
     """Return a unit of a scenario as a task."""
-    return Task(json.dumps(scenario.resolved()), changes, unit, simulator(), tables, summary)
+    text = json.dumps(scenario.resolved())
+    return Task(text, changes, unit, simulator(), tables, summary, own=packed([text, *changes]))
 
 
 def compile_request_path() -> None:
@@ -93,7 +98,7 @@ def perform(given: Task, watch: Watch | None = None) -> Finished:
     if given.code != simulator():
         message = "a worker has another version of meshsim, or of Python, numpy, numba or SimPy, than this process"
         raise ScenarioError([Problem(message, file="--engine")])
-    return finish(prepared(given.scenario, given.changes), given, watch)
+    return finish(prepared(given.scenario, given.changes, tuple(given.own)), given, watch)
 
 
 def finish(ready: Prepared, given: Task, watch: Watch | None = None) -> Finished:
@@ -126,10 +131,11 @@ def perform_elsewhere(given: Task) -> Finished:
 
 
 @lru_cache(maxsize=1)
-def prepared(scenario: str, changes: tuple[str, ...]) -> Prepared:
-    """Return a scenario, given as JSON, with changes and ready to run."""
+def prepared(scenario: str, changes: tuple[str, ...], own: tuple[str, ...] = ()) -> Prepared:
+    """Return a scenario, given as JSON, with changes and ready to run, and with the load balancers that it names."""
     from meshsim.engine.prepared import prepare
 
+    unpack(own)
     return prepare(load(json.loads(scenario), changes))
 
 

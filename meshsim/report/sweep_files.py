@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from meshsim.report.panels import picture_of
 from meshsim.report.style import Picture, render
 from meshsim.results.manifest import describe
 from meshsim.results.store import write_files
+from meshsim.scenario.own_balancers import mentioned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,6 +186,7 @@ def _facts(
         study=study,
     )
     del facts["wall_time"]
+    facts["load_balancers"] |= {one.name: one.hash for one in mentioned(json.dumps(more, default=str))}
     return {**facts, **(cost.described() if cost is not None else {}), **more}
 
 

@@ -10,8 +10,10 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from meshsim.scenario.own_balancers import used
+
 #: Raised when files of older meshsim versions can no longer be read.
-FORMAT = 3
+FORMAT = 4
 
 _PACKAGES = (
     "meshsim",
@@ -44,6 +46,8 @@ def describe(
     what_if: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run; `store.write` adds the tables' row counts and checksums.
+
+    ``load_balancers`` are those of the user's own that the scenario names, and a hash of what each does.
 
     Parameters
     ----------
@@ -92,6 +96,7 @@ def describe(
         },
         "stress": dict(study or {}),
         "what_if": None if what_if is None else dict(what_if),
+        "load_balancers": used([document, what_if]),
         "scenario": dict(document),
     }
 

@@ -63,11 +63,13 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("request_bytes", "int64", "bytes sent to the destination, all attempts"),
         ("response_bytes", "int64", "bytes sent back"),
     ),
-    # Latencies of requests are kept by time bucket, those of calls by phase of the timeline.
+    # Latencies of requests are kept by time bucket, those of calls, and of requests by cluster of entry, by phase of
+    # the timeline. A histogram for each pair of load entry and cluster would be most of a large run's memory.
     "latency": _columns(
         *_BUCKET,
-        ("kind", "str", "'request' (of a user) or 'call' (service to service)"),
-        ("service", "str", "load entry of a request, destination service of a call"),
+        ("kind", "str", "'request' (of a user), 'ingress' (the same by cluster) or 'call' (service to service)"),
+        ("service", "str", "load entry of a request, destination service of a call, '' for kind 'ingress'"),
+        ("cluster", "str", "cluster whose ingress gateway requests entered, for kind 'ingress'; else ''"),
         ("flow", "str", "one of FLOWS"),
         ("outcome", "str", "'ok' (code < 500) or 'error'"),
         ("bin", "int64", "bin of the log-linear histogram, see results.histogram"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meshsim.errors import Problem, ScenarioError, did_you_mean
-from meshsim.scenario import changes
+from meshsim.scenario import changes, own_balancers
 from meshsim.scenario.bundled import bundled
 from meshsim.scenario.checks import Check
 from meshsim.scenario.istio import IstioResources
@@ -232,7 +232,8 @@ def digest(document: Document) -> str:
     """Return the SHA-256 of what a document says, as 64 hexadecimal digits.
 
     The order of names is kept: the first cluster is the primary by default. The order of fields is not, as a dump has
-    the schema's order; nor that of fields in Istio's resources, which have no order.
+    the schema's order; nor that of fields in Istio's resources, which have no order. Of load balancers of the user's
+    own it is what they do that counts.
 
     Examples
     --------
@@ -240,6 +241,8 @@ def digest(document: Document) -> str:
     True
     """
     canonical = resolved(document)
+    own = own_balancers.used([canonical[part] for part in ("istio", "mesh_config", "timeline")])
+    canonical |= {"own load balancers": own} if own else {}
     for part in ("istio", "mesh_config"):
         canonical[part] = json.dumps(canonical[part], sort_keys=True)
     for event in canonical["timeline"]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,7 @@ class Witness:
             "requests by entry, cluster, flow and outcome", sum(tables["requests"]["count"]), total["requests ended"]
         )
         yield Law("latencies of requests", _histogram(tables, "request"), total["requests ended"])
+        yield from _by_cluster(tables)
         stayed = sum(tables["requests"]["latency_sum"]) + float((self.simulation.document.duration - started).sum())
         yield Law("Little's law", total["request-seconds in the system"], stayed)
 
@@ -266,6 +268,27 @@ class Witness:
 
 def _totals(tables: Columns) -> dict[str, float]:
     return dict(zip(tables["totals"]["quantity"], tables["totals"]["value"], strict=True))
+
+
+def _by_cluster(tables: Columns) -> Iterator[Law]:
+    """Yield that latencies by cluster of entry are those by load entry, and of the requests that entered there."""
+    rows = tables["latency"]
+    bins = ("flow", "outcome", "bin")
+    apart = _counts(rows, bins, "ingress") - _counts(rows, bins, "request")
+    yield Law("latencies by cluster of entry", _histogram(tables, "ingress"), _histogram(tables, "request"))
+    yield Law("of them in another bin than by load entry", apart.total(), 0)
+    places = ("cluster", "flow")
+    apart = _counts(rows, places, "ingress") - _counts(tables["requests"], places)
+    yield Law("of them in a cluster where they did not enter", apart.total(), 0)
+
+
+def _counts(rows: Mapping[str, Any], names: Sequence[str], kind: str = "") -> Counter[tuple[Any, ...]]:
+    """Return what is counted in the rows of a kind by the values of some columns."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    kinds = rows["kind"] if kind else [""] * len(rows["count"])
+    for of, count, *key in zip(kinds, rows["count"], *(rows[name] for name in names), strict=True):
+        found[tuple(key)] += int(count) if of == kind else 0
+    return found
 
 
 def _histogram(tables: Columns, kind: str) -> int:

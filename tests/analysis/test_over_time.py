@@ -61,7 +61,13 @@ def test_calls_outside_the_phase_and_calls_that_reached_nobody_do_not_count():
 def test_shares_of_each_moment_add_up_to_all_its_requests():
     rows = {"deployment": ["b", "b", "a"], "replication": [0, 1, 0], "start": [0.0] * 3, "end": [5.0] * 3}
     seconds = (0.01, 0.2, 0.01)
-    rows |= {"kind": ["request"] * 3, "service": ["web"] * 3, "flow": ["local"] * 3, "outcome": ["ok"] * 3}
+    rows |= {
+        "kind": ["request"] * 3,
+        "service": ["web"] * 3,
+        "cluster": [""] * 3,
+        "flow": ["local"] * 3,
+        "outcome": ["ok"] * 3,
+    }
     rows |= {"bin": [int(bin_of(one)) for one in seconds], "count": [3, 1, 5]}
     found = latency_over_time(concatenate([{"latency": rows}]))
     assert found["deployment"].tolist() == ["b", "b", "a"]

@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from meshsim.dataplane import consistent_hashing, health_checking, load_balancing, locality, outlier_detection, state
+from meshsim.dataplane import (
+    consistent_hashing,
+    health_checking,
+    load_balancing,
+    locality,
+    outlier_detection,
+    own_balancer,
+    state,
+)
 from meshsim.dataplane.draws import round_keys
 from meshsim.dataplane.world import World
+from meshsim.scenario import own_balancers
 
 LEVELS = 8
 
@@ -56,7 +65,10 @@ class Hosts:
             "table_size": 251, "interval": 10.0, "warmup_aggression": 1.0,
         }  # fmt: skip
         for name, value in (fields | policy).items():
-            self.policy[name] = load_balancing.BALANCERS.get(value, value)
+            own = own_balancers.find(value) if name == "balancer" else None
+            if own is not None:
+                self.policy.own_balancer = own_balancer.address_of(own)
+            self.policy[name] = load_balancing.BALANCERS.get(value, value) if own is None else load_balancing.OWN
         if count:
             self.push(*({} for _ in range(count)))
 

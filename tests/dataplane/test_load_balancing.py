@@ -10,9 +10,18 @@ from meshsim.dataplane.load_balancing import BALANCERS, level_of, lower
 from meshsim.scenario.istio.balancing import HashPolicy, Locality, Warmup, ZoneAware
 from meshsim.scenario.istio.policy import OutlierDetection, Policy, Retry
 from tests.dataplane.hosts import Hosts
+from tests.own_balancers import OWN, registered
 
 #: Balancers that honour weights.
-WEIGHTED = ("ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "MAGLEV")
+WEIGHTED = ("ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "MAGLEV", "OUR_WEIGHTED")
+#: Istio's, and some that users could write.
+EVERY = (*BALANCERS, *OWN)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own():
+    with registered():
+        yield
 
 
 def hosts_of(balancer, weights, **policy):
@@ -135,7 +144,7 @@ def test_a_retry_keeps_away_from_priorities_that_were_tried(healthy, tried, expe
 
 
 @pytest.mark.sample(8)
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", EVERY)
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
 def test_every_balancer_picks_members_only_and_is_fair_among_equals(balancer, count):
     shares = hosts_of(balancer, [1] * count, table_size=10007).shares(4000)
@@ -147,7 +156,7 @@ def test_every_balancer_picks_members_only_and_is_fair_among_equals(balancer, co
     assert all(abs(share - 1 / count) <= margin for share in shares.values())
 
 
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", EVERY)
 def test_every_balancer_that_honours_weights_matches_them_and_the_others_ignore_them(balancer):
     shares = hosts_of(balancer, [1, 2, 5], table_size=10007).shares(4000)
     expected = [1 / 8, 2 / 8, 5 / 8] if balancer in WEIGHTED else [1 / 3] * 3
@@ -155,7 +164,7 @@ def test_every_balancer_that_honours_weights_matches_them_and_the_others_ignore_
 
 
 @pytest.mark.sample(4)
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", EVERY)
 @pytest.mark.parametrize("keyed", [None, 7])
 @pytest.mark.parametrize("locality_weighted", [0, 1])
 def test_no_balancer_ever_picks_a_host_that_is_not_available(balancer, keyed, locality_weighted):
@@ -180,14 +189,14 @@ def test_no_balancer_ever_picks_a_host_that_is_not_available(balancer, keyed, lo
         assert picked <= available if available else picked == {None}
 
 
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", EVERY)
 def test_every_balancer_takes_all_hosts_in_panic(balancer):
     hosts = Hosts(balancer=balancer, panic_threshold=50)
     hosts.push({}, {"unhealthy": 1}, {"unhealthy": 1})
     assert set(hosts.shares(300)) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", EVERY)
 def test_every_balancer_without_a_host_says_so(balancer):
     assert Hosts(balancer=balancer).choose() is None
     hosts = Hosts(balancer=balancer)
@@ -197,7 +206,7 @@ def test_every_balancer_without_a_host_says_so(balancer):
     assert hosts.choose() is None
 
 
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", EVERY)
 def test_every_balancer_follows_a_move_to_other_slots(balancer):
     hosts = hosts_of(balancer, [1, 2, 1], capacity=64)
     up = hosts.up

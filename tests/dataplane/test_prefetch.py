@@ -7,7 +7,7 @@ from meshsim.dataplane import state
 from meshsim.dataplane.prefetch import AHEAD, REMEMBERED
 from meshsim.scenario.istio.policy import Policy
 
-COUNTS = ("clock", "requests", "request_latency", "call_latency", "free_at")
+COUNTS = ("clock", "requests", "request_latency", "ingress_latency", "call_latency", "free_at")
 
 
 @pytest.fixture

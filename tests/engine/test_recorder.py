@@ -24,7 +24,7 @@ def proxies():
 
 @pytest.fixture
 def recorder(proxies):
-    shapes = {"requests": 4, "request_latency": 4, "call_latency": 4}
+    shapes = {"requests": 4, "request_latency": 4, "ingress_latency": 4, "call_latency": 4}
     counters = np.dtype([(name, "i8") for name in ("count", "attempts", "request_bytes", "response_bytes")])
     pods = np.zeros(0, [(name, "i4") for name in ("cluster", "service", "busy", "busy_area", "busy_since")])
     empty = np.zeros(0, [("kind", "i4")]).view(np.recarray)

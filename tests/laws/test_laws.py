@@ -125,3 +125,16 @@ def test_a_law_that_is_broken_is_noticed():
     witness.simulation.env.process(forge())
     _, laws = witness.run()
     assert [law.name for law in broken(laws)] == ["arrivals = outcomes + in flight"]
+
+
+def test_latencies_that_are_counted_in_another_cluster_than_the_requests_entered_are_noticed():
+    witness = Witness(load("online-boutique", ["duration=2s", "warm_up=0s", "load.scale=0.1"]), "multi-primary")
+    world = witness.simulation.mesh.plane.world
+
+    def forge():
+        yield witness.simulation.env.timeout(1.0)
+        world.ingress_latency[:] = world.ingress_latency[::-1].copy()
+
+    witness.simulation.env.process(forge())
+    _, laws = witness.run()
+    assert [law.name for law in broken(laws)] == ["of them in a cluster where they did not enter"]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from meshsim import load
+from meshsim.analysis.entries import by_entry
 from meshsim.analysis.phases import Phase, phases
 from meshsim.analysis.summary import differences, summarize
 from meshsim.engine import simulation
@@ -87,3 +88,15 @@ def test_windowed_and_full_runs_agree(monkeypatch, spans):
     wide = found["half_width"] / found["mean"]
     assert (wide[found["metric"] == "success_rate"] < 0.005).all()
     assert (wide[found["metric"] != "success_rate"] < 0.1).all()
+
+
+def test_percentiles_by_region_of_entry_are_of_the_requests_in_windows():
+    windowed = load({**MESH, "sample": SAMPLE})
+    tables, spans = run(windowed, 0), phases(windowed.document)
+    found = by_entry(tables, spans, {"eu-1": "eu", "us-1": "us"}).set_index(["phase", "metric", "flow"])["value"]
+    everybody = summarize(tables, spans).set_index(["phase", "metric", "flow"])["value"]
+    for phase in ("before", "during", "after"):
+        between = sorted(found[phase, "latency_p50", f"from {region}"] for region in ("eu", "us"))
+        assert between[0] <= everybody[phase, "latency_p50", "all"] <= between[1]
+        entered = sum(found[phase, "requests", f"from {region}"] for region in ("eu", "us"))
+        assert entered == everybody[phase, "requests", "all"]

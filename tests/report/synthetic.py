@@ -131,9 +131,9 @@ def _flow(
         size = (count * 1000, count * 4000)
         rows["calls"].append((*key, *reached, count, count, float(seconds.sum()), *size))
         bins, counts = np.unique(bin_of(seconds), return_counts=True)
-        for kind, service in (("request", "frontend"), ("call", "cart")):
+        for of in (("request", "frontend", ""), ("ingress", "", "eu-1"), ("call", "cart", "")):
             for at, n in zip(bins.tolist(), counts.tolist(), strict=True):
-                rows["latency"].append((*key, kind, service, flow, outcome, at, n))
+                rows["latency"].append((*key, *of, flow, outcome, at, n))
 
 
 def _run(rows: dict[str, list[tuple[Any, ...]]], run: tuple[str, int], stale: tuple[str, ...]) -> None:

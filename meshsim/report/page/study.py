@@ -93,6 +93,11 @@ class Line:
         others = len(self.rows) - 1
         return next((name for name in self.rows if others and len(self.beaten_by(name)) == others), "")
 
+    def tells(self, deployment: str) -> bool:
+        """Return whether a deployment has a value, and enough requests for it where it is a percentile."""
+        row = self.rows.get(deployment, {})
+        return math.isfinite(self.mean(deployment)) and not row.get("requests_needed", 0)
+
     @property
     def decided(self) -> bool:
         """Whether any deployment beats any other beyond chance."""

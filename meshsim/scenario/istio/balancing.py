@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: How a host is picked (spec §2.1-2.5). PASSTHROUGH dials the address that the application asked for.
-LoadBalancer = Literal["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM", "RING_HASH", "MAGLEV", "PASSTHROUGH"]
+#: How a host is picked (spec §2.1-2.5): LEAST_REQUEST, ROUND_ROBIN, RANDOM, RING_HASH, MAGLEV, PASSTHROUGH (which dials
+#: the address that the application asked for), or the name of a balancer of the user's own.
+LoadBalancer = str
 HashKind = Literal["header", "cookie", "source_ip", "query", "none"]
 
 #: Istio's names of the labels that every endpoint and proxy carries (spec §2.9; registry/util/label).

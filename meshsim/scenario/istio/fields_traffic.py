@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from meshsim.scenario import own_balancers
 from meshsim.scenario.istio.fields import (
     BOOL,
     COUNT,
@@ -220,11 +222,21 @@ _CONSISTENT_HASH = (
     .checked(_hash_parts)
 )
 
+_SIMPLE = ("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST")
+
+
+def _balancer(value: object) -> object:
+    """Return the name of one of Istio's simple balancers, or of one of the user's own."""
+    if own_balancers.find(value) is not None:
+        return value
+    return enum(*_SIMPLE, *own_balancers.registered()).convert(value)
+
+
+_BALANCER = replace(enum(*_SIMPLE), convert=_balancer)
+
 LOAD_BALANCER = table(
     {
-        "simple": enum("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST").to(
-            "load_balancer"
-        ),
+        "simple": _BALANCER.to("load_balancer"),
         "consistentHash": _CONSISTENT_HASH,
         "localityLbSetting": LOCALITY,
         "zoneAwareLbSetting": ZONE_AWARE,

@@ -158,12 +158,10 @@ def _load_balancer(rule: Layer, entry: ExternalService | None, sources: dict[str
         sources["load_balancer"] = rule["hash"].source
         return "MAGLEV" if "maglev" in rule["hash"].value else "RING_HASH"
     asked = _value("load_balancer", rule, "LEAST_REQUEST", sources)
-    if asked in {"ROUND_ROBIN", "RANDOM", "PASSTHROUGH"}:
-        found: LoadBalancer = asked
-        return found
-    if asked not in {"LEAST_REQUEST", "LEAST_CONN"}:  # LEAST_CONN is the old name
+    if asked == "UNSPECIFIED":
         sources["load_balancer"] = DEFAULT
-    return "LEAST_REQUEST"
+    found: LoadBalancer = asked
+    return "LEAST_REQUEST" if asked in {"UNSPECIFIED", "LEAST_CONN"} else found  # LEAST_CONN is the old name
 
 
 def _hash(rule: Layer, sources: dict[str, str]) -> HashPolicy | None:

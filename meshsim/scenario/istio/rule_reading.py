@@ -84,7 +84,8 @@ def _inert(found: Found, values: Mapping[str, Any], profile: Profile) -> str:
     failover = found.name in {"locality.failover", "locality.failover_priority"} and found.value
     if failover and "outlier_detection" not in values:
         return "has no effect without outlierDetection, in Istio too"
-    if found.name in {"warmup", "warmup_duration"} and ("hash" in values or balancer in {"RANDOM", "PASSTHROUGH"}):
+    warms_up = "hash" not in values and balancer in {"LEAST_REQUEST", "LEAST_CONN", "ROUND_ROBIN", "UNSPECIFIED"}
+    if found.name in {"warmup", "warmup_duration"} and not warms_up:
         return "has no effect: only LEAST_REQUEST and ROUND_ROBIN warm up, in Istio too"
     if found.name == "warmup_duration" and "warmup" in values:
         return "has no effect: warmup takes its place, in Istio too"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from meshsim.report.page.study import Study
@@ -25,3 +26,12 @@ def report(tmp_path_factory) -> Path:
     for name, content in made.items():
         (folder / name).write_bytes(content)
     return folder
+
+
+def entering(tables, clusters) -> Study:
+    """Return a study of users who enter by these clusters in turn."""
+    of_users = tables["latency"]["kind"].to_numpy() == "ingress"
+    changed = dict(tables)
+    for name, rows in (("requests", np.ones(len(tables["requests"]), dtype=bool)), ("latency", of_users)):
+        changed[name] = tables[name].assign(cluster=np.where(rows, np.resize(clusters, len(rows)), ""))
+    return Study(Plots(synthetic.document(), changed), {})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from meshsim.analysis.verdicts import Verdict
@@ -10,6 +11,7 @@ from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
 from meshsim.results.frames import concatenate
 from tests.report import synthetic
+from tests.report.page.conftest import entering
 
 
 def told(study):
@@ -126,12 +128,25 @@ def test_the_short_table_answers_for_users_the_mesh_and_the_bill(study):
     assert len(labels) <= 14
 
 
-@pytest.mark.sample(1)
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_users_of_each_region_have_rows_of_their_own(count):
-    tables = synthetic.tables(2, {"hybrid": synthetic.FROZEN["hybrid"]})
-    rows = tables["requests"]
-    cluster = rows.index.to_series().map(lambda at: ("eu-1", "us-1")[at % 2 if count > 1 else 0])
-    tables["requests"] = rows.assign(cluster=cluster.to_numpy())
-    labels = [row.label for row in answer(Study(Plots(synthetic.document(), tables), {})).tables[0].rows]
-    assert ("success rate, users entering in us" in labels) == (count > 1)
+@pytest.mark.parametrize("clusters", [["eu-1"], ["eu-1", "us-1"], ["us-1", "eu-1"]])
+def test_users_of_each_region_have_rows_of_their_own(clusters):
+    labels = [row.label for row in answer(entering(synthetic.tables(2), clusters)).tables[0].rows]
+    for metric in ("success rate", "latency p99"):
+        assert (f"{metric}, users entering in us" in labels) == (len(clusters) > 1)
+
+
+def test_a_region_with_too_few_requests_for_a_p99_has_its_mean():
+    tables = synthetic.tables(2)
+    counts = tables["requests"]
+    study = entering({**tables, "requests": counts.assign(count=np.minimum(counts["count"], 3))}, ["eu-1", "us-1"])
+    labels = [row.label for row in answer(study).tables[0].rows]
+    assert "latency mean, users entering in us" in labels
+    assert "latency p99, users entering in us" not in labels
+    assert "highest p99" not in sentences(study)[0].says
+
+
+def test_the_answer_names_the_region_that_waits_longest_at_the_tail():
+    study = entering(synthetic.tables(2), ["eu-1", "us-1"])
+    lines = {region: found["latency_p99"] for region, found in study.entries.items()}
+    slowest = max((line.mean(name), region, name) for region, line in lines.items() for name in line.rows)
+    assert f"the highest p99 is {lines[slowest[1]].text(slowest[2])}, of region {slowest[1]} under" in told(study)[0]

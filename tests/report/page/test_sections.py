@@ -20,6 +20,7 @@ from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
 from meshsim.results.frames import concatenate
 from tests.report import synthetic
+from tests.report.page.conftest import entering
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,23 @@ def test_trade_offs_have_a_row_for_each_criterion_that_was_measured(weighed):
     assert [row.label for row in table.rows if row.label.startswith("latency p99")][:2] == [
         "latency p99", "latency p99, local",
     ]  # fmt: skip
+
+
+def test_users_of_each_region_have_a_table_where_they_enter_in_several():
+    found = {table.name: table for table in trade_offs(entering(synthetic.tables(3), ["eu-1", "us-1"])).tables}
+    assert [group for group, _ in found["regions"].groups] == ["users entering in eu", "users entering in us"]
+    for _, rows in found["regions"].groups:
+        assert [row.label for row in rows] == ["success rate", "latency p50", "latency p99", "latency p99.9"]
+        assert all("±" in cell.text for cell in rows[1].cells)
+    alone = trade_offs(entering(synthetic.tables(2), ["eu-1"])).tables
+    assert "regions" not in {table.name for table in alone}
+
+
+def test_the_method_names_load_balancers_of_ones_own(study):
+    own = Study(study.plots, {**study.manifest, "load_balancers": {"LEAST_OF_ALL": "ab" * 32}})
+    rows = {row.label: row.cells[0].text for row in method(own).tables[0].rows}
+    assert rows["load balancers of our own"] == f"LEAST_OF_ALL, hash {'ab' * 8}"
+    assert "load balancers of our own" not in {row.label for row in method(study).tables[0].rows}
 
 
 def test_scores_have_a_row_for_each_criterion_with_its_metric_and_weight_and_say_what_would_change_the_winner(

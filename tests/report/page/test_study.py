@@ -44,9 +44,12 @@ def test_what_was_not_measured_is_no_line(study):
 
 def test_users_are_told_apart_by_the_region_they_enter(study):
     assert list(study.entries) == ["eu"]
-    assert set(study.entries["eu"]) == {"requests", "success_rate", "latency_mean"}
+    assert set(study.entries["eu"]) == {
+        "requests", "success_rate", "latency_mean", "latency_p50", "latency_p90", "latency_p99", "latency_p99.9",
+    }  # fmt: skip
     everybody = study.line("success_rate").mean("hybrid")
     assert study.entries["eu"]["success_rate"].mean("hybrid") == pytest.approx(everybody)
+    assert study.entries["eu"]["latency_p99"].mean("hybrid") == study.line("latency_p99").mean("hybrid")
 
 
 def test_differences_are_paired_and_have_a_sign_by_the_order_asked_for(study):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meshsim.analysis.failing import ANSWERED
@@ -72,7 +72,8 @@ def _users(study: Study) -> str:
     said += _failing(study, success)
     if tail is not None:
         said += f" 99 % of all, failed ones too, end within {_values(study, tail)}{_verdict(study, tail)}."
-    return f"{said} {_hardest(study)}".strip()
+    where = "; ".join(part for part in (_hardest(study), _slowest(study)) if part)
+    return f"{said} By where users enter, {where}." if where else said
 
 
 def _failing(study: Study, success: Line) -> str:
@@ -152,9 +153,21 @@ def _hardest(study: Study) -> str:
         return ""
     _, region, name = min(every)
     return (
-        f"By where users enter, the lowest is {lines[region].text(name)}: region {short(region, NAME)} under"
-        f" {short(name, NAME)}."
+        f"the lowest success rate is {lines[region].text(name)}, of region {short(region, NAME)} under"
+        f" {short(name, NAME)}"
     )
+
+
+def _slowest(study: Study) -> str:
+    """Return which region of entry has the highest p99, of those where enough requests tell one."""
+    lines = {region: found["latency_p99"] for region, found in study.entries.items() if found.get("latency_p99")}
+    every = [
+        (line.mean(name), region, name) for region, line in lines.items() for name in line.rows if line.tells(name)
+    ]
+    if len({region for _, region, _ in every}) < 2:
+        return ""
+    _, region, name = max(every)
+    return f"the highest p99 is {lines[region].text(name)}, of region {short(region, NAME)} under {short(name, NAME)}"
 
 
 # --- costs ------------------------------------------------------------------------------------------------------
@@ -254,12 +267,18 @@ def _known(found: Sequence[Verdict]) -> str:
     return f"{said}; the least known, {shown(least.metric).label}, would take {more_replications(least.more)}."
 
 
+def _tail(found: Mapping[str, Line]) -> Line | None:
+    """Return the p99 of a region; the mean where too few requests enter there for one."""
+    tail = found.get("latency_p99")
+    return tail if tail is not None and all(map(tail.tells, tail.rows)) else found.get("latency_mean")
+
+
 def _short(study: Study) -> Table:
     lines: list[tuple[str, Line | None]] = [("all users", study.line("success_rate"))]
     regions = list(study.entries.items())[:_REGIONS] if len(study.entries) > 1 else []
     lines += [(f"users entering in {short(region, 24)}", found.get("success_rate")) for region, found in regions]
     lines += [("all users", study.line("latency_p99"))]
-    lines += [(f"users entering in {short(region, 24)}", found.get("latency_mean")) for region, found in regions]
+    lines += [(f"users entering in {short(region, 24)}", _tail(found)) for region, found in regions]
     lines += [("", study.line(name)) for name in ("stale_share", "disconnected_share", "time_to_recover")]
     lines += [("", study.line("control_planes")), ("", study.line("cost", phase=study.ordinary.name))]
     known = [(of, line) for of, line in lines if line is not None]

@@ -69,6 +69,9 @@ def _run(study: Study) -> Table:
         "phases": ", ".join(f"{p.name} {duration(p.start)} to {duration(p.end)}" for p in study.phases),
         "written": str(facts.get("written", "")),
         "took": duration(float(facts["wall_time"])) if facts.get("wall_time") else "",
+        "load balancers of our own": ", ".join(
+            f"{name}, hash {str(of)[:16]}" for name, of in (facts.get("load_balancers") or {}).items()
+        ),
         "machine": ", ".join(str(system[key]) for key in ("system", "machine", "processors") if key in system),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }

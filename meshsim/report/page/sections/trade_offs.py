@@ -7,8 +7,9 @@ from meshsim.report.cost_bars import PARTS
 from meshsim.report.page import scores
 from meshsim.report.page.findings import findings, tagged
 from meshsim.report.page.marks import table
-from meshsim.report.page.parts import Section
+from meshsim.report.page.parts import NAME, Section, Table
 from meshsim.report.page.study import Line, Study
+from meshsim.report.shorten import short
 from meshsim.results.tables import FLOWS
 
 #: Metrics told of the whole run: a control plane that is down needs nothing, which is no merit.
@@ -35,6 +36,8 @@ CRITERIA: dict[str, tuple[str, ...]] = {
     "security isolation": ("shared_control_planes", "foreign_secrets"),
 }  # fmt: skip
 _BY_FLOW = ("latency_p99",)
+#: What is told of each region where users enter.
+_OF_USERS = ("success_rate", "latency_p50", "latency_p99", "latency_p99.9")
 
 
 def trade_offs(study: Study) -> Section:
@@ -46,7 +49,7 @@ def trade_offs(study: Study) -> Section:
         lead.append("Clusters or services are tagged for security or data residency, and there is no finding.")
     decision, why = scores.decision_of(study)
     lead += [why] if why else []
-    tables = [table(study, "trade-offs", "Deployments by criteria", lines), found]
+    tables = [table(study, "trade-offs", "Deployments by criteria", lines), _regions(study), found]
     tables += [scores.scores(decision, study.weights)] if decision else []
     return Section(
         "trade-offs",
@@ -57,6 +60,17 @@ def trade_offs(study: Study) -> Section:
         tail=scores.words(decision) if decision else (),
         aside=(everything,) if everything else (),
     )
+
+
+def _regions(study: Study) -> Table | None:
+    """Return what users saw by the region they entered in; None where all enter in one."""
+    if len(study.entries) < 2:
+        return None
+    lines = [
+        (f"users entering in {short(region, NAME)}", found[name])
+        for region, found in study.entries.items() for name in _OF_USERS if name in found
+    ]  # fmt: skip
+    return table(study, "regions", f"What users saw by the region where they enter: {study.when}", lines)
 
 
 def _of(study: Study, name: str) -> list[Line]:
