@@ -58,6 +58,7 @@ def at_start(
         "attempt_codes": np.zeros(1, dtype=np.int32),
         "hash_tables": np.zeros(16, dtype=np.int32),
         "hash_points": np.zeros(16, dtype=np.uint64),
+        "chunks": np.zeros(16, dtype=np.int32),
         "calls": state.records("calls", CALLS),
         "call_cells": np.full(2 * CALLS, NONE, dtype=np.int32),
         "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),

@@ -57,7 +57,6 @@ def new_call(w, parent, operation, route, variant, proxy, request, path, now):
     frame.variant = variant
     frame.proxy = proxy
     frame.pod = NONE
-    frame.gateway = NONE
     frame.upstream = NONE
     frame.slot = NONE
     frame.state = HERE
@@ -163,8 +162,6 @@ def attempt(w, index, now):
     )
     if frame.attempt == 1:
         frame.worker = worker_of(w, frame.proxy, frame.upstream, u_worker)
-    frame.jitter = normal(u_jitter)
-    frame.hop = u_server
     leaves = pass_station(w, frame.proxy, frame.worker, now, u_client, frame.request, frame.path, frame.attempt)
     if trace.sampled(w, frame.request):
         trace.note_attempt(w, index, leaves, now)
@@ -192,7 +189,7 @@ def attempt(w, index, now):
             fail_later(w, index, UO, leaves)
             return
         frame.slot = slot
-        send(w, index, connection, leaves)
+        send(w, index, connection, leaves, normal(u_jitter), u_server)
     elif up.pending >= policy.max_pending:
         fail_later(w, index, UO, leaves)
     else:
@@ -235,7 +232,11 @@ def serve_waiting(w, pool_index, now):
             w.frames[index].state = HERE
             fail_later(w, index, UO, now)
         else:
-            send(w, index, connection, now)
+            frame = w.frames[index]
+            _, u_server, u_jitter, _ = uniforms(
+                w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
+            )
+            send(w, index, connection, now, normal(u_jitter), u_server)
 
 
 @jit
@@ -259,7 +260,7 @@ def choose_host(w, index):
         keyed, key = routing.hash_key(w, frame, policy)
     if frame.attempt % 2 == 1:  # previous_priorities: every second retry leaves out the priorities tried so far
         frame.left_out = frame.tried_levels
-    tried = frame.left_out if route.remote_localities == 1 else 0
+    tried = int(frame.left_out) if route.remote_localities == 1 else 0
     tries = 1
     avoids = route.avoid_previous == 1 and (policy.hash_kind == NO_HASH or route.own_retries == 1)
     if frame.attempt > 1 and avoids:
@@ -277,8 +278,11 @@ def choose_host(w, index):
 
 
 @jit
-def send(w, index, connection_index, leaves):
-    """Put an attempt on a connection and on the link towards its pod or its gateway."""
+def send(w, index, connection_index, leaves, jitter, hop):
+    """Put an attempt on a connection and on the link towards its pod or its gateway.
+
+    ``jitter`` and ``hop`` are what was drawn for its links and for the server's sidecar (`attempt`).
+    """
     call = w.frames[index]
     call.state = HERE
     up = w.upstreams[call.upstream]
@@ -306,8 +310,8 @@ def send(w, index, connection_index, leaves):
     serve.operation = call.operation
     serve.variant = call.variant
     serve.attempt = call.attempt
-    serve.jitter = call.jitter
-    serve.hop = call.hop
+    serve.jitter = jitter
+    serve.hop = hop
     serve.worker = connection.server_worker
     serve.gateway = NONE
     serve.state = ON_THE_WAY

@@ -15,7 +15,7 @@ from meshsim.dataplane import calendar as on
 from meshsim.dataplane import certificates, gateway, outlier_detection, pool, trace
 from meshsim.dataplane import circuit_breaking as breaker
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.draws import CONNECTION, DECISION, GATEWAY_PICK, NETWORK, uniforms
+from meshsim.dataplane.draws import CONNECTION, DECISION, GATEWAY_PICK, NETWORK, normal, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import is_cut, occupy_worker, pass_station, transit
@@ -51,7 +51,8 @@ def start(w, pool_index, policy, opener, now):
     connection = w.connections[index]
     frame = w.frames[opener]
     connection.request, connection.path, connection.attempt = frame.request, frame.path, frame.attempt
-    connection.jitter = frame.jitter
+    _, _, u_jitter, _ = uniforms(w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0))
+    connection.jitter = normal(u_jitter)
     u_server, u_replica, u_worker, _ = uniforms(
         w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(CONNECTION)
     )

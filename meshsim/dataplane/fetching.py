@@ -16,8 +16,8 @@ def _nothing(array: Any, index: int) -> None:
     """Fetch nothing: the interpreter has other worries."""
 
 
-def _fetcher(first: int, lines: int) -> Any:
-    """Return what fetches so many lines of an item of an array; one that does not exist does no harm."""
+def _fetcher(lines: int) -> Any:
+    """Return what fetches the first lines of an item of an array; one that does not exist does no harm."""
     if numba.config.DISABLE_JIT:
         return _nothing
 
@@ -34,7 +34,7 @@ def _fetcher(first: int, lines: int) -> Any:
             item = builder.gep(start, [builder.mul(arguments[1], ir.Constant(arguments[1].type, size))])
             asked = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
             prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], asked)
-            for line in range(first, first + lines):
+            for line in range(lines):
                 place = builder.gep(item, [ir.Constant(ir.IntType(64), line * LINE)])
                 builder.call(prefetch, [place, word(0), word(3), word(1)])  # to read, to keep, data
             return context.get_dummy_value()
@@ -44,7 +44,5 @@ def _fetcher(first: int, lines: int) -> Any:
     return fetch
 
 
-#: The first line of an item, the first two, and what calls and serves use of a frame.
-fetch, fetch_two, fetch_call, fetch_serve = _fetcher(0, 1), _fetcher(0, 2), _fetcher(0, 2), _fetcher(1, 2)
-#: Eight events of the calendar.
-fetch_events = _fetcher(0, 4)
+#: The first line of an item, the first two, and the four of eight events of the calendar.
+fetch, fetch_two, fetch_events = _fetcher(1), _fetcher(2), _fetcher(4)

@@ -13,6 +13,7 @@ from meshsim.dataplane.calendar import drop_first
 from meshsim.dataplane.calling import attempt, on_routed
 from meshsim.dataplane.ending import end_attempt, on_failed, on_response, on_timeout
 from meshsim.dataplane.jit import jit
+from meshsim.dataplane.later import ROOT
 from meshsim.dataplane.locality import on_refresh
 from meshsim.dataplane.passing import on_broken, on_connected, on_gateway, on_leg, on_not_connected
 from meshsim.dataplane.prefetch import CONNECTIONS, foresee, look_ahead
@@ -119,7 +120,7 @@ def out_of_room(w):
     clock = w.clock[0]
     if 2 * clock.used + AT_ONCE * (EACH + 2 * clock.widest) >= len(w.frames):
         return FRAMES_FULL
-    if clock.scheduled + 2 * clock.used + AT_ONCE * (EACH + 4 * clock.widest) >= len(w.heap):
+    if ROOT + clock.scheduled + 2 * clock.used + AT_ONCE * (EACH + 4 * clock.widest) >= len(w.heap):
         return CALENDAR_FULL
     if clock.connections + AT_ONCE * (EACH + clock.widest) >= len(w.connections):
         return CONNECTIONS_FULL
@@ -127,7 +128,7 @@ def out_of_room(w):
         return CALLS_FULL
     if clock.part > 0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
         return TRACE_FULL
-    if clock.ahead == 0 and clock.connections > CONNECTIONS:
+    if clock.ring == 0 and clock.connections > CONNECTIONS:
         return LARGE
     if clock.table_margin > 0 and consistent_hashing.is_full(w):
         return TABLES_FULL
@@ -143,15 +144,15 @@ def advance(w, until, budget):
         if reason != DONE:
             return reason
         for _ in range(AT_ONCE if clock.table_margin == 0 else 1):
-            if clock.scheduled == 0 or w.heap[0].time >= until:
+            first = w.heap[clock.head]
+            if clock.scheduled == 0 or first.time >= until:
                 return DONE
             if budget <= 0:
                 return BUDGET
             budget -= 1
-            first = w.heap[0]
             now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
             drop_first(w)
-            if clock.ahead > 0:
+            if clock.ring > 0:
                 look_ahead(w)
                 foresee(w)
             clock.now = now

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import consistent_hashing, failures, flags, loop, own_balancer, recorder, state
+from meshsim.dataplane import consistent_hashing, failures, flags, later, loop, own_balancer, recorder, state
 from meshsim.dataplane.arrays import PRIORITIES
 from meshsim.dataplane.blueprint import Actions
 from meshsim.dataplane.building import Building
-from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
+from meshsim.dataplane.calendar import ARRIVAL, USER, begin_ring, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
 from meshsim.dataplane.loop import CALENDAR_FULL, CALLS_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
-from meshsim.dataplane.prefetch import AHEAD
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import ROOM, WHOLE
 from meshsim.errors import SimulationError
@@ -113,7 +112,8 @@ class DataPlane(Building):
     @property
     def next_event(self) -> float:
         """Return when the next request event happens, seconds; infinity if there is none."""
-        return float(self.world.heap[0].time) if self.world.clock[0].scheduled else math.inf
+        clock = self.world.clock[0]
+        return float(self.world.heap[clock.head].time) if clock.scheduled else math.inf
 
     def advance(self, until: float, budget: int = 1 << 62) -> bool:
         """Handle every event before ``until`` seconds, at most ``budget``; return whether none is left before it."""
@@ -141,9 +141,19 @@ class DataPlane(Building):
 
     def _look_ahead(self) -> None:
         """Let the next events stand in order from now on."""
-        clock = self.world.clock[0]
-        self._arrays["heap"].view(np.ndarray)[: int(clock.scheduled)].sort(order=("time", "sequence"))
-        clock.ahead = AHEAD
+        found = self._arrays["heap"][: int(self.world.clock[0].scheduled)].copy()
+        found.view(np.ndarray).sort(order=("time", "sequence"))
+        self._grow("heap", len(found) + 2 * loop.MARGIN)
+        for name, length in later.room(len(self._arrays["heap"])).items():
+            super()._grow(name, length)
+        begin_ring(self.world, found)
+
+    def _grow(self, name: str, needed: int) -> None:
+        """Make room for rows of an array; for events that are put off too, where there are any."""
+        super()._grow(name, needed)
+        if name == "heap" and self.world.clock[0].ring:
+            for other, length in later.room(len(self._arrays["heap"])).items():
+                super()._grow(other, length)
 
     def push(self, proxy: int, destination: int, hosts: Hosts, now: float) -> None:
         """Give one proxy a new list of endpoints for a destination.

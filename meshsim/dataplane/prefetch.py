@@ -12,9 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from meshsim.dataplane import calendar as on
+from meshsim.dataplane.calendar import NEAR, nth
 from meshsim.dataplane.calling import worker_of
 from meshsim.dataplane.draws import DECISION, NETWORK, child, uniforms
-from meshsim.dataplane.fetching import fetch, fetch_call, fetch_serve, fetch_two
+from meshsim.dataplane.fetching import fetch, fetch_two
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import LEAST_REQUEST, PLAIN
 from meshsim.dataplane.recorder import bin_of, first_cell, key_of, outcome_of
@@ -24,12 +25,8 @@ from meshsim.results.tables import BINS, FLOWS
 
 #: From so many connections on it is worth while.
 CONNECTIONS = 8192
-#: How many events stand in order then.
-AHEAD = 23
 #: How many events before its turn an event's frame is fetched, what the frame names, what that names, and so on.
-_FRAME, _NAMED, _BEYOND, _REST, _AFTER, _LAST = AHEAD, 20, 17, 14, 12, 3
-#: How many events later a foreseen call is looked at again.
-_LATER = 2
+_FRAME, _NAMED, _BEYOND, _REST, _AFTER, _LAST = 23, 20, 17, 14, 12, 3
 #: Foreseen calls that are remembered, a power of two.
 REMEMBERED = 16
 #: Steps that may make more calls than this are not foreseen: each of them would be drawn.
@@ -42,28 +39,33 @@ _FLOWS = len(FLOWS)
 @jit
 def look_ahead(w):
     """Fetch what the next events need."""
-    heap = w.heap
-    if w.clock[0].scheduled <= AHEAD:
+    if w.clock[0].near < NEAR:
         return
-    if _has_frame(heap[_FRAME].kind):
-        fetch_serve(w.frames, heap[_FRAME].subject)
-    if _has_frame(heap[_NAMED].kind):
-        _fetch_named(w, heap[_NAMED])
-    if _has_frame(heap[_BEYOND].kind):
-        _fetch_beyond(w, heap[_BEYOND])
-    if _has_frame(heap[_REST].kind):
-        _fetch_rest(w, heap[_REST])
-    elif heap[_REST].kind == on.ARRIVAL:
-        _foresee_request(w, heap[_REST].subject)
-    if heap[_AFTER].kind == on.RESPONSE:
-        _fetch_counters(w, heap[_AFTER], False)
-        _foresee_after(w, w.frames[w.frames[heap[_AFTER].subject].parent].parent)
-    if heap[_LAST].kind == on.RESPONSE:
-        _fetch_counters(w, heap[_LAST], True)
+    event = w.heap[nth(w, _FRAME)]
+    if _has_frame(event.kind):
+        fetch_two(w.frames, event.subject)
+    event = w.heap[nth(w, _NAMED)]
+    if _has_frame(event.kind) and _lives(w, event):
+        _fetch_named(w, event)
+    event = w.heap[nth(w, _BEYOND)]
+    if _has_frame(event.kind) and _lives(w, event):
+        _fetch_beyond(w, event)
+    event = w.heap[nth(w, _REST)]
+    if _has_frame(event.kind) and _lives(w, event):
+        _fetch_rest(w, event)
+    elif event.kind == on.ARRIVAL:
+        _foresee_request(w, event.subject)
+    event = w.heap[nth(w, _AFTER)]
+    if event.kind == on.RESPONSE and _answers(w, event):
+        _fetch_counters(w, event, False)
+        _foresee_after(w, w.frames[w.frames[event.subject].parent])
+    event = w.heap[nth(w, _LAST)]
+    if event.kind == on.RESPONSE and _answers(w, event):
+        _fetch_counters(w, event, True)
     free = w.clock[0].free
     if free != NONE:
-        fetch_call(w.frames, free)
-        fetch_serve(w.frames, w.frames[free].next)
+        fetch_two(w.frames, free)
+        fetch_two(w.frames, w.frames[free].next)
 
 
 @jit
@@ -72,15 +74,28 @@ def _has_frame(kind):
 
 
 @jit
+def _lives(w, event):
+    """Return whether the frame of an event has not ended since: in its place there may be one of another kind."""
+    return w.frames[event.subject].generation == event.generation
+
+
+@jit
+def _answers(w, event):
+    """Return whether a response's call has not ended."""
+    serve = w.frames[event.subject]
+    return serve.generation == event.generation and w.frames[serve.parent].generation == serve.parent_generation
+
+
+@jit
 def _fetch_named(w, event):
     """Fetch what a frame names: its pod, and whom it answers."""
     frame = w.frames[event.subject]
     if event.kind == on.RESPONSE or event.kind == on.AT_GATEWAY:
-        fetch_call(w.frames, frame.parent)
+        fetch_two(w.frames, frame.parent)
     else:
         fetch_two(w.pods, frame.pod)
         if event.kind == on.COMPUTED:
-            fetch_serve(w.frames, frame.parent)
+            fetch_two(w.frames, frame.parent)
             fetch(w.steps, frame.step + 1)
 
 
@@ -89,13 +104,15 @@ def _fetch_beyond(w, event):
     """Fetch what the call that a response answers needs, or the sidecar of a pod."""
     frame = w.frames[event.subject]
     if event.kind == on.RESPONSE:
+        if not _answers(w, event):
+            return
         call = w.frames[frame.parent]
         fetch(w.upstreams, call.upstream)
         fetch(w.slots, call.slot)
         fetch(w.connections, call.connection)
         fetch(w.pods, call.pod)
         fetch(w.proxies, call.proxy)
-        fetch_serve(w.frames, call.parent)
+        fetch_two(w.frames, call.parent)
     elif event.kind == on.AT_GATEWAY:
         fetch_two(w.connections, w.frames[frame.parent].connection)
         fetch(w.free_at, w.proxies[frame.proxy].station)
@@ -110,6 +127,8 @@ def _fetch_rest(w, event):
     """Fetch the counters of a call that ends, and foresee the calls that scripts go on with."""
     frame = w.frames[event.subject]
     if event.kind == on.RESPONSE:
+        if not _answers(w, event):
+            return
         call = w.frames[frame.parent]
         proxy = w.proxies[call.proxy]
         fetch(w.free_at, proxy.station)
@@ -120,7 +139,7 @@ def _fetch_rest(w, event):
         caller = w.frames[call.parent]
         fetch(w.steps, caller.step + 1)
         fetch_two(w.pods, caller.pod)
-        fetch_serve(w.frames, caller.parent)
+        fetch_two(w.frames, caller.parent)
     elif event.kind == on.COMPUTED:
         fetch(w.free_at, w.proxies[w.pods[frame.pod].proxy].station)
         _foresee_calls(w, event.subject, frame.step + 1)
@@ -145,18 +164,20 @@ def _fetch_counters(w, event, known):
 
 
 @jit
-def _foresee_after(w, caller):
+def _foresee_after(w, call):
     """Foresee the calls that a caller makes after the one that is coming back."""
-    if caller == NONE:
+    caller = call.parent
+    if caller == NONE or w.frames[caller].generation != call.parent_generation:
         return
     frame = w.frames[caller]
     at = frame.step + 1
     if frame.kind == BRANCH and at < len(w.steps) and w.steps[at].kind == END:
         caller = frame.parent
-        fetch_serve(w.frames, w.frames[caller].parent)
-        if w.frames[caller].pending != 1:
+        serve = w.frames[caller]
+        if serve.generation != frame.parent_generation or serve.pending != 1:
             return
-        at = w.frames[caller].step + 1
+        fetch_two(w.frames, serve.parent)
+        at = serve.step + 1
     _foresee_calls(w, caller, at)
 
 
@@ -209,7 +230,6 @@ def _remember(w, proxy, route, request, path):
     clock = w.clock[0]
     row = w.foreseen[clock.foreseen & (REMEMBERED - 1)]
     clock.foreseen += 1
-    row.made = clock.handled
     row.request = request
     row.path = path
     row.proxy = proxy
@@ -220,16 +240,13 @@ def _remember(w, proxy, route, request, path):
 
 @jit
 def foresee(w):
-    """Fetch what the calls that are foreseen need, as far as it is known by now."""
+    """Fetch what the calls that are foreseen need, as far as it is known by now: at every second event."""
     clock = w.clock[0]
+    if clock.handled & 1 == 1 or clock.foresaw == clock.foreseen:
+        return
     clock.foresaw = max(clock.foresaw, clock.foreseen - REMEMBERED)
     for number in range(clock.foresaw, clock.foreseen):
         row = w.foreseen[number & (REMEMBERED - 1)]
-        if row.stage == _DONE:
-            clock.foresaw += number == clock.foresaw
-            continue
-        if clock.handled < row.made + _LATER * (row.stage + 1):
-            return
         row.stage += 1
         if row.stage == 1:
             _foresee_destination(w, row)
@@ -245,8 +262,11 @@ def foresee(w):
                 slot = other
             row.pool = w.slots[slot].pools + row.worker
             fetch(w.pools, row.pool)
-        else:
+        elif row.stage == _DONE:
             fetch(w.connections, w.pools[row.pool].ready)
+            clock.foresaw += number == clock.foresaw
+        else:
+            clock.foresaw += number == clock.foresaw
 
 
 @jit

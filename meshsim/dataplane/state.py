@@ -31,43 +31,66 @@ def _record(lines: int = 0, /, **fields: str) -> np.dtype:
     return np.dtype(layout, align=True)
 
 
+def _fields(**fields: str) -> dict[str, str]:
+    return fields
+
+
+def _either(common: dict[str, str], *kinds: dict[str, str]) -> np.dtype:
+    """Return a record type of two lines: fields that all kinds of objects have, then those of either kind."""
+    fields: list[tuple[str, Any, int]] = []
+    for first, part in [(0, common), *((LINE, kind) for kind in kinds)]:
+        record = _record(1, **part)
+        fields += [(name, record[name], first + record.fields[name][1]) for name in part] if record.fields else []
+    names, formats, offsets = (list(column) for column in zip(*fields, strict=True))
+    layout: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": 2 * LINE}
+    return np.dtype(layout, align=True)
+
+
 #: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``part`` is the part of the
 #: users' requests that is traced, in units of 2^-32; ``widest`` how many frames one event may need for forks and calls
 #: that nobody waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept
-#: free; ``counted`` rows of `World.calls` are in use, and there are ``clusters``; ``ahead`` events of the calendar
-#: stand in order before its root; calls were ``foreseen``, and those before number ``foresaw`` are done with;
-#: ``expired_roots`` is a mask of the root certificates that are not valid now; the last three tell of a load balancer
-#: of the user's own that did not return the place of a host.
+#: free; ``counted`` rows of `World.calls` are in use, and there are ``clusters``; ``ring`` is 1 where the next events
+#: of the calendar stand in a ring, ``near`` of them from ``head`` on; ``later`` events are put off, and what follows
+#: is their wheel (`meshsim.dataplane.later`); calls were ``foreseen``, and those before number ``foresaw`` are done
+#: with; ``expired_roots`` is a mask of the root certificates that are not valid now; the last three tell of a load
+#: balancer of the user's own that did not return the place of a host.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
     sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", part="u8", traced="i8",
     tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8", counted="i8", clusters="i8",
-    foreseen="i8", foresaw="i8", ahead="i8", own_balancer="i8", own_answer="i8", own_hosts="i8",
+    foreseen="i8", foresaw="i8", ring="i8", head="i8", near="i8",
+    later="i8", day="i8", pace="f8", turned="i8", turned_at="f8", turned_after="i8", chunks="i8", free_chunk="i8",
+    own_balancer="i8", own_answer="i8", own_hosts="i8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place. For an upstream
 #: it and ``extra`` tell which of its hosts, priorities or checks is meant (see whoever schedules the event).
 EVENT = _record(time="f8", sequence="i8", kind="i4", subject="i4", generation="i4", extra="i4")
 
-#: A call (the caller's view), a serve (one attempt at the server) or a branch (steps of a serve that run at once).
-FRAME = _record(
-    3,
-    # a call: its first line
-    started="f8", upstream="i4", slot="i4", connection="i4", opening="i4", attempts="i4", sent="i4", source="i4",
-    route="i4", tried="u8", action_at="i4", action_end="i4", tried_levels="i2", left_out="i2",
-    holds_retry="i1", mirrored="i1",
-    # all: the second
-    generation="i4", next="i4", previous="i4", parent="i4", parent_generation="i4", operation="i4", proxy="i4",
-    pod="i4", attempt="i4", worker="i4", kind="i1", state="i1",
-    flow="i1", farthest="i1", code="i2", flag="i2",  # what came of it
-    step="i4", left="i4", pending="i4", gateway="i4",
-    # a serve or a branch, mostly: the third; ``home`` is the zone of the caller's proxy,
-    # ``address`` that of the gateway on the way
-    request="u8", path="u8", jitter="f8", hop="f8", demand="f8", user="i4", life="i4", address="i4",
-    variant="i2", home="i2", fail_code="i2", verdict="i2", holds_worker="i1", inside="i1",
-    refused="i1",  # the server does not take the certificate of the connection that it comes over
-    closes="i1",  # the answer asks for no more requests over its connection
+#: A cell of the wheel of events that are put off: how many it has, and the chunk that has the latest of them.
+BUCKET = _record(count="i4", chunk="i4")
+
+#: A call (the caller's view), a serve (one attempt at the server) or a branch (steps of a serve that run at once): a
+#: line that all have, and one that calls use for other things than serves and branches do. ``home`` is the zone of the
+#: caller's proxy, ``address`` that of the gateway on the way. ``refused``: the server does not take the certificate of
+#: the connection that it comes over; ``closes``: the answer asks for no more requests over its connection.
+FRAME = _either(
+    _fields(
+        generation="i4", next="i4", previous="i4", parent="i4", parent_generation="i4", operation="i4", proxy="i4",
+        pod="i4", attempt="i4", worker="i2", variant="i2", kind="i1", state="i1",
+        flow="i1", farthest="i1", code="i2", flag="i1",  # what came of it
+        request="u8", path="u8",
+    ),
+    _fields(
+        started="f8", tried="u8", upstream="i4", slot="i4", connection="i4", opening="i4", attempts="i4", sent="i4",
+        source="i4", route="i4", user="i4", action_at="i4", action_end="i4", tried_levels="u1", left_out="u1",
+        holds_retry="i1", mirrored="i1",
+    ),
+    _fields(
+        jitter="f8", hop="f8", demand="f8", step="i4", left="i4", pending="i4", gateway="i4", life="i4", address="i4",
+        home="i2", fail_code="i2", verdict="i2", holds_worker="i1", inside="i1", refused="i1", closes="i1",
+    ),
 )  # fmt: skip
 
 #: A sidecar or gateway replica: ``workers`` servers whose free times stand at ``station`` in `World.free_at`.
@@ -237,7 +260,7 @@ TRACE = _record(
 #: often it was looked at, ``first`` and ``other`` are the hosts that its balancer will probably compare.
 FORESEEN = _record(
     1,
-    made="i8", request="u8", path="u8", proxy="i4", route="i4", destination="i4", upstream="i4", first="i4",
+    request="u8", path="u8", proxy="i4", route="i4", destination="i4", upstream="i4", first="i4",
     other="i4", worker="i4", pool="i4", stage="i4",
 )  # fmt: skip
 
@@ -255,7 +278,7 @@ RECORDS: dict[str, np.dtype] = {
     "policies": POLICY, "routes": ROUTE, "targets": TARGET, "services": SERVICE, "operations": OPERATION,
     "steps": STEP, "pods": POD, "links": LINK, "gateways": GATEWAY, "distributions": DISTRIBUTION, "sources": SOURCE,
     "actions": ACTION, "action_requests": ACTION_REQUEST, "users": USER, "hash_keys": KEY, "trace": TRACE,
-    "calls": CALLS, "requests": REQUESTS, "foreseen": FORESEEN,
+    "calls": CALLS, "requests": REQUESTS, "foreseen": FORESEEN, "later": EVENT, "buckets": BUCKET,
 }  # fmt: skip
 
 #: Every array of the world: its element type and number of dimensions.
@@ -285,6 +308,7 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "samples": (np.dtype("f8"), 1),  # values of empirical distributions, cumulated frequencies
     "attempt_codes": (np.dtype("i4"), 1),  # codes that pods answer by attempt
     "codes": (np.dtype("i4"), 1),  # HTTP code → its number among the outcomes
+    "chunks": (np.dtype("i4"), 1),  # the next chunk of the same cell of the wheel, or of the free ones
     "edge_of": (np.dtype("i4"), 2),  # caller + 1, callee
 }
 

@@ -63,9 +63,10 @@ def _line(w, kind, now):
 
 @jit
 def note(w, kind, index, host, connection, code, flag, now):
-    """Write a line about a call, if there is room."""
-    if w.clock[0].traced >= len(w.trace):
-        return
+    """Write a line about a call, if there is room; return its number, or none."""
+    number = w.clock[0].traced
+    if number >= len(w.trace):
+        return NONE
     frame = w.frames[index]
     line = _line(w, kind, now)
     line.request = frame.request
@@ -81,36 +82,34 @@ def note(w, kind, index, host, connection, code, flag, now):
     line.connection = connection
     line.code = code
     line.flag = flag
+    return number
 
 
 @jit
 def note_began(w, index, inside, now):
     """Write a line about a call that a serve of this path makes, or a user (0); code 1 if the serve waits for it."""
-    if w.clock[0].traced >= len(w.trace):
-        return
-    note(w, CALL_BEGAN, index, NONE, NONE, 0, NO_FLAG, now)
-    line = w.trace[w.clock[0].traced - 1]
-    line.inside = inside
-    line.code = 1 if w.frames[index].parent != NONE else 0
+    number = note(w, CALL_BEGAN, index, NONE, NONE, 1 if w.frames[index].parent != NONE else 0, NO_FLAG, now)
+    if number != NONE:
+        w.trace[number].inside = inside
 
 
 @jit
 def note_attempt(w, index, until, now):
     """Write a line about an attempt that begins, and when it leaves the client's proxy."""
-    if w.clock[0].traced >= len(w.trace):
-        return
-    note(w, ATTEMPT_BEGAN, index, NONE, NONE, 0, NO_FLAG, now)
-    w.trace[w.clock[0].traced - 1].until = until
+    number = note(w, ATTEMPT_BEGAN, index, NONE, NONE, 0, NO_FLAG, now)
+    if number != NONE:
+        w.trace[number].until = until
 
 
 @jit
 def note_serve(w, kind, index, now):
     """Write a line about where an attempt is, if its caller still waits for it."""
     serve = w.frames[index]
-    if w.clock[0].traced >= len(w.trace) or not is_current(w, serve):
+    if not is_current(w, serve):
         return
-    note(w, kind, serve.parent, serve.pod, w.frames[serve.parent].connection, 0, NO_FLAG, now)
-    w.trace[w.clock[0].traced - 1].inside = serve.path
+    number = note(w, kind, serve.parent, serve.pod, w.frames[serve.parent].connection, 0, NO_FLAG, now)
+    if number != NONE:
+        w.trace[number].inside = serve.path
 
 
 @jit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,23 @@ def on_arrival(w, index, generation, now):
         source.due = now + gap / source.rate
         schedule(w, source.due, on.ARRIVAL, index, generation, 0)
     start_action(w, index, number, u_action, NONE, now)
+
+
+@jit
+def pass_by(keys: Any, number: Any, made: Any, due: float, rate: float, until: float, poisson: Any) -> Any:
+    """Return the count of arrivals, and the time of the next, after all those before ``until`` have been let go.
+
+    The same draws in the same order as where they are sent (`on_arrival`), so that the same users come at the same
+    times afterwards, to the last bit.
+    """
+    while due < until:
+        gap = 1.0
+        if poisson:
+            u, _, _, _ = uniforms(keys, ARRIVAL, number | made, np.uint64(0), np.uint64(0), np.uint64(0))
+            gap = -math.log(u)
+        made += np.uint64(1)
+        due += gap / rate
+    return made, due
 
 
 @jit

@@ -4,40 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from meshsim.dataplane import state
-from meshsim.dataplane.draws import ARRIVAL, uniforms
-from meshsim.dataplane.jit import jit
 from meshsim.dataplane.plane import DataPlane
-
-
-@jit
-def pass_by(  # noqa: PLR0917 (compiled: no keywords)
-    keys: Any,
-    number: np.uint64,
-    made: np.uint64,
-    due: float,
-    rate: float,
-    until: float,
-    poisson: bool,  # noqa: FBT001
-) -> tuple[np.uint64, float]:
-    """Return the count of arrivals, and the time of the next, after all those before ``until`` have been let go.
-
-    The same draws in the same order as where they are sent (`meshsim.dataplane.users.on_arrival`), so that the same
-    users come at the same times afterwards, to the last bit.
-    """
-    zero = np.uint64(0)
-    while due < until:
-        gap = 1.0
-        if poisson:
-            u, _, _, _ = uniforms(keys, ARRIVAL, number | made, zero, zero, zero)  # type: ignore[no-untyped-call]
-            gap = -math.log(u)
-        made += np.uint64(1)
-        due += gap / rate
-    return made, due
+from meshsim.dataplane.users import pass_by
 
 
 @dataclass(slots=True, eq=False)

@@ -95,11 +95,11 @@ def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[Endp
 
 def _returns(simulation: Simulation, upstream: int) -> dict[tuple[int, int], float]:
     """Return when ejections end, by host and number of the ejection: they stand in the calendar."""
-    from meshsim.dataplane.calendar import RELEASE
+    from meshsim.dataplane.calendar import RELEASE, events
 
     world = simulation.mesh.plane.world
-    events = world.heap[: int(world.clock[0].scheduled)]
-    own = events[(events.kind == RELEASE) & (events.subject == upstream)]
+    found = events(world)
+    own = found[(found.kind == RELEASE) & (found.subject == upstream)]
     return {(int(event.generation), int(event.extra)): float(event.time) for event in own}
 
 

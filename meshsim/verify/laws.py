@@ -86,10 +86,10 @@ class Witness:
 
     def _computing(self) -> Any:
         """Return the calendar's ends of computations that will still be taken note of."""
-        from meshsim.dataplane.calendar import COMPUTED
+        from meshsim.dataplane.calendar import COMPUTED, events
 
-        heap = self._world.heap[: int(self._world.clock["scheduled"][0])]
-        ends = heap[heap.kind == COMPUTED]
+        found = events(self._world)
+        ends = found[found.kind == COMPUTED]
         return ends[self._world.frames.generation[ends.subject] == ends.generation]
 
     def _unserved(self, now: float, pod: int | None = None) -> float:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+from heapq import heappop, heappush
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.dataplane import state
-from meshsim.dataplane.calendar import RESPONSE, drop_first, schedule
+from meshsim.dataplane.calendar import NEAR, RESPONSE, drop_first, events, nth, schedule
+from meshsim.dataplane.later import WANTED, room
+from meshsim.dataplane.state import NONE
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +23,21 @@ def world():
     from meshsim.scenario.schema import Document
 
     plan = lower(Document.model_validate(EXAMPLE), lambda *_: Policy())
-    return DataPlane(plan, state.records("links", (1, 1)), clusters=1, entries=1, seed=1, replication=0).world
+    plane = DataPlane(plan, state.records("links", (1, 1)), clusters=1, entries=1, seed=1, replication=0)
+    for name, length in room(len(plane.world.heap)).items():
+        plane._grow(name, length)
+    return plane.world
 
 
-def empty(world, ahead=0):
+#: How many spans of the wheel pass a second: none (no ring), so few that all is due at once, several, many.
+PACES = st.sampled_from([0.0, 0.1, 1.0, 1e3, 1e9])
+
+
+def empty(world, pace=0.0):
     world.clock[0] = 0
-    world.clock[0].ahead = ahead
+    world.clock[0].free_chunk = NONE
+    world.buckets[:] = 0
+    world.clock[0].ring, world.clock[0].pace = int(pace > 0.0), pace
 
 
 def left(world):
@@ -33,14 +45,14 @@ def left(world):
 
 
 def first(world):
-    event = world.heap[0]
+    event = world.heap[world.clock[0].head]
     return float(event["time"]), int(event["subject"])
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(times=st.lists(st.integers(0, 6), max_size=60), ahead=st.sampled_from([0, 1, 7, 23]))
-def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, ahead):
-    empty(world, ahead)
+@given(times=st.lists(st.integers(0, 6), max_size=200), pace=PACES)
+def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, pace):
+    empty(world, pace)
     for number, time in enumerate(times):
         schedule(world, float(time), RESPONSE, number, 0, 0)
     found = []
@@ -52,9 +64,9 @@ def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, ahead
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(steps=st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=80), ahead=st.sampled_from([0, 1, 7, 23]))
-def test_order_holds_when_events_are_taken_in_between(world, steps, ahead):
-    empty(world, ahead)
+@given(steps=st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=300), pace=PACES)
+def test_order_holds_when_events_are_taken_in_between(world, steps, pace):
+    empty(world, pace)
     model = []
     for number, step in enumerate(steps):
         if step is not None:
@@ -68,13 +80,44 @@ def test_order_holds_when_events_are_taken_in_between(world, steps, ahead):
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(times=st.lists(st.integers(0, 6), max_size=60), ahead=st.sampled_from([1, 7, 23]))
-def test_the_next_events_stand_in_order_before_the_root(world, times, ahead):
-    empty(world, ahead)
+@given(times=st.lists(st.integers(0, 6), max_size=200), pace=PACES)
+def test_the_next_events_stand_in_order_in_a_ring(world, times, pace):
+    empty(world, pace or 1.0)
     for number, time in enumerate(times):
         schedule(world, float(time), RESPONSE, number, 0, 0)
-        front = [(float(event["time"]), int(event["subject"])) for event in world.heap[: min(number + 1, ahead + 1)]]
-        assert front == sorted((float(each), place) for place, each in enumerate(times[: number + 1]))[: ahead + 1]
+    ring = [world.heap[int(nth(world, number))] for number in range(min(len(times), NEAR))]
+    front = [(float(event["time"]), int(event["subject"])) for event in ring]
+    assert front == sorted((float(each), place) for place, each in enumerate(times))[:NEAR]
+
+
+@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
+@given(times=st.lists(st.integers(0, 6), max_size=200), pace=PACES)
+def test_all_events_can_be_listed_wherever_they_stand(world, times, pace):
+    empty(world, pace)
+    for number, time in enumerate(times):
+        schedule(world, float(time), RESPONSE, number, 0, 0)
+    for _ in range(len(times) // 2):
+        drop_first(world)
+    found = sorted((float(event["time"]), int(event["subject"])) for event in events(world))
+    assert found == sorted((float(time), number) for number, time in enumerate(times))[len(times) // 2 :]
+
+
+def test_spans_become_as_long_as_the_events_are_far_apart(world):
+    # A hundred events wait at any time, each for 1 to 11 s, 6 s on average; and one waits for a day.
+    empty(world, 100.0)
+    model, clock = [(86_400.0, -1)], world.clock[0]
+    schedule(world, 86_400.0, RESPONSE, -1, 0, 0)
+    for number in range(4000):
+        if number >= 100:
+            assert first(world) == model[0]
+            clock.now = heappop(model)[0]
+            drop_first(world)
+            clock.handled += 1
+        time = float(clock.now) + 1.0 + number * 7 % 11
+        schedule(world, time, RESPONSE, number, 0, 0)
+        heappush(model, (time, number))
+    assert float(clock.pace) == pytest.approx(100 / 6 / WANTED, rel=0.2)
+    assert int(clock.chunks) <= len(world.chunks)
 
 
 def test_an_event_keeps_what_it_was_scheduled_with(world):

@@ -146,3 +146,19 @@ def test_there_is_room_for_as_many_lines_as_a_run_makes(chain):
     assert sum(lines.kind == trace.CALL_ENDED) == bench.world.clock[0].calls_ended
     assert (lines.time[1:] >= lines.time[:-1]).all()
     assert state.RECORDS["trace"] == lines.dtype
+
+
+def test_what_finds_no_room_leaves_the_lines_before_it_alone(Bench, echo):
+    bench = Bench({"web": echo(script=[{"compute": "10s"}])})
+    bench.plane.trace(1)
+    bench.send(1.0)
+    bench.run(2.0)  # the call is being served: there is something to tell
+    world = bench.world
+    serve = next(number for number in range(int(world.clock[0].used)) if world.frames[number].kind == state.SERVE)
+    world.clock[0].traced = len(world.trace)
+    before = world.trace.tobytes()
+    trace.note_began(world, 0, 7, 1.0)
+    trace.note_attempt(world, 0, 9.0, 1.0)
+    trace.note_serve(world, trace.AT_SERVER, serve, 1.0)
+    assert world.trace.tobytes() == before
+    assert int(world.clock[0].traced) == len(world.trace)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from meshsim.dataplane.calendar import events
+
 ONE = {"clusters": {"c1": {"region": "eu"}}, "services": {"web": {"workers": 100, "endpoints": {"GET": {}}}}}
 #: Autoscalers would undo what the test does.
 LATER = {"hpa_sync_period": "1h"}
@@ -68,8 +70,7 @@ def test_all_users_are_there_however_they_enter(run, users):
     simulation = run(clusters=clusters, load=load)
     sources = {source for stream in simulation.load.streams for source in stream.sources}
     world = simulation.mesh.plane.world
-    heap = world.heap[: int(world.clock[0].scheduled)]
-    assert sum(int(e["kind"]) == 1 for e in heap) == users
+    assert sum(int(event["kind"]) == 1 for event in events(world)) == users
     assert len(sources) == 3
 
 
