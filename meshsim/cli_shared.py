@@ -163,7 +163,7 @@ def compile_once(*, quiet: bool) -> None:
     from meshsim.experiment import compile_request_path
 
     if not is_compiled() and not quiet:
-        say("Compiling the request path, once for this version: about a minute …")
+        say("Compiling the request path, once for this version: a minute or two …")
     with cli_stopping.ends_at_once():  # Numba would swallow an exception here and there, and half a cache is whole
         compile_request_path()
 

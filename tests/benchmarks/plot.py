@@ -33,7 +33,7 @@ def figure(report):
 
 def _panel(axes, report, name, modules):
     axes.set_xscale("log")
-    axes.set_xlim(0.004, 2000)
+    axes.set_xlim(0.002, 2000)
     axes.set_xticks([0.01, 0.1, 1, 10, 100, 1000], ["0.01", "0.1", "1", "10", "100", "1000"])
     axes.minorticks_off()
     axes.axvline(1, color=BLACK, lw=0.8)
