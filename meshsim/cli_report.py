@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from meshsim.cli_shared import WeightOption, as_typed, stoppable, the_run, weights_of
+from meshsim.cli_shared import WeightOption, as_typed, say, stoppable, the_run, weights_of
 
 
 def register(app: typer.Typer) -> None:
@@ -58,4 +58,5 @@ def report(
             watch=watch,
         )  # fmt: skip
     typed = [as_typed(path.absolute()) for path in written]
-    print(*typed, f"open {typed[0]}", sep="\n")
+    print(*typed, sep="\n")
+    say(f"open {typed[0]}")

@@ -47,7 +47,13 @@ VaryOption = Annotated[
     ),
 ]
 DeploymentsOption = Annotated[
-    str, typer.Option("--deployments", metavar="NAMES", help="deployments of the scenario with commas between, or all")
+    str | None,
+    typer.Option(
+        "--deployments",
+        metavar="NAMES",
+        help="deployments of the scenario with commas between, or all, which is the default; with --variant that is the"
+        " one it is a variant of",
+    ),
 ]
 MetricOption = Annotated[
     list[str],
@@ -75,7 +81,7 @@ def register(app: typer.Typer) -> None:
 def sweep(
     scenario: ScenarioArgument,
     vary: VaryOption = [],  # noqa: B006 (typer copies it)
-    deployments: DeploymentsOption = "all",
+    deployments: DeploymentsOption = None,
     changes: SetOption = [],  # noqa: B006
     variant: VariantOption = None,
     design: Annotated[
@@ -134,7 +140,7 @@ def find(
     until: Annotated[
         str, typer.Option("--until", metavar="BOUND", help="what is broken, such as 'success_rate < 99.9%'")
     ],
-    deployments: DeploymentsOption = "all",
+    deployments: DeploymentsOption = None,
     changes: SetOption = [],  # noqa: B006
     variant: VariantOption = None,
     resolution: Annotated[
@@ -186,7 +192,7 @@ def sensitivity(
     scenario: ScenarioArgument,
     vary: VaryOption = [],  # noqa: B006
     metric: MetricOption = [],  # noqa: B006
-    deployments: DeploymentsOption = "all",
+    deployments: DeploymentsOption = None,
     changes: SetOption = [],  # noqa: B006
     variant: VariantOption = None,
     method: Annotated[
@@ -226,10 +232,10 @@ def sensitivity(
     print(f"\nSaved in {folder}")
 
 
-def _names(given: str, loaded: Scenario, variant: str | None) -> list[str]:
-    """Return the deployments that are asked for; of a variant it is the one that it is a variant of, by default."""
-    if variant is not None and given == "all":
-        return list(loaded.document.deployments)[:1]
+def _names(given: str | None, loaded: Scenario, variant: str | None) -> list[str]:
+    """Return the deployments asked for: by default none, which is all, or the one that a variant is a variant of."""
+    if given is None:
+        return [] if variant is None else list(loaded.document.deployments)[:1]
     return [name.strip() for name in given.split(",") if name.strip()]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -18,11 +20,13 @@ def run(tmp_path, monkeypatch):
     return write(tmp_path / "results", synthetic.tables(1, one), facts)
 
 
-def test_report_writes_a_page_below_the_run_and_names_the_files(run):
+def test_report_writes_a_page_below_the_run_and_prints_the_files_and_nothing_else(run):
     result = CliRunner().invoke(app, ["report", str(run)])
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[0].endswith("report/report.html")
-    assert result.output.splitlines()[-1] == f"open {result.output.splitlines()[0]}"
+    files = result.stdout.splitlines()
+    assert files[0].endswith("report/report.html")
+    assert all(Path(file).exists() for file in files)
+    assert f"open {files[0]}" in result.stderr.splitlines()
     assert (run / "report" / "report.html").is_file()
 
 

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from meshsim.cli import app
+from meshsim.cli_shared import load_scenario
+from meshsim.cli_sweeps import _names
+from meshsim.experiment.points import chosen
 
 MESH = """
 name: shop
@@ -61,3 +64,20 @@ def test_explain_takes_a_variant(mesh: str) -> None:
 def test_sweep_takes_a_variant_and_its_deployment_only(mesh: str) -> None:
     found = json.loads(meshsim("sweep", mesh, "--vary", "load.scale=1,2", "--metric", "success_rate").stdout)
     assert {row["deployment"] for row in found["metrics"][0]["rows"]} == {"primary-remote"}
+
+
+@pytest.mark.parametrize(
+    ("given", "variant", "names"),
+    [
+        (None, None, ["multi-primary", "primary-remote"]),
+        ("all", None, ["multi-primary", "primary-remote"]),
+        (None, "three pods", ["primary-remote"]),
+        ("all", "three pods", ["primary-remote", "multi-primary"]),
+        ("multi-primary", "three pods", ["multi-primary"]),
+    ],
+)
+def test_deployments_that_are_asked_for_are_taken_with_a_variant_too(
+    mesh: str, given: str | None, variant: str | None, names: list[str]
+) -> None:
+    loaded = load_scenario(mesh, [], variant)
+    assert chosen(loaded, _names(given, loaded, variant), None)[0] == names

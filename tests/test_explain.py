@@ -13,6 +13,7 @@ from meshsim.errors import ScenarioError
 from meshsim.explain import Explanation, explain, retries, settings
 from meshsim.report.explanation import text
 from meshsim.scenario import Scenario, load
+from tests.own_balancers import registered
 
 HELLO = "helloworld-locality-failover"
 
@@ -187,6 +188,19 @@ def test_a_wrong_question_gets_the_nearest_right_one(
     with pytest.raises(ScenarioError) as error:
         explain(shop, source, to, **options)
     assert str(error.value).startswith(message)
+
+
+def test_a_balancer_of_ones_own_keeps_its_name_and_istios_are_told_in_words() -> None:
+    def balancers(simple: str) -> set[str]:
+        rule = resource(
+            "DestinationRule", "cart", {"host": "cart", "trafficPolicy": {"loadBalancer": {"simple": simple}}}
+        )
+        found = explain(load({**SHOP, "istio": [rule]}), "eu-1/web", "cart")
+        return {priority.balancer for upstream in found.upstreams for priority in upstream.priorities}
+
+    with registered():
+        assert balancers("LEAST_OF_ALL") == {"LEAST_OF_ALL"}
+    assert balancers("RANDOM") == {"random"}
 
 
 # --- how it is shown ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def pods_apart(frame: pd.DataFrame, phase: str) -> dict[str, float]:
     """
     value = "mean" if "mean" in frame else "value"
     rows = frame[(frame["metric"] == "desired_pods") & (frame["phase"] == phase)]
+    rows = rows[rows[value].map(math.isfinite).astype(bool)]  # what was not measured is neither the same nor another
     found = {str(name): float(of) for name, of in rows.groupby("deployment", sort=False)[value].mean().items()}
     if not found or max(found.values()) - min(found.values()) <= _TOLD * max(found.values()):
         return {}

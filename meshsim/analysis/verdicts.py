@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -135,10 +135,26 @@ def _others(group: pd.DataFrame, column: str) -> dict[str, tuple[str, ...]]:
     return {str(deployment): tuple(others) for deployment, others in zip(group.index, found, strict=True)}
 
 
+def enough_that_agree(replications: Sequence[int]) -> int:
+    """Return how many replications that differ by the same would rule chance out.
+
+    Parameters
+    ----------
+    replications
+        Of each deployment; those with more than one are compared, each with each.
+
+    Examples
+    --------
+    >>> enough_that_agree([5, 5]), enough_that_agree([5, 5, 5])
+    (6, 7)
+    """
+    there = sum(count > 1 for count in replications)
+    return least_difference(1 - 0.05 / max(there * (there - 1) // 2, 1))
+
+
 def _steady(group: pd.DataFrame, steady: Mapping[str, tuple[str, ...]]) -> str:
     """Return who differs in every replication, and how many replications that agree would rule chance out."""
-    n, there = int(group["n"].max()), int((group["n"] > 1).sum())
-    enough = least_difference(1 - 0.05 / max(there * (there - 1) // 2, 1))
+    n, enough = int(group["n"].max()), enough_that_agree([int(count) for count in group["n"]])
     alike = _others(group, "alike")
     whole = all(len(steady[name]) + len(alike[name]) == len(steady) - 1 for name in steady)
     apart = [name for name, others in steady.items() if others]

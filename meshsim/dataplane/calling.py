@@ -7,11 +7,11 @@ import numpy as np
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, outlier_detection, pool, routing, trace
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.draws import DECISION, NETWORK, THREAD, child, normal, uniforms
+from meshsim.dataplane.draws import DECISION, THREAD, child, normal, uniforms
 from meshsim.dataplane.frames import give_back, is_current, take
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
-from meshsim.dataplane.network import pass_station, transit
+from meshsim.dataplane.network import network_draws, pass_station, transit
 from meshsim.dataplane.state import (
     CALL,
     FI,
@@ -157,9 +157,7 @@ def attempt(w, index, now):
     frame.attempt += 1
     frame.attempts += 1
     frame.slot = NONE
-    u_client, u_server, u_jitter, u_worker = uniforms(
-        w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
-    )
+    u_client, u_server, u_jitter, u_worker = network_draws(w, frame)
     if frame.attempt == 1:
         frame.worker = worker_of(w, frame.proxy, frame.upstream, u_worker)
     leaves = pass_station(w, frame.proxy, frame.worker, now, u_client, frame.request, frame.path, frame.attempt)
@@ -232,10 +230,7 @@ def serve_waiting(w, pool_index, now):
             w.frames[index].state = HERE
             fail_later(w, index, UO, now)
         else:
-            frame = w.frames[index]
-            _, u_server, u_jitter, _ = uniforms(
-                w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0)
-            )
+            _, u_server, u_jitter, _ = network_draws(w, w.frames[index])
             send(w, index, connection, now, normal(u_jitter), u_server)
 
 

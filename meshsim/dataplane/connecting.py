@@ -18,7 +18,7 @@ from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.draws import CONNECTION, DECISION, GATEWAY_PICK, NETWORK, normal, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
-from meshsim.dataplane.network import is_cut, occupy_worker, pass_station, transit
+from meshsim.dataplane.network import is_cut, network_draws, occupy_worker, pass_station, transit
 from meshsim.dataplane.state import GONE, NO_FLAG, NONE, SERVING, SILENT, UF
 
 #: Where the salts of a connection's messages begin, apart from those of requests.
@@ -51,7 +51,7 @@ def start(w, pool_index, policy, opener, now):
     connection = w.connections[index]
     frame = w.frames[opener]
     connection.request, connection.path, connection.attempt = frame.request, frame.path, frame.attempt
-    _, _, u_jitter, _ = uniforms(w.keys, NETWORK, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(0))
+    _, _, u_jitter, _ = network_draws(w, frame)
     connection.jitter = normal(u_jitter)
     u_server, u_replica, u_worker, _ = uniforms(
         w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(CONNECTION)

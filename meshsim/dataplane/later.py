@@ -1,9 +1,10 @@
 """Events that are not due soon: put off unsorted, by time, until the calendar's heap is empty.
 
-Each of `BUCKETS` cells of a wheel has the events of one short span of time, and one more cell has those that are due
+Each of `CELLS` cells of a wheel has the events of one short span of time, and one more cell has those that are due
 later than the wheel reaches. A cell is a list of chunks, the latest first. Spans are as long as it takes to handle a
-few events, and are measured anew every half turn. Source: R. Brown, "Calendar queues" (CACM 31, 1988), where each
-cell is sorted; here the heap does that, so that the order is that of one heap to the last bit.
+few events, and are measured anew every half turn, or after as many events as a whole turn is meant to have. Source:
+R. Brown, "Calendar queues" (CACM 31, 1988), where each cell is sorted; here the heap does that, so that the order is
+that of one heap to the last bit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from meshsim.dataplane.jit import jit
 from meshsim.dataplane.state import NONE
 
 #: Cells of the wheel, a power of two; events in a chunk, also one; events that a span is meant to have.
-BUCKETS, CHUNK, WANTED = 4096, 8, 32
+CELLS, CHUNK, WANTED = 4096, 8, 32
 #: Chunks that are in use for a moment while events move from cell to cell.
 _MOVING = 8
 #: Where the heap begins if some events stand before it: behind an odd number of places, so that the two below an event
@@ -27,8 +28,8 @@ _NEVER, _ENOUGH = 2.0**60, 1024
 
 def room(events: int) -> dict[str, int]:
     """Return the lengths of the arrays that so many events may need: every cell has a chunk that is not full."""
-    chunks = events // CHUNK + BUCKETS + 1 + _MOVING
-    return {"later": chunks * CHUNK, "chunks": chunks, "buckets": BUCKETS + 1}
+    chunks = events // CHUNK + CELLS + 1 + _MOVING
+    return {"later": chunks * CHUNK, "chunks": chunks, "cells": CELLS + 1}
 
 
 @jit
@@ -45,8 +46,8 @@ def begin(w):
     clock.turned = clock.day
     clock.turned_at = clock.now
     clock.turned_after = clock.handled
-    for cell in range(BUCKETS + 1):
-        w.buckets[cell].count = 0
+    for place in range(CELLS + 1):
+        w.cells[place].count = 0
 
 
 @jit
@@ -79,9 +80,9 @@ def _place_for(w, time):
     """Return a place in the cell for a time."""
     clock = w.clock[0]
     span = _span_of(clock, time)
-    bucket = w.buckets[span & (BUCKETS - 1) if span < clock.turned + BUCKETS else BUCKETS]
-    count = bucket.count
-    bucket.count = count + 1
+    cell = w.cells[span & (CELLS - 1) if span < clock.turned + CELLS else CELLS]
+    count = cell.count
+    cell.count = count + 1
     if count & (CHUNK - 1) == 0:
         chunk = clock.free_chunk
         if chunk == NONE:
@@ -89,26 +90,28 @@ def _place_for(w, time):
             clock.chunks = chunk + 1
         else:
             clock.free_chunk = w.chunks[chunk]
-        w.chunks[chunk] = bucket.chunk
-        bucket.chunk = chunk
-    return bucket.chunk * CHUNK + (count & (CHUNK - 1))
+        w.chunks[chunk] = cell.chunk
+        cell.chunk = chunk
+    return cell.chunk * CHUNK + (count & (CHUNK - 1))
 
 
 @jit
 def take_up(w):
     """Put the events of the next span that has any into the heap, which is empty; there are some."""
     clock = w.clock[0]
+    if clock.handled - clock.turned_after >= WANTED * CELLS:  # spans are far too long, and half a turn is far off
+        _turn(w)
     while True:
-        if clock.later == w.buckets[BUCKETS].count or clock.day - clock.turned >= BUCKETS // 2:
+        if clock.later == w.cells[CELLS].count or clock.day - clock.turned >= CELLS // 2:
             _turn(w)
         clock.day += 1
-        cell = clock.day & (BUCKETS - 1)
-        if w.buckets[cell].count > 0:
+        place = clock.day & (CELLS - 1)
+        if w.cells[place].count > 0:
             break
-    _fetch(w, (cell + 1) & (BUCKETS - 1))
-    bucket = w.buckets[cell]
-    left, chunk, size = bucket.count, bucket.chunk, 0
-    bucket.count = 0
+    _fetch(w, w.cells[(place + 1) & (CELLS - 1)])
+    cell = w.cells[place]
+    left, chunk, size = cell.count, cell.chunk, 0
+    cell.count = 0
     clock.later -= left
     heap = w.heap[ROOT:]
     while left > 0:
@@ -123,7 +126,7 @@ def take_up(w):
 @jit
 def _fetch(w, cell):
     """Fetch the events of a cell."""
-    left, chunk = w.buckets[cell].count, w.buckets[cell].chunk
+    left, chunk = cell.count, cell.chunk
     while left > 0:
         fetch_events(w.later, chunk * CHUNK)
         left -= CHUNK
@@ -149,21 +152,22 @@ def _turn(w):
         pace = handled / passed / WANTED
         if not 0.5 * clock.pace < pace < 2.0 * clock.pace:
             clock.turned = -(1 << 61)  # nothing is within its reach
-            for cell in range(BUCKETS):
-                _sort_out(w, cell)
+            for place in range(CELLS):
+                _sort_out(w, w.cells[place])
             clock.pace = pace
         clock.turned_at = clock.now
         clock.turned_after = clock.handled
-    if clock.later == w.buckets[BUCKETS].count:
+    if clock.later == w.cells[CELLS].count:
         clock.day = _span_of(clock, _first_of_rest(w)) - 1
     clock.turned = clock.day
-    _sort_out(w, BUCKETS)
+    _sort_out(w, w.cells[CELLS])
 
 
 @jit
 def _first_of_rest(w):
     """Return the first time of the events beyond the wheel, of which there are some."""
-    left, chunk = w.buckets[BUCKETS].count, w.buckets[BUCKETS].chunk
+    rest = w.cells[CELLS]
+    left, chunk = rest.count, rest.chunk
     first = w.later[chunk * CHUNK].time
     while left > 0:
         for number in range(((left - 1) & (CHUNK - 1)) + 1):
@@ -176,9 +180,8 @@ def _first_of_rest(w):
 @jit
 def _sort_out(w, cell):
     """Put each event of a cell into the one that it belongs to now."""
-    bucket = w.buckets[cell]
-    left, chunk = bucket.count, bucket.chunk
-    bucket.count = 0
+    left, chunk = cell.count, cell.chunk
+    cell.count = 0
     while left > 0:
         for number in range(((left - 1) & (CHUNK - 1)) + 1):
             event = w.later[chunk * CHUNK + number]
@@ -189,8 +192,8 @@ def _sort_out(w, cell):
 
 def places(w):
     """Yield where in `World.later` the events stand."""
-    for bucket in w.buckets:
-        left, chunk = int(bucket.count), int(bucket.chunk)
+    for cell in w.cells:
+        left, chunk = int(cell.count), int(cell.chunk)
         while left > 0:
             count = (left - 1) % CHUNK + 1
             yield from range(chunk * CHUNK, chunk * CHUNK + count)

@@ -223,6 +223,8 @@ def _start_localities(w, up, policy, level, now):
         locality = w.localities[number]
         row = up.first_turn + (number - up.first_locality) * up.threads
         for worker in range(up.threads):
-            if w.balancers[row + worker].next == 0:
-                w.balancers[row + worker].next = np.int64(seed_of(w, up, worker) >> np.uint64(33)) | 1
+            balancer = w.balancers[row + worker]
+            if balancer.order == 0:  # has not begun; a queue that is filled counts on from here
+                balancer.order = 1
+                balancer.next = np.int64(seed_of(w, up, worker) >> np.uint64(33))
         locality.weighted = _start_hosts(w, up, policy, row, locality.first, locality.healthy, now)

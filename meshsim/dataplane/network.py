@@ -7,11 +7,17 @@ import math
 import numpy as np
 
 from meshsim.dataplane.distributions import sample
-from meshsim.dataplane.draws import LOSS, uniforms
+from meshsim.dataplane.draws import LOSS, NETWORK, uniforms
 from meshsim.dataplane.jit import jit
 
 #: TCP's smallest retransmission timeout on Linux (RFC 6298 allows 1 s; Linux uses 200 ms), doubled at every loss.
 RETRANSMISSION_TIMEOUT = 0.2
+
+
+@jit
+def network_draws(w, call):
+    """Return the draws of a call's attempt: for the client's proxy, the server's, all links' jitter, and the worker."""
+    return uniforms(w.keys, NETWORK, call.request, call.path, np.uint64(call.attempt), np.uint64(0))
 
 
 @jit

@@ -36,9 +36,13 @@ def around(w, row, first, count, u1, u2):
     return int(chosen)
 """
 
-#: Address → name and function, and the code at it, which stays as long as any world may have its address.
+#: What a function gets: `active`, `weights` and so on.
+_WHOLES, _FLOATS = types.Array(types.int64, 1, "C"), types.Array(types.float64, 1, "C")
+_TYPES = {"active": _WHOLES, "weights": _FLOATS, "memory": _WHOLES, "u1": types.float64, "u2": types.float64}
+
+#: Address → the balancer, and the code at it, which stays as long as any world may have its address.
 _KNOWN: dict[int, tuple[OwnBalancer, Any]] = {}
-_ADDRESSES: dict[Callable[..., Any], int] = {}
+_ADDRESSES: dict[OwnBalancer, int] = {}
 
 
 def address_of(balancer: OwnBalancer) -> int:
@@ -47,24 +51,36 @@ def address_of(balancer: OwnBalancer) -> int:
     Raises
     ------
     ScenarioError
-        If the function cannot be compiled.
+        If the function cannot be compiled, or returns something else than a whole number.
     """
-    if balancer.choose not in _ADDRESSES:
+    if balancer not in _ADDRESSES:
         if numba.config.DISABLE_JIT:
-            code: Any = _around(balancer, balancer.choose)
+            code: Any = _around(balancer, _checked(balancer))
             address = len(_ADDRESSES) + 1
         else:
             code = _compiled(balancer)
             address = code.address
-        _ADDRESSES[balancer.choose] = address
+        _ADDRESSES[balancer] = address
         _KNOWN[address] = balancer, code
-    return _ADDRESSES[balancer.choose]
+    return _ADDRESSES[balancer]
 
 
 def _around(balancer: OwnBalancer, choose: Any) -> Any:
     names: dict[str, Any] = {"np": np, "choose": choose}
     exec(_AROUND.format(parameters=", ".join(balancer.parameters)), names)  # noqa: S102 (our text, checked names)
     return names["around"]
+
+
+def _checked(balancer: OwnBalancer) -> Callable[..., Any]:
+    """Return the function as it is, but let it return nothing else than a whole number."""
+
+    def checked(*given: Any) -> Any:
+        chosen = balancer.choose(*given)
+        if not isinstance(chosen, int | np.integer | np.bool_):
+            raise _problem(balancer, f"returns {chosen!r}, which is not a whole number")
+        return chosen
+
+    return checked
 
 
 def _compiled(balancer: OwnBalancer) -> Any:
@@ -78,13 +94,31 @@ def _compiled(balancer: OwnBalancer) -> Any:
         except Exception:  # noqa: BLE001 (none can leave machine code)
             return RAISED
 
+    given = tuple(_TYPES[name] for name in balancer.parameters)
     try:
-        return numba.cfunc(_SIGNATURE)(guarded)
-    except numba.core.errors.NumbaError as problem:
-        lines = [line.strip() for line in str(problem).splitlines()]
-        why = next((line for line in lines[1:] if line and not line.startswith(("-", "F"))), lines[0])
-        message = f"cannot be compiled: {why} (it has to return a whole number; NUMBA_DISABLE_JIT=1 runs it as it is)"
-        raise ScenarioError([Problem(message, file=f"load balancer {balancer.name}")]) from problem
+        choose.compile(given)
+        returned = choose.overloads[given].signature.return_type
+        if isinstance(getattr(returned, "type", returned), types.Integer | types.Boolean):
+            return numba.cfunc(_SIGNATURE)(guarded)
+    except Exception as problem:
+        # Numba raises what the compiled code's constants raise, too, such as AttributeError.
+        why = f"cannot be compiled: {_reason(problem)} (NUMBA_DISABLE_JIT=1 runs it as it is)"
+        raise _problem(balancer, why) from problem
+    cut = "; int() makes one" if isinstance(returned, types.Float) else ""
+    raise _problem(balancer, f"returns {returned}, which is not a whole number{cut}")
+
+
+def _reason(problem: Exception) -> str:
+    """Return the line of a message of Numba's that says what is wrong: where it happened comes before and after."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Failed in ", 'File "', "During: ", "- "))]
+    if len(told) > 1 and told[0].endswith(":"):
+        return f"{told[0]} {told[1].removeprefix('>>> ')}"
+    return told[0] if told else type(problem).__name__
+
+
+def _problem(balancer: OwnBalancer, message: str) -> ScenarioError:
+    return ScenarioError([Problem(message, file=f"load balancer {balancer.name}")])
 
 
 @intrinsic
@@ -111,13 +145,14 @@ _call = _call_plain if numba.config.DISABLE_JIT else _call_compiled
 def pick(w, own, row, first, count, u1, u2):
     """Return the host that the balancer at an address chooses of the ``count`` available ones from ``first`` on.
 
-    An answer that is no place of a host is noted for `check`, which ends the run. Nothing here allocates or raises:
-    what could would cost every call, whatever its balancer.
+    The first answer that is no place of a host is noted for `check`, which ends the run. Nothing here allocates or
+    raises: what could would cost every call, whatever its balancer.
     """
     chosen = _call(own, w, row, first, count, u1, u2)
     if chosen < 0 or chosen >= count:
         clock = w.clock[0]
-        clock.own_balancer, clock.own_answer, clock.own_hosts = own, chosen, count
+        if clock.own_hosts == 0:
+            clock.own_balancer, clock.own_answer, clock.own_hosts, clock.own_at = own, chosen, count, clock.now
         chosen = 0
     return w.available[first + chosen]
 
@@ -137,7 +172,8 @@ def check(clock: Any) -> None:
     """
     if not clock["own_hosts"]:
         return
-    (balancer, _), answer, hosts = _KNOWN[int(clock["own_balancer"])], int(clock["own_answer"]), int(clock["own_hosts"])
+    balancer, _ = _KNOWN[int(clock["own_balancer"])]
+    answer, hosts = int(clock["own_answer"]), int(clock["own_hosts"])
     what = "raised an exception" if answer == RAISED else f"returned {answer}"
-    message = f"{what} when it had to choose one of {hosts} hosts, 0 to {hosts - 1}, at {float(clock['now']):g} s"
-    raise ScenarioError([Problem(message, file=f"load balancer {balancer.name}")])
+    at = f"when it had to choose one of {hosts} hosts, 0 to {hosts - 1}, at {float(clock['own_at']):g} s"
+    raise _problem(balancer, f"{what} {at}")

@@ -122,6 +122,7 @@ class DataPlane(Building):
             handled = int(clock["handled"][0])
             reason = loop.advance(self.world, until, min(budget, EVENTS_A_CALL))
             budget -= int(clock["handled"][0]) - handled
+            own_balancer.check(clock[0])
             if reason in _FULL:
                 if reason == FRAMES_FULL and len(self._arrays["frames"]) > MOST_FRAMES:
                     raise SimulationError(
@@ -136,7 +137,6 @@ class DataPlane(Building):
             elif reason == loop.LARGE:
                 self._look_ahead()
             elif reason == loop.DONE or budget <= 0:
-                own_balancer.check(clock[0])
                 return bool(reason == loop.DONE)
 
     def _look_ahead(self) -> None:

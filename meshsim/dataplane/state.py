@@ -52,8 +52,8 @@ def _either(common: dict[str, str], *kinds: dict[str, str]) -> np.dtype:
 #: free; ``counted`` rows of `World.calls` are in use, and there are ``clusters``; ``ring`` is 1 where the next events
 #: of the calendar stand in a ring, ``near`` of them from ``head`` on; ``later`` events are put off, and what follows
 #: is their wheel (`meshsim.dataplane.later`); calls were ``foreseen``, and those before number ``foresaw`` are done
-#: with; ``expired_roots`` is a mask of the root certificates that are not valid now; the last three tell of a load
-#: balancer of the user's own that did not return the place of a host.
+#: with; ``expired_roots`` is a mask of the root certificates that are not valid now; the last four tell of the
+#: first time that a load balancer of the user's own did not return the place of a host.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
@@ -61,7 +61,7 @@ CLOCK = _record(
     tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8", counted="i8", clusters="i8",
     foreseen="i8", foresaw="i8", ring="i8", head="i8", near="i8",
     later="i8", day="i8", pace="f8", turned="i8", turned_at="f8", turned_after="i8", chunks="i8", free_chunk="i8",
-    own_balancer="i8", own_answer="i8", own_hosts="i8",
+    own_balancer="i8", own_answer="i8", own_hosts="i8", own_at="f8",
 )  # fmt: skip
 
 #: An entry of the calendar; ``generation`` tells a frame that ended from the one that took its place. For an upstream
@@ -69,7 +69,7 @@ CLOCK = _record(
 EVENT = _record(time="f8", sequence="i8", kind="i4", subject="i4", generation="i4", extra="i4")
 
 #: A cell of the wheel of events that are put off: how many it has, and the chunk that has the latest of them.
-BUCKET = _record(count="i4", chunk="i4")
+CELL = _record(count="i4", chunk="i4")
 
 #: A call (the caller's view), a serve (one attempt at the server) or a branch (steps of a serve that run at once): a
 #: line that all have, and one that calls use for other things than serves and branches do. ``home`` is the zone of the
@@ -278,7 +278,7 @@ RECORDS: dict[str, np.dtype] = {
     "policies": POLICY, "routes": ROUTE, "targets": TARGET, "services": SERVICE, "operations": OPERATION,
     "steps": STEP, "pods": POD, "links": LINK, "gateways": GATEWAY, "distributions": DISTRIBUTION, "sources": SOURCE,
     "actions": ACTION, "action_requests": ACTION_REQUEST, "users": USER, "hash_keys": KEY, "trace": TRACE,
-    "calls": CALLS, "requests": REQUESTS, "foreseen": FORESEEN, "later": EVENT, "buckets": BUCKET,
+    "calls": CALLS, "requests": REQUESTS, "foreseen": FORESEEN, "later": EVENT, "cells": CELL,
 }  # fmt: skip
 
 #: Every array of the world: its element type and number of dimensions.

@@ -9,6 +9,7 @@ from meshsim.dataplane.gateway import address_of
 from meshsim.explain.model import EndpointView, PriorityView, UpstreamView
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.routes import Destination
+from meshsim.scenario.own_balancers import TAKEN
 
 if TYPE_CHECKING:
     from meshsim.engine.mesh import Proxy
@@ -62,12 +63,17 @@ def _priorities(simulation: Simulation, upstream: int, policy: Policy) -> Iterat
     world = simulation.mesh.plane.world
     for number in range(int(world.upstreams[upstream].priorities)):
         level = world.priorities[upstream, number]
-        plain, weighted = _BALANCERS.get(policy.load_balancer, (policy.load_balancer.lower(),) * 2)
+        plain, weighted = _BALANCERS.get(policy.load_balancer, (_named(policy.load_balancer),) * 2)
         balancer = weighted if level.mode == WEIGHTED else plain
         balancer = {BY_LOCALITY: "a locality by weight, then ", BY_ZONE: "the own zone first, then "}.get(
             int(level.mode), ""
         ) + balancer
         yield PriorityView(number, int(level.total), int(level.healthy), int(level.load), bool(level.panic), balancer)
+
+
+def _named(balancer: str) -> str:
+    """Return Istio's name of a balancer as a word; one of the user's own as it is."""
+    return balancer.lower() if balancer in TAKEN else balancer
 
 
 def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[EndpointView]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from meshsim.analysis.failing import ANSWERED
 from meshsim.analysis.means import FROM_HISTOGRAMS, RESOLUTION
 from meshsim.analysis.rare_events import BEYOND, FEW, requests_for
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import NOTHING, bounded, digits, percentage, quantity
+from meshsim.report.numbers import NOTHING, Parts, bounded_parts, digits, percentage, quantity, quantity_parts
 
 #: What is printed where no replication recovered, and for a percentile of fewer requests than it needs.
 NEVER = "never"
@@ -19,8 +20,56 @@ TOO_FEW = "too few"
 #: Stands behind what is low as requests failed.
 FAILING = " \N{DAGGER}"
 
-#: How the number of replications begins that all agree.
-ALL = "(all "
+
+class Sign(NamedTuple):
+    """What stands beside a number or in its place and has to be explained; ``n`` is of how many replications."""
+
+    kind: str
+    n: int = 0
+
+
+#: The end of an interval in place of a half width, and each of what is printed above.
+BOUND, FEWER, FAILED = Sign("bound"), Sign("too few"), Sign("failing")
+NONE, NOT_YET = Sign("nothing"), Sign("never")
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A number as it stands in a table.
+
+    Parameters
+    ----------
+    text
+        All of it.
+    mean
+        The mean and its unit alone, without what is known of it.
+    signs
+        What has to be explained of it.
+    """
+
+    text: str
+    mean: str
+    signs: frozenset[Sign] = frozenset()
+
+
+#: What is printed where there is no number.
+ABSENT = Printed(NOTHING, NOTHING, frozenset({NONE}))
+
+
+def agreeing(n: int) -> str:
+    """Return what stands behind a number that all replications agree on.
+
+    Examples
+    --------
+    >>> agreeing(5)
+    '(all 5)'
+    """
+    return f"(all {n})"
+
+
+def agreed(n: int) -> Sign:
+    """Return the sign that so many replications agree."""
+    return Sign("agreed", n)
 
 
 def cell(name: str, row: Mapping[Any, Any]) -> str:
@@ -44,18 +93,35 @@ def cell(name: str, row: Mapping[Any, Any]) -> str:
     >>> cell("pods_blocked", {"mean": 0.0, "half_width": float("nan"), "n": 5, "same": True})
     '0 (all 5)'
     """
+    return printed(name, row).text
+
+
+def printed(name: str, row: Mapping[Any, Any]) -> Printed:
+    """Return a mean as `cell` does, with its mean alone and what has to be explained of it.
+
+    Examples
+    --------
+    >>> found = printed("latency_p99", {"mean": 0.15, "half_width": 0.02, "n": 5, "failing": True})
+    >>> found.text, found.mean, [sign.kind for sign in found.signs]
+    ('150 ± 20 ms †', '150 ms', ['failing'])
+    """
     mean, n, missing = float(row["mean"]), int(row.get("n", 1)), int(row.get("missing", 0))
     if not n and row.get("never", 0):
-        return NEVER
+        return Printed(NEVER, NEVER, frozenset({NOT_YET}))
     if not math.isfinite(mean):
-        return NOTHING
+        return ABSENT
     if row.get("requests_needed", 0):
-        return f"{TOO_FEW} ({n}/{n + missing})" if missing and n else TOO_FEW
-    text, mark = _number(name, mean, row), FAILING if row.get("failing", False) else ""
+        return Printed(f"{TOO_FEW} ({n}/{n + missing})" if missing and n else TOO_FEW, TOO_FEW, frozenset({FEWER}))
+    number, signs = _number(name, mean, row)
+    said = [str(number)]
     if missing and n:
-        return f"{text} ({n}/{n + missing}){mark}"
-    agreed = row.get("same", False) and math.isnan(float(row.get("low", math.nan)))
-    return f"{text} {ALL}{n}){mark}" if agreed else f"{text}{mark}"
+        said.append(f"({n}/{n + missing})")
+    elif row.get("same", False) and math.isnan(float(row.get("low", math.nan))):
+        said.append(agreeing(n))
+        signs |= {agreed(n)}
+    if row.get("failing", False):
+        return Printed(" ".join(said) + FAILING, number.alone, signs | {FAILED})
+    return Printed(" ".join(said), number.alone, signs)
 
 
 def hidden(name: str, row: Mapping[Any, Any], other: Mapping[Any, Any]) -> str:
@@ -68,7 +134,7 @@ def hidden(name: str, row: Mapping[Any, Any], other: Mapping[Any, Any]) -> str:
     ('300 µs', '')
     """
     gap = abs(float(row["mean"]) - float(other["mean"]))
-    if not gap > 0 or not math.isfinite(gap) or _mean(name, row) != _mean(name, other):
+    if not gap > 0 or not math.isfinite(gap) or printed(name, row).mean != printed(name, other).mean:
         return ""
     return points(gap) if shown(name).unit == "fraction" else quantity(shown(name).unit, gap)
 
@@ -84,48 +150,40 @@ def points(share: float) -> str:
     return f"{digits(100 * share)} points"
 
 
-def _mean(name: str, row: Mapping[Any, Any]) -> str:
-    """Return a mean as it is printed, without what is known of it."""
-    text = cell(name, row)
-    number, _, rest = text.partition(" ")
-    return f"{number} {rest.rpartition(' ')[2]}" if rest else number
-
-
-def _number(name: str, mean: float, row: Mapping[Any, Any]) -> str:
+def _number(name: str, mean: float, row: Mapping[Any, Any]) -> tuple[Parts, frozenset[Sign]]:
     """Return a mean with its interval: half widths, or the end that matters where they would mislead."""
     unit = shown(name).unit
     half, low, high, events = (float(row.get(column, math.nan)) for column in ("half_width", "low", "high", "events"))
     if name.startswith(FROM_HISTOGRAMS):  # an interval over replications knows nothing of a bin's width
         half = max(half, RESOLUTION * mean)
     if not (math.isfinite(low) and math.isfinite(high)):
-        return quantity(unit, mean, half)
+        return quantity_parts(unit, mean, half), frozenset()
     out_of_reach = mean - half < 0 or (unit == "fraction" and mean + half > 1)
     if high > low and (events < FEW or out_of_reach):
-        return bounded(unit, mean, low if unit == "fraction" and mean >= 0.5 else high)
-    return quantity(unit, mean, half)
+        end = low if unit == "fraction" and mean >= 0.5 else high
+        return bounded_parts(unit, mean, end), frozenset({BOUND})
+    return quantity_parts(unit, mean, half), frozenset()
 
 
-def how_to_read(texts: Iterable[str]) -> list[str]:
-    """Return what the marks in cells mean, of those that are there.
+def how_to_read(signs: Iterable[Sign]) -> list[str]:
+    """Return what the signs in cells mean, of those that are there.
 
     Examples
     --------
-    >>> how_to_read(["0 (all 5)"])
+    >>> how_to_read(printed("pods_blocked", {"mean": 0.0, "n": 5, "same": True}).signs)
     ['(all 5): the same in each of 5 replications, which makes no interval']
     """
-    found = list(texts)
-    agreeing = {text[text.index(ALL) :] for text in found if ALL in text}
-    counts = sorted({int(text.removeprefix(ALL).rstrip(")")) for text in agreeing})
+    found = set(signs)
+    most = max((sign.n for sign in found if sign == agreed(sign.n)), default=0)
     said = {
-        "(<9) or (>9): the end of the 95 % interval that matters, where events are few or the other end is out of"
-        " reach": any(" (<" in text or " (>" in text for text in found),
-        f"{ALL}{counts[-1] if counts else 0}): the same in each of {counts[-1] if counts else 0} replications, which"
-        " makes no interval": bool(counts),
-        f"{TOO_FEW}: a percentile needs {BEYOND} requests beyond it in every replication, {requests_for(0.99):,} in"
-        f" all for p99 and {requests_for(0.999):,} for p99.9": any(text.startswith(TOO_FEW) for text in found),
-        f"{FAILING.strip()}: fewer than {percentage(ANSWERED)} of the requests succeeded, and those that failed count"
-        " too: that it is low is no merit": any(text.endswith(FAILING) for text in found),
-        f"{NOTHING} does not apply": NOTHING in found,
-        f"{NEVER}: not by the end of the run": NEVER in found,
+        BOUND: "(<9) or (>9): the end of the 95 % interval that matters, where events are few or the other end is out"
+        " of reach",
+        agreed(most): f"{agreeing(most)}: the same in each of {most} replications, which makes no interval",
+        FEWER: f"{TOO_FEW}: a percentile needs {BEYOND} requests beyond it in every replication,"
+        f" {requests_for(0.99):,} in all for p99 and {requests_for(0.999):,} for p99.9",
+        FAILED: f"{FAILING.strip()}: fewer than {percentage(ANSWERED)} of the requests succeeded, and those that failed"
+        " count too: that it is low is no merit",
+        NONE: f"{NOTHING} does not apply",
+        NOT_YET: f"{NEVER}: not by the end of the run",
     }
-    return [words for words, applies in said.items() if applies]
+    return [words for sign, words in said.items() if sign in found]

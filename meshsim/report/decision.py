@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from meshsim.report.cells import cell, how_to_read
-from meshsim.report.decision_words import changes, each, notes, number, pareto, score, winner
+from meshsim.report.cells import Sign, cell, how_to_read, printed
+from meshsim.report.decision_words import changes, each, notes, number, pareto, score, scored, winner
 from meshsim.report.numbers import quantity
 from meshsim.report.shorten import short
 from meshsim.report.tables import WIDTH
@@ -114,9 +114,19 @@ def _captions(decision: Decision) -> Iterator[str]:
     )
     ways = "\N{UPWARDS ARROW} more is better, \N{DOWNWARDS ARROW} less is better"
     yield "; ".join(filter(None, (interval if decision.replications > 1 else "1 replication", ways, scale, best)))
-    texts = [text for _, _, cells in _rows(decision) for text in cells]
-    if reading := how_to_read(text.strip() for text in texts):
+    if reading := how_to_read(signs(decision)):
         yield "; ".join(reading)
+
+
+def signs(decision: Decision) -> frozenset[Sign]:
+    """Return what has to be explained of the values and scores of a decision."""
+    names = {about.criterion: about.name for about in each(decision.criteria)}
+    found: set[Sign] = set()
+    for row in decision.scores.to_dict("records"):
+        found |= printed(names[row["criterion"]], row).signs | scored(row["score"], row["score_half_width"]).signs
+    for total, half_width in zip(decision.totals["total"], decision.totals["half_width"], strict=True):
+        found |= scored(total, half_width).signs
+    return frozenset(found)
 
 
 def _said(decision: Decision, width: int) -> Iterator[str]:

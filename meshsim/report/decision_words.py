@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.decision import Decision
 from meshsim.analysis.failing import ANSWERED
+from meshsim.report.cells import BOUND, Printed
 from meshsim.report.numbers import digits, percentage, quantity
 from meshsim.report.shorten import short
 from meshsim.report.what_if import unbilled
@@ -205,8 +206,20 @@ def score(mean: float, half_width: float = math.nan) -> str:
     >>> score(0.0, 0.53), score(1.0, 0.046), score(0.23, 0.77)
     ('0.00 (<0.53)', '1.00 (>0.95)', '0.23 (0 to 1)')
     """
+    return scored(mean, half_width).text
+
+
+def scored(mean: float, half_width: float = math.nan) -> Printed:
+    """Return a score as `score` does, with what has to be explained of it.
+
+    Examples
+    --------
+    >>> scored(0.0, 0.53).signs == {BOUND}, scored(0.81, 0.02).signs == scored(0.23, 0.77).signs == set()
+    (True, True)
+    """
     if not (math.isfinite(half_width) and half_width > _SAME):
-        return f"{round(mean, 2) + 0.0:.2f}"
+        alone = f"{round(mean, 2) + 0.0:.2f}"
+        return Printed(alone, alone)
     places = 2 if half_width >= 0.01 else 3
     least = 10.0**-places
     wide = max(math.ceil(half_width / least - 1e-6), 1) * least
@@ -214,10 +227,11 @@ def score(mean: float, half_width: float = math.nan) -> str:
     under, over = mean - half_width < -_SAME, mean + half_width > 1 + _SAME
     if under or over:
         if mean - half_width <= least / 2 and mean + half_width >= 1 - least / 2:
-            return f"{shown} (0 to 1)"
+            return Printed(f"{shown} (0 to 1)", shown)
         end = math.ceil((mean + half_width) / least - 1e-6) if under else math.floor((mean - half_width) / least + 1e-6)
-        return f"{shown} ({'<' if under else '>'}{end * least:.{places}f})"
-    return f"{shown} ± {wide:.{places}f}"
+        edge = f"({'<' if under else '>'}{end * least:.{places}f})"
+        return Printed(f"{shown} {edge}", shown, frozenset({BOUND}))
+    return Printed(f"{shown} ± {wide:.{places}f}", shown)
 
 
 def listed(names: Iterable[str]) -> str:

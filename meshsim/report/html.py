@@ -98,7 +98,8 @@ def table_html(
     sheet = lay_out(comparison, spans, full=full)
     head = _line("th", ("", *(escape(short(name)) for name in sheet.deployments)))
     body = "".join(_section(section, sheet) for section in sheet.sections)
-    note = f'<p style="font-size:smaller">{_lines((f"{sheet.caption}.", sheet.how_to_read("bold:")))}</p>'
+    said = "<br>".join(map(escape, (f"{sheet.caption}.", sheet.how_to_read("bold:"))))
+    note = f'<p style="font-size:smaller">{said}</p>'
     before, after = ("".join(f"<p>{escape(line)}</p>" for line in lines) for lines in (lead, tail))
     return f"<div>{before}<table><thead>{head}</thead>{body}</table>{note}{_verdicts(sheet)}{after}</div>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 #: What is printed where a number does not apply.
 NOTHING = "\N{EN DASH}"
@@ -13,6 +14,22 @@ _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 #: A mean of which the interval is so many times is lost in it.
 LOST = 10.0
+
+
+class Parts(NamedTuple):
+    """A number as it is printed: the mean, what stands beside it of its interval, and the word behind both."""
+
+    mean: str
+    beside: str = ""
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, self))
+
+    @property
+    def alone(self) -> str:
+        """The mean with its unit, without its interval."""
+        return " ".join(filter(None, (self.mean, self.unit)))
 
 
 def quantity(unit: str, mean: float, half_width: float = math.nan) -> str:
@@ -34,14 +51,26 @@ def quantity(unit: str, mean: float, half_width: float = math.nan) -> str:
     >>> quantity("seconds", 250.0, 12.0), quantity("count", math.nan) == NOTHING
     ('4m10s ± 12s', True)
     """
+    return str(quantity_parts(unit, mean, half_width))
+
+
+def quantity_parts(unit: str, mean: float, half_width: float = math.nan) -> Parts:
+    """Return the parts of `quantity`.
+
+    Examples
+    --------
+    >>> quantity_parts("seconds", 0.15, 0.02), quantity_parts("seconds", 250.0, 12.0).alone
+    (Parts(mean='150', beside='± 20', unit='ms'), '4m10s')
+    """
     if not math.isfinite(100 * mean):  # what has no percentage is no number that anybody reads
-        return NOTHING
+        return Parts(NOTHING)
     if unit == "fraction":
         return _percent(mean, half_width)
     if unit == "seconds" and (abs(mean) >= 60 or half_width >= 60):
-        return _clock_pair(mean, half_width)
+        known = math.isfinite(half_width) and half_width > 0
+        return Parts(_clock(mean), f"± {_clock(half_width)}" if known else "")
     scale, suffix = _scale(unit, mean, half_width)
-    return f"{_pair(mean / scale, half_width / scale)} {suffix}".rstrip()
+    return _pair(mean / scale, half_width / scale)._replace(unit=suffix)
 
 
 def bounded(unit: str, mean: float, bound: float) -> str:
@@ -54,17 +83,45 @@ def bounded(unit: str, mean: float, bound: float) -> str:
     >>> bounded("seconds", 0.011, 0.0243), bounded("seconds", 41.0, 117.0)
     ('11 (<25) ms', '41s (<1m57s)')
     """
+    return str(bounded_parts(unit, mean, bound))
+
+
+def bounded_parts(unit: str, mean: float, bound: float) -> Parts:
+    """Return the parts of `bounded`.
+
+    Examples
+    --------
+    >>> bounded_parts("fraction", 1.0, 0.999975)
+    Parts(mean='100', beside='(>99.9975)', unit='%')
+    """
+    shown, end, suffix = _bounded(unit, mean, bound)
+    return Parts(shown, f"({end})", suffix)
+
+
+def edge(unit: str, mean: float, bound: float) -> str:
+    """Return the end of an interval as `bounded` writes it, in the unit of that.
+
+    Examples
+    --------
+    >>> edge("fraction", 1.0, 0.999975)
+    '>99.9975'
+    """
+    return _bounded(unit, mean, bound)[1]
+
+
+def _bounded(unit: str, mean: float, bound: float) -> tuple[str, str, str]:
+    """Return the mean, the end of its interval and their unit."""
     sign = "<" if bound > mean else ">"
     if unit == "seconds" and max(abs(mean), abs(bound)) >= 60:
-        return f"{_clock(mean) if mean else 0} ({sign}{_clock(bound)})"
+        return _clock(mean) if mean else "0", f"{sign}{_clock(bound)}", ""
     scale, suffix = (0.01, "%") if unit == "fraction" else _scale(unit, mean, bound)
     mean, bound = mean / scale, bound / scale
     decimals = _decimals(abs(mean - bound))
     outward = math.ceil if bound > mean else math.floor
     # Rounded to the side that promises less; the little that is taken off is an error of floating point.
-    edge = outward(bound * 10**decimals - (1e-6 if bound > mean else -1e-6)) / 10**decimals
+    end = outward(bound * 10**decimals - (1e-6 if bound > mean else -1e-6)) / 10**decimals
     shown = f"{mean:,.0f}" if mean == round(mean) else f"{mean:,.{decimals}f}"
-    return f"{shown} ({sign}{edge:,.{decimals}f}) {suffix}".rstrip()
+    return shown, f"{sign}{end:,.{decimals}f}", suffix
 
 
 def _decimals(width: float) -> int:
@@ -103,42 +160,56 @@ def _scale(unit: str, mean: float, half_width: float) -> tuple[float, str]:
     return 1.0, "" if unit == "count" else unit
 
 
-def _percent(mean: float, half_width: float) -> str:
-    shown = _pair(100 * mean, 100 * half_width)
+def _percent(mean: float, half_width: float) -> Parts:
     # 99.9996 % is not 100 %: whoever reads 100 % believes that nothing failed.
-    if 0 < mean < 1 and float(shown.split(" ")[0].replace(",", "")) in (0.0, 100.0):
-        digits = min(6, 2 - math.floor(math.log10(100 * min(mean, 1 - mean))))
+    if 0 < mean < 1 and round(100 * mean, _places(100 * mean, 100 * half_width)) in (0.0, 100.0):
+        wanted = min(6, 2 - math.floor(math.log10(100 * min(mean, 1 - mean))))
         known = math.isfinite(half_width) and half_width > 0
-        wide = f" ± {max(100 * half_width, 10.0**-digits):.{digits}f}" if known else ""
-        shown = f"{100 * mean:.{digits}f}{wide}"
-    return f"{shown} %"
+        wide = f"± {max(100 * half_width, 10.0**-wanted):.{wanted}f}" if known else ""
+        return Parts(f"{100 * mean:.{wanted}f}", wide, "%")
+    return _pair(100 * mean, 100 * half_width)._replace(unit="%")
 
 
-def _pair(mean: float, half_width: float) -> str:
-    """Return both numbers with as many decimals as the interval deserves.
+def _pair(mean: float, half_width: float) -> Parts:
+    """Return both numbers with as many decimals as the interval deserves."""
+    if not math.isfinite(half_width) or half_width <= 0:
+        return Parts(_plain(mean))
+    decimals = _places(mean, half_width)
+    # One that is narrower than the digits shown is written as one of the last digit.
+    return Parts(f"{mean:,.{decimals}f}", f"± {max(half_width, 10.0**-decimals):,.{decimals}f}")
+
+
+def _places(mean: float, half_width: float) -> int:
+    """Return with how many decimals a mean is written: as many as its interval deserves, where it has one.
 
     That is one digit of the interval, two where it begins with 1 or 2 (rounding 0.14 to 0.1 would lose too much of it),
     and at most five digits of the mean.
     """
     if not math.isfinite(half_width) or half_width <= 0:
-        return _plain(mean)
+        return _plain_places(mean)
+    if mean == round(mean) and half_width == round(half_width):
+        return 0
     digit, exponent = f"{half_width:.0e}".split("e")
     wanted = -int(exponent) + (digit in "12")
     affordable = 4 - math.floor(math.log10(max(abs(mean), half_width)))
-    decimals = max(0, min(wanted, affordable, 6))
-    if mean == round(mean) and half_width == round(half_width):
-        decimals = 0
-    # One that is narrower than the digits shown is written as one of the last digit.
-    return f"{mean:,.{decimals}f} ± {max(half_width, 10.0**-decimals):,.{decimals}f}"
+    return max(0, min(wanted, affordable, 6))
 
 
 def _plain(value: float) -> str:
     """Return a number with three digits, or all of a whole number, or four near 100 (99.93)."""
+    whole = abs(value) >= 1000 or value == round(value) or 90 <= abs(value) < 100
+    return f"{value:,.{_plain_places(value)}f}" if whole else digits(value)
+
+
+def _plain_places(value: float) -> int:
     if abs(value) >= 1000 or value == round(value):
-        return f"{value:,.0f}"
-    if 90 <= abs(value) < 100:
-        return f"{value:.2f}"
-    return digits(value)
+        return 0
+    return 2 if 90 <= abs(value) < 100 else _significant(value, 3)
+
+
+def _significant(value: float, most: int) -> int:
+    """Return with how many decimals so many digits of a number are shown."""
+    return max(0, min(most - 1 - math.floor(math.log10(abs(value))), 15))
 
 
 def digits(value: float, most: int = 3) -> str:
@@ -151,13 +222,8 @@ def digits(value: float, most: int = 3) -> str:
     """
     if not value or not math.isfinite(value):
         return f"{value:g}"
-    places = max(0, min(most - 1 - math.floor(math.log10(abs(value))), 15))
-    text = f"{value:,.{places}f}"
+    text = f"{value:,.{_significant(value, most)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _clock_pair(mean: float, half_width: float) -> str:
-    return f"{_clock(mean)} ± {_clock(half_width)}" if math.isfinite(half_width) and half_width > 0 else _clock(mean)
 
 
 def _clock(seconds: float) -> str:

@@ -5,27 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from meshsim.errors import ResultsError
+from meshsim.results.store import runs
 
-#: How deep runs lie below the folder that `--out` names: ``<scenario>/<run>``.
-_BELOW = ("*/totals.parquet", "*/*/totals.parquet")
-
-
-def runs(folder: Path) -> tuple[Path, ...]:
-    """Return the runs in a folder that compare or run has saved to, the oldest first.
-
-    Examples
-    --------
-    >>> runs(Path("no such folder"))
-    ()
-    """
-    found = (path.parent for pattern in _BELOW for path in Path(folder).glob(pattern))
-    whole = (run for run in found if (run / "manifest.json").is_file())
-    seen = [run for run in whole if not any(part.startswith(".") for part in run.relative_to(folder).parts)]
-    return tuple(sorted(seen, key=lambda run: (run.name, run.parent.name)))
+#: How deep runs lie below the folder of a scenario, and below the one that `--out` names: ``<scenario>/<run>``.
+_DEEP = (1, 2)
 
 
 def newest(folder: Path) -> tuple[Path, int]:
-    """Return the run that a folder is, or the newest of those in it, and how many there are.
+    """Return the run that a folder is, or the newest whole one in it, and how many there are.
 
     Raises
     ------
@@ -44,7 +31,7 @@ def newest(folder: Path) -> tuple[Path, int]:
         raise ResultsError(f"{folder} is a file, not a folder with results; {hint(folder.parent)}")
     if (folder / "manifest.json").exists():
         return folder, 1
-    found = runs(folder)
+    found = runs(folder, deep=_DEEP)
     if not found:
         raise ResultsError(f"{folder} holds no run that compare or run has saved; {hint(folder)}")
     return found[-1], len(found)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.verdicts import said
-from meshsim.report.cells import ALL, cell, how_to_read
+from meshsim.report.cells import ABSENT, Printed, Sign, agreed, agreeing, how_to_read, printed
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import NOTHING, quantity
+from meshsim.report.numbers import NOTHING, quantity, quantity_parts
 from meshsim.report.shorten import short
 from meshsim.report.verdicts import block
 
@@ -88,29 +88,30 @@ def plain(summary: pd.DataFrame, varied: Sequence[str], metrics: Sequence[Wanted
         for name, path in zip(first, varied, strict=True)
     )
     across = max((width - 2 - taken) // (_CELL + 2), 1)
-    blocks, texts = [], []
+    blocks, signs = [], set[Sign]()
     for metric in metrics:
         rows = metric.of(summary)
         for start in range(0, len(deployments), across):
             own = deployments[start : start + across]
+            found = {point: [_cell(rows, point, name, metric) for name in own] for point in points.index}
             cells = [
-                [*(_value(value) for value in values), *(_cell(rows, point, name, metric) for name in own)]
+                [*(_value(value) for value in values), *(one.text for one in found[point])]
                 for point, values in zip(points.index, points.itertuples(index=False), strict=True)
             ]
             header = [*first, *(short(name, _CELL) for name in own)]
             blocks.append(grid(_title(metric), header, cells, len(first)))
-            texts += [text for row in cells for text in row[len(first) :]]
-    return "\n\n".join([*blocks, *_footer(summary, texts, width), *_verdicts(summary, metrics, width)]) + "\n"
+            signs |= {sign for row in found.values() for one in row for sign in one.signs}
+    return "\n\n".join([*blocks, *_footer(summary, signs, width), *_verdicts(summary, metrics, width)]) + "\n"
 
 
-def _footer(summary: pd.DataFrame, texts: Sequence[str], width: int) -> list[str]:
+def _footer(summary: pd.DataFrame, signs: Collection[Sign], width: int) -> list[str]:
     n = int(summary["n"].max()) if len(summary) else 0
     words = (
         f"mean ± half width of the 95 % interval over n = {n} replications of each point"
         if n > 1
         else "1 replication of each point, so no intervals: run with --replications 5 or more"
     )
-    return ["\n".join(line for text in (words, "; ".join(how_to_read(texts))) for line in wrap(text, width))]
+    return ["\n".join(line for text in (words, "; ".join(how_to_read(signs))) for line in wrap(text, width))]
 
 
 def _verdicts(summary: pd.DataFrame, metrics: Sequence[Wanted], width: int) -> list[str]:
@@ -135,11 +136,11 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _cell(rows: pd.DataFrame, point: Any, deployment: str, metric: Wanted) -> str:
+def _cell(rows: pd.DataFrame, point: Any, deployment: str, metric: Wanted) -> Printed:
     own = rows[(rows["point"] == point) & (rows["deployment"] == deployment)]
     if not len(own):
-        return NOTHING
-    return cell(metric.metric, own.iloc[0].to_dict())
+        return ABSENT
+    return printed(metric.metric, own.iloc[0].to_dict())
 
 
 def breaking(found: Sequence[Breaking], search: Search) -> str:
@@ -148,17 +149,14 @@ def breaking(found: Sequence[Breaking], search: Search) -> str:
     lines = [f"{search.axis.path}, until {search.bound}"]
     width = max(len(one.deployment) for one in found)
     lines += [f"  {one.deployment:<{width}}  {one}" for one in found]
-    rows = [
-        [one.deployment, look.value, cell(metric.metric, look._asdict()), str(look.n), look.state.value]
-        for one in found
-        for look in one.looks
-    ]
+    looks = [(one, look, printed(metric.metric, look._asdict())) for one in found for look in one.looks]
+    rows = [[one.deployment, look.value, mean.text, str(look.n), look.state.value] for one, look, mean in looks]
     header = ["deployment", names([search.axis.path])[0], _title(metric), "n", "is"]
     note = (
         f"An interval of a look has {100 * search.confidence:.4g} % confidence: 95 % for all looks at a point."
         f" Fine and broken are points whose whole interval says so; up to {search.most} replications each."
     )
-    note = "; ".join([note, *how_to_read(row[2] for row in rows)])
+    note = "; ".join([note, *how_to_read(sign for _, _, mean in looks for sign in mean.signs)])
     return (
         "\n".join(lines)
         + "\n\n"
@@ -171,24 +169,22 @@ def breaking(found: Sequence[Breaking], search: Search) -> str:
 
 def tornado(frame: pd.DataFrame) -> str:
     """Return a tornado as text: fields with the largest effect first, then which of them have one beyond chance."""
-    blocks, texts, verdicts = [], [], []
+    blocks, signs, verdicts = [], set[Sign](), []
     for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
         name, records_ = str(metric).split(" ")[0], rows.to_dict(orient="records")
-        base = at_base(name, records_[0])
-        cells = [
-            [row["field"], str(row["value"]), cell(name, {**row, "half_width": math.nan}), _change(name, row)]
-            for row in records_
-        ]
+        base = _base(name, records_[0])
+        found = [(row, printed(name, {**row, "half_width": math.nan}), _change(name, row)) for row in records_]
+        cells = [[row["field"], str(row["value"]), mean.text, change.text] for row, mean, change in found]
         blocks.append(
-            grid(f"{metric}, {deployment}: {base} at the base", ["field", "at", "mean", "difference"], cells, 2)
+            grid(f"{metric}, {deployment}: {base.text} at the base", ["field", "at", "mean", "difference"], cells, 2)
         )
-        texts += [base, *(text for row in cells for text in row[2:])]
+        signs = signs.union(base.signs, *(mean.signs | change.signs for _, mean, change in found))
         verdicts.append((f"{metric}, {short(str(deployment), _CELL)}", _depends(records_)))
     n = int(frame["n"].max())
     note = (
         f"differences to the base with 95 % intervals, paired over n = {n} replications" if n > 1 else "1 replication"
     )
-    notes = [line for text in (note, "; ".join(how_to_read(texts))) for line in wrap(text, WIDTH)]
+    notes = [line for text in (note, "; ".join(how_to_read(signs))) for line in wrap(text, WIDTH)]
     label = max(len(name) for name, _ in verdicts) + 4
     return "\n\n".join([*blocks, "\n".join(notes), "\n".join(["verdict", *block(verdicts, label, WIDTH)])]) + "\n"
 
@@ -201,19 +197,26 @@ def at_base(name: str, row: Mapping[Any, Any]) -> str:
     >>> at_base("success_rate", {"base": 1.0, "base_low": 0.9998, "base_high": 1.0, "base_events": 0, "n": 3})
     '100 (>99.980) %'
     """
+    return _base(name, row).text
+
+
+def _base(name: str, row: Mapping[Any, Any]) -> Printed:
     own = {key.removeprefix("base_"): value for key, value in row.items() if str(key).startswith("base_")}
-    return cell(name, {**own, "mean": row["base"], "n": row["n"]})
+    return printed(name, {**own, "mean": row["base"], "n": row["n"]})
 
 
-def _change(name: str, row: Mapping[Any, Any]) -> str:
+def _change(name: str, row: Mapping[Any, Any]) -> Printed:
     """Return a difference; of shares in percentage points."""
     mean, unit = float(row["difference"]), shown(name).unit
     if not math.isfinite(mean):
-        return NOTHING
-    text = quantity(unit, mean, float(row["half_width"]))
-    agreed = bool(row["difference_same"]) and math.isnan(row["half_width"])
-    signed = ("+" if mean > 0 else "") + (text.replace(" %", " points") if unit == "fraction" else text)
-    return f"{signed} {ALL}{row['n']})" if agreed else signed
+        return ABSENT
+    parts = quantity_parts(unit, mean, float(row["half_width"]))
+    parts = parts._replace(mean=("+" if mean > 0 else "") + parts.mean)
+    if unit == "fraction":
+        parts = parts._replace(unit="points")
+    if not (bool(row["difference_same"]) and math.isnan(row["half_width"])):
+        return Printed(str(parts), parts.alone)
+    return Printed(f"{parts} {agreeing(row['n'])}", parts.alone, frozenset({agreed(int(row["n"]))}))
 
 
 def _depends(rows: Sequence[Mapping[Any, Any]]) -> str:

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from meshsim.experiment.designs import number
 from meshsim.report import style
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import bounded, duration, quantity
+from meshsim.report.numbers import duration, edge, quantity
 from meshsim.report.panels import Panels, canvas, label, single
 from meshsim.report.shorten import short
 from meshsim.report.sweep import at_base, names
@@ -225,7 +225,7 @@ def _edge(metric: Wanted, row: dict[str, Any]) -> str:
     if row["events"] != 0 or not high > low:
         return ""
     unit = shown(metric.metric).unit
-    return bounded(unit, mean, low if unit == "fraction" else high).split("(")[1].split(")")[0]
+    return edge(unit, mean, low if unit == "fraction" else high)
 
 
 def _write(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.phases import whole
 from meshsim.analysis.verdicts import verdicts
-from meshsim.report.cells import cell, how_to_read
+from meshsim.report.cells import ABSENT, Sign, how_to_read, printed
 from meshsim.report.metrics import FIRST_PHASE, is_key, rank, shown
-from meshsim.report.numbers import NOTHING, duration
+from meshsim.report.numbers import duration
 from meshsim.report.shorten import short
 from meshsim.report.verdicts import block, spoken
 
@@ -34,10 +34,11 @@ VERDICT = "verdict"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number as printed, and whether it beats every other deployment beyond chance."""
+    """One number as printed, whether it beats every other deployment beyond chance, and what has to be explained."""
 
     text: str
     best: bool = False
+    signs: frozenset[Sign] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Sheet:
             " taken together, exclude 0"
         )
         said = [best_of_all] if any(one.best for one in cells) else []
-        return "; ".join([*said, *how_to_read(one.text for one in cells), *regions({row.metric for row in rows})])
+        reading = how_to_read(sign for one in cells for sign in one.signs)
+        return "; ".join([*said, *reading, *regions({row.metric for row in rows})])
 
 
 def regions(metrics: Collection[str]) -> list[str]:
@@ -159,10 +161,8 @@ def _row(name: str, flow: str, group: pd.DataFrame, deployments: Sequence[str], 
         return None
     winner = best(group)
     rows = {str(deployment): row for deployment, row in group.iterrows()}
-    cells = tuple(
-        Cell(cell(name, rows[deployment].to_dict()) if deployment in rows else NOTHING, deployment == winner)
-        for deployment in deployments
-    )
+    found = (printed(name, rows[to].to_dict()) if to in rows else ABSENT for to in deployments)
+    cells = tuple(Cell(one.text, to == winner, one.signs) for to, one in zip(deployments, found, strict=True))
     return Row(name, flow, known.label + ("" if flow in ("all", "") else f", {flow}"), cells)
 
 

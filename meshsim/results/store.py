@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,19 +184,30 @@ def read(folder: Path) -> Results:
     return Results(folder=run, tables=tables, manifest=facts)
 
 
-def runs(folder: Path, scenario: str | None = None) -> tuple[Path, ...]:
+def runs(folder: Path, scenario: str | None = None, *, deep: Sequence[int] = (2,)) -> tuple[Path, ...]:
     """Return the runs below ``folder``, of all scenarios or of one, the oldest first.
 
     Folders without a whole manifest, and runs that miss a table, are left out.
+
+    Parameters
+    ----------
+    folder
+        Where to look.
+    scenario
+        Name of one of them; all by default.
+    deep
+        How many folders down runs lie: two below what `write` was given, one below the folder of a scenario.
 
     Examples
     --------
     >>> runs(Path("no such folder"))
     ()
     """
-    pattern = f"{scenario}/*/{_MANIFEST}" if scenario and _NAME.fullmatch(scenario) else f"*/*/{_MANIFEST}"
-    found = (path.parent for path in Path(folder).glob(pattern) if not path.parent.name.startswith("."))
-    return tuple(sorted((run for run in found if _looks_whole(run)), key=lambda run: (run.name, run.parent.name)))
+    one = f"{scenario}/*" if scenario and _NAME.fullmatch(scenario) else ""
+    patterns = [one] if one else ["/".join("*" * down) for down in deep]
+    found = (path.parent for pattern in patterns for path in Path(folder).glob(f"{pattern}/{_MANIFEST}"))
+    seen = (run for run in found if not any(part.startswith(".") for part in run.relative_to(folder).parts))
+    return tuple(sorted((run for run in seen if _looks_whole(run)), key=lambda run: (run.name, run.parent.name)))
 
 
 # --- writing --------------------------------------------------------------------------------------------------

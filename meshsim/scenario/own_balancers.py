@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CodeType, ModuleType
 from typing import Any, TypeVar
 
 from meshsim.errors import Problem, ScenarioError
+from meshsim.scenario import function_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +66,8 @@ def load_balancer(name: str) -> Callable[[F], F]:
     Raises
     ------
     ValueError
-        If the name is Istio's or no name, or the function asks for anything else.
+        If the name is Istio's or no name, or the function asks for anything else, draws random numbers of its own, or
+        uses what has no value yet or differs from process to process.
 
     Examples
     --------
@@ -97,7 +97,11 @@ def register(name: str, function: Callable[..., Any], digest: str = "") -> None:
     """Make a function the balancer of a name; ``digest`` is its hash where that is known, from another process."""
     plain = getattr(function, "py_func", function)  # of one that is compiled already
     parameters = _parameters(name, plain)
-    _REGISTERED[name] = OwnBalancer(name, plain, parameters, digest or _hash(plain))
+    try:
+        found = digest or function_code.digest(plain)
+    except ValueError as problem:
+        raise ValueError(f"load balancer {name}: {problem}") from None
+    _REGISTERED[name] = OwnBalancer(name, plain, parameters, found)
 
 
 def registered() -> tuple[str, ...]:
@@ -139,8 +143,10 @@ def find(name: object) -> OwnBalancer | None:
         for point in _offered(name):
             try:
                 function = point.load()
-            except (ImportError, AttributeError) as problem:
-                raise ValueError(f"load balancer {name}: an installed package offers it, but {problem}") from problem
+            except Exception as problem:
+                why = f"{type(problem).__name__}: {problem}"
+                message = f"load balancer {name}: an installed package offers it, but importing that fails: {why}"
+                raise ValueError(message) from problem
             load_balancer(name)(function)
     return _REGISTERED.get(name) if isinstance(name, str) else None
 
@@ -207,40 +213,6 @@ def _parameters(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
     if unknown or not parameters:
         what = f"asks for {', '.join(unknown)}" if unknown else "asks for nothing"
         raise ValueError(f"load balancer {name}: {function.__name__} {what}; it can have {', '.join(PARAMETERS)}")
-    if "random" in function.__code__.co_names:
+    if function_code.draws(function):
         raise ValueError(f"load balancer {name}: draws of its own would not repeat; take u1 and u2 instead")
     return parameters
-
-
-def _hash(function: Callable[..., Any]) -> str:
-    digest = hashlib.sha256()
-    for part in _parts(function, set()):
-        digest.update(part.encode() + b"\0")
-    return digest.hexdigest()
-
-
-def _parts(function: Any, seen: set[int]) -> Iterator[str]:
-    """Return all that decides what a function does: its code, and the values and functions that it uses."""
-    seen.add(id(function))
-    yield from _code(function.__code__)
-    yield repr(function.__defaults__)
-    known = inspect.getclosurevars(function)
-    for name, value in sorted({**known.globals, **known.nonlocals}.items()):
-        inner = getattr(value, "py_func", value)
-        if inspect.isfunction(inner):
-            if id(inner) not in seen:
-                yield from (name, *_parts(inner, seen))
-        elif isinstance(value, ModuleType):
-            yield f"{name} {value.__name__}"
-        else:
-            yield f"{name} {value.tobytes().hex() if hasattr(value, 'tobytes') else repr(value)}"
-
-
-def _code(code: CodeType) -> Iterator[str]:
-    """Return what code does, wherever it stands: neither its lines nor its comments."""
-    yield f"{code.co_code.hex()} {code.co_names} {code.co_varnames}"
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _code(constant)
-        else:
-            yield repr(constant)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from meshsim.analysis.comparison import compare
 from meshsim.analysis.decision import decide
 from meshsim.analysis.unbilled import pods_apart
@@ -19,6 +21,13 @@ def test_pods_that_are_about_the_same_for_all_are_not_told():
 def test_runs_and_their_means_tell_the_same():
     summary = summary_of(desired_pods=PODS)
     assert pods_apart(summary, "all") == pods_apart(compare(summary), "all") == {"a": 8.0, "b": 12.0}
+
+
+def test_a_deployment_that_was_not_measured_does_not_hide_how_others_differ():
+    summary = summary_of(desired_pods={"x": [math.nan] * 3, **PODS})
+    assert pods_apart(summary, "all") == {"a": 8.0, "b": 12.0}
+    assert pods_apart(summary[summary["deployment"].isin(["x", "a"])], "all") == {}
+    assert pods_apart(summary[summary["deployment"] == "x"], "all") == {}
 
 
 def test_a_decision_by_cost_says_that_the_services_pods_are_not_in_it():

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from meshsim.dataplane import state
 from meshsim.dataplane.calendar import NEAR, RESPONSE, drop_first, events, nth, schedule
-from meshsim.dataplane.later import WANTED, room
+from meshsim.dataplane.later import CELLS, WANTED, room
+from meshsim.dataplane.loop import MARGIN
 from meshsim.dataplane.state import NONE
 
 
-@pytest.fixture(scope="module")
-def world():
-    """Return a world with an empty calendar of 1024 places."""
+def new_plane():
+    """Return a plane that has an empty calendar of 1024 places, and nothing else."""
     from meshsim.dataplane.lowering import lower
     from meshsim.dataplane.plane import DataPlane
     from meshsim.scenario.istio.policy import Policy
@@ -23,7 +23,13 @@ def world():
     from meshsim.scenario.schema import Document
 
     plan = lower(Document.model_validate(EXAMPLE), lambda *_: Policy())
-    plane = DataPlane(plan, state.records("links", (1, 1)), clusters=1, entries=1, seed=1, replication=0)
+    return DataPlane(plan, state.records("links", (1, 1)), clusters=1, entries=1, seed=1, replication=0)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Return a world with an empty calendar, and room for events that are put off."""
+    plane = new_plane()
     for name, length in room(len(plane.world.heap)).items():
         plane._grow(name, length)
     return plane.world
@@ -31,12 +37,19 @@ def world():
 
 #: How many spans of the wheel pass a second: none (no ring), so few that all is due at once, several, many.
 PACES = st.sampled_from([0.0, 0.1, 1.0, 1e3, 1e9])
+#: Times with many ties; some so late that their span has no number of its own, and one that never comes.
+TIMES = st.sampled_from([*range(7), 1e30, math.inf])
+
+
+def several(each):
+    """Return a strategy of lists, most of them of more than a ring has room for."""
+    return st.integers(0, 200).flatmap(lambda size: st.lists(each, min_size=size, max_size=size))
 
 
 def empty(world, pace=0.0):
     world.clock[0] = 0
     world.clock[0].free_chunk = NONE
-    world.buckets[:] = 0
+    world.cells[:] = 0
     world.clock[0].ring, world.clock[0].pace = int(pace > 0.0), pace
 
 
@@ -50,7 +63,7 @@ def first(world):
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(times=st.lists(st.integers(0, 6), max_size=200), pace=PACES)
+@given(times=several(TIMES), pace=PACES)
 def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, pace):
     empty(world, pace)
     for number, time in enumerate(times):
@@ -64,7 +77,7 @@ def test_events_come_in_order_of_time_and_then_of_scheduling(world, times, pace)
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(steps=st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=300), pace=PACES)
+@given(steps=several(st.one_of(TIMES, TIMES, st.none())), pace=PACES)
 def test_order_holds_when_events_are_taken_in_between(world, steps, pace):
     empty(world, pace)
     model = []
@@ -80,7 +93,7 @@ def test_order_holds_when_events_are_taken_in_between(world, steps, pace):
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(times=st.lists(st.integers(0, 6), max_size=200), pace=PACES)
+@given(times=several(TIMES), pace=PACES)
 def test_the_next_events_stand_in_order_in_a_ring(world, times, pace):
     empty(world, pace or 1.0)
     for number, time in enumerate(times):
@@ -91,7 +104,7 @@ def test_the_next_events_stand_in_order_in_a_ring(world, times, pace):
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
-@given(times=st.lists(st.integers(0, 6), max_size=200), pace=PACES)
+@given(times=several(TIMES), pace=PACES)
 def test_all_events_can_be_listed_wherever_they_stand(world, times, pace):
     empty(world, pace)
     for number, time in enumerate(times):
@@ -102,9 +115,11 @@ def test_all_events_can_be_listed_wherever_they_stand(world, times, pace):
     assert found == sorted((float(time), number) for number, time in enumerate(times))[len(times) // 2 :]
 
 
-def test_spans_become_as_long_as_the_events_are_far_apart(world):
-    # A hundred events wait at any time, each for 1 to 11 s, 6 s on average; and one waits for a day.
-    empty(world, 100.0)
+def keep_waiting(world, second, events):
+    """Let a hundred events wait at any time, each for 1 to 11 ``second``, 6 on average; and one for a day.
+
+    Each stands for so many ``events`` that are handled at its time.
+    """
     model, clock = [(86_400.0, -1)], world.clock[0]
     schedule(world, 86_400.0, RESPONSE, -1, 0, 0)
     for number in range(4000):
@@ -112,12 +127,43 @@ def test_spans_become_as_long_as_the_events_are_far_apart(world):
             assert first(world) == model[0]
             clock.now = heappop(model)[0]
             drop_first(world)
-            clock.handled += 1
-        time = float(clock.now) + 1.0 + number * 7 % 11
+            clock.handled += events
+        time = float(clock.now) + (1.0 + number * 7 % 11) * second
         schedule(world, time, RESPONSE, number, 0, 0)
         heappush(model, (time, number))
-    assert float(clock.pace) == pytest.approx(100 / 6 / WANTED, rel=0.2)
     assert int(clock.chunks) <= len(world.chunks)
+
+
+def test_spans_become_as_long_as_the_events_are_far_apart(world):
+    empty(world, 100.0)
+    keep_waiting(world, 1.0, events=1)
+    assert float(world.clock[0].pace) == pytest.approx(100 / 6 / WANTED, rel=0.2)
+
+
+def test_spans_become_shorter_long_before_half_a_turn_when_events_come_faster(world):
+    empty(world, 100.0)
+    keep_waiting(world, 1e-3, events=64)
+    clock = world.clock[0]
+    assert float(clock.pace) == pytest.approx(64e3 * 100 / 6 / WANTED, rel=0.2)
+    assert clock.now * 100.0 < CELLS / 2  # in spans as they were at the beginning
+
+
+def test_order_holds_when_the_heap_grows_after_a_ring_began_with_events_that_were_there():
+    plane, model, found = new_plane(), [], []
+    world, before = plane.world, len(plane.world.heap)
+    for number in range(3 * before):
+        if number == before // 2:
+            plane._look_ahead()
+            assert (int(world.clock[0].ring), int(world.clock[0].near), left(world)) == (1, NEAR, number)
+        plane._grow("heap", left(world) + 2 * MARGIN)
+        model.append((float(number * 7919 % 10_007 // 2), number))  # more spans than the wheel has cells, and ties
+        schedule(world, model[-1][0], RESPONSE, number, 0, 0)
+    assert len(world.heap) > before
+    assert all(len(getattr(world, name)) >= length for name, length in room(len(world.heap)).items())
+    for _ in model:
+        found.append(first(world))
+        drop_first(world)
+    assert found == sorted(model)
 
 
 def test_an_event_keeps_what_it_was_scheduled_with(world):

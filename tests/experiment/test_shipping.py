@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
 
@@ -21,6 +20,17 @@ from tests.own_balancers import registered
 def own():
     with registered():
         yield
+
+
+class Unsendable:
+    def __repr__(self) -> str:
+        return "Unsendable()"
+
+    def __reduce__(self) -> str:
+        raise TypeError
+
+
+UNSENDABLE = Unsendable()
 
 
 def one_too_many(active):
@@ -63,8 +73,7 @@ def test_what_was_sent_is_registered_where_it_arrives_with_the_same_hash() -> No
 
 
 def test_a_function_that_cannot_be_sent_is_told_where_it_is_missing_and_not_where_it_is() -> None:
-    lock = threading.Lock()
-    with registered(LOCKED=lambda active: len(active) - 1 if lock else 0):
+    with registered(LOCKED=lambda active: len(active) - 1 if UNSENDABLE else 0):
         sent = packed(["LOCKED"])
         unpack(sent)
     with pytest.raises(ScenarioError, match=r"^load balancer LOCKED: uses what cannot be sent to other processes"):
@@ -122,3 +131,14 @@ def test_a_mistake_in_a_balancer_ends_the_run_with_its_name() -> None:
         pytest.raises(ScenarioError, match=r"load balancer WRONG: returned 5 when it had to choose one of 5 hosts"),
     ):
         meshsim.run(own_scenario("WRONG"), "multi-primary", replications=1)
+
+
+def test_a_mistake_ends_the_run_at_once_and_is_told_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshsim.dataplane.plane.EVENTS_A_CALL", 1)
+    with registered(WRONG=one_too_many):
+        simulation = meshsim.Simulation(own_scenario("WRONG"), "multi-primary")
+        with pytest.raises(ScenarioError, match=r"load balancer WRONG: returned 5 .* at 0\.\d+ s$") as told:
+            simulation.run()
+    clock = simulation.mesh.plane.world.clock[0]
+    assert str(told.value).endswith(f" at {float(clock.now):g} s")
+    assert clock.now == clock.own_at

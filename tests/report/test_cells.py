@@ -13,7 +13,7 @@ from meshsim.analysis.expectations import Result
 from meshsim.experiment.breaking import Breaking, Look, State
 from meshsim.experiment.wanted import Wanted
 from meshsim.report import expectations, html, sweep, sweep_pictures, tables
-from meshsim.report.cells import cell, how_to_read
+from meshsim.report.cells import FAILING, cell, hidden, how_to_read, printed
 from meshsim.report.style import render
 from meshsim.scenario.schema_expect import Expectation
 
@@ -151,8 +151,63 @@ def test_an_expectation_that_fails_says_what_was_found_with_its_bound():
 
 
 def test_only_marks_that_are_there_are_explained():
-    assert how_to_read(["99.9 ± 0.1 %"]) == []
-    assert len(how_to_read(["0 (<3)", "0 (all 3)", "too few", "never"])) == 4
+    rows = {
+        "success_rate": {"mean": 0.999, "half_width": 0.001, "n": 5},
+        "errors": {"mean": 0.0, "half_width": 0.3, "low": 0.0, "high": 3.0, "events": 0, "n": 5},
+        "pods_blocked": {"mean": 0.0, "n": 3, "same": True},
+        "latency_p99": {"mean": 0.1, "n": 5, "requests_needed": 1000},
+        "time_to_recover": {"mean": math.nan, "n": 0, "never": 5},
+    }
+    signs = {name: printed(name, row).signs for name, row in rows.items()}
+    assert how_to_read(signs.pop("success_rate")) == []
+    assert [words.partition(":")[0] for words in how_to_read(frozenset().union(*signs.values()))] == [
+        "(<9) or (>9)", "(all 3)", "too few", "never",
+    ]  # fmt: skip
+
+
+def test_what_all_replications_agree_on_while_requests_failed_has_both_signs():
+    row = {"mean": 0.0, "half_width": math.nan, "n": 5, "same": True, "failing": True}
+    found = printed("cross_region_requests", row)
+    assert found.text.endswith(f"(all 5){FAILING}")
+    said = how_to_read(found.signs)
+    assert [words.partition(":")[0] for words in said] == ["(all 5)", FAILING.strip()]
+
+
+@pytest.mark.parametrize("write", [tables.plain, tables.markdown, html.table_html])
+def test_every_form_of_a_comparison_tells_of_failing_deployments_that_agree(write):
+    text = write(agreed().assign(failing=True), full=True).replace("\n", " ")
+    assert "the same in each of 5 replications" in text
+    assert "that it is low is no merit" in text
+
+
+def test_the_most_replications_that_agree_stand_for_all_in_the_explanation():
+    rows = [{"mean": 0.0, "n": n, "same": True} for n in (3, 12)]
+    [said] = how_to_read(frozenset().union(*(printed("pods_blocked", row).signs for row in rows)))
+    assert said.startswith("(all 12): ")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"failing": True},
+        {"missing": 2},
+        {"same": True},
+        {"same": True, "failing": True},
+        {"half_width": 0.02, "failing": True},
+        {"half_width": 0.02, "low": 0.0, "high": 0.3, "events": 2},
+    ],
+)
+@pytest.mark.parametrize(("mean", "alone"), [(0.15, "150 ms"), (250.0, "4m10s")])
+def test_a_mean_keeps_its_unit_and_nothing_else_whatever_is_known_of_it(known, mean, alone):
+    row = {"mean": mean, "half_width": math.nan, "n": 3, **known}
+    assert printed("time_to_recover", row).mean == alone
+
+
+def test_what_the_digits_hide_is_told_of_failing_deployments_too():
+    one = {"mean": 0.1504, "half_width": 0.02, "n": 5, "failing": True}
+    assert hidden("latency_p99", one, one | {"mean": 0.1501}) == "300 µs"
+    assert hidden("latency_p99", one, one | {"mean": 0.1501, "failing": False}) == "300 µs"
+    assert hidden("latency_p99", one, one | {"mean": 1.504e-4, "half_width": 2e-5}) == ""
 
 
 def test_what_was_not_always_seen_says_in_how_many():

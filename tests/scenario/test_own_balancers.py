@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,8 @@ from meshsim.experiment.units import Unit, key
 from meshsim.scenario import load, own_balancers
 from meshsim.scenario.scenario import EXAMPLE
 from tests.own_balancers import least_of_all, registered
+
+lock = threading.Lock()
 
 
 @pytest.fixture(autouse=True)
@@ -70,49 +73,17 @@ def test_functions_that_cannot_choose_are_refused(function, why):
         own_balancers.load_balancer("OURS")(function)
 
 
+def test_what_a_function_uses_has_to_be_the_same_in_every_process():
+    with pytest.raises(ValueError, match=r"^load balancer OURS: <lambda> uses lock, which cannot be told"):
+        own_balancers.register("OURS", lambda active: 1 if lock else 0)
+    assert own_balancers.find("OURS") is None
+
+
 def test_the_decorator_leaves_the_function_as_it_is():
     assert own_balancers.load_balancer("LEAST_OF_ALL")(least_of_all) is least_of_all
 
 
-# --- what its hash tells apart ------------------------------------------------------------------------------------
-
-
-def hash_of(source, **known):
-    names = dict(known)
-    exec(source, names)
-    own_balancers.register("OURS", names["choose"])
-    found = own_balancers.find("OURS").hash
-    own_balancers.forget("OURS")
-    return found
-
-
-PLAIN = "def choose(active, u1):\n    return int(u1 * len(active))"
-HELPED = "def helper(u, n):\n    return int(u * n)\ndef choose(active, u1):\n    return helper(u1, len(active))"
-
-
-@pytest.mark.parametrize("same", [f"# a comment\n\n\n{PLAIN}", PLAIN.replace("\n", "\n\n    # why\n")])
-def test_comments_and_lines_do_not_count(same):
-    assert hash_of(same) == hash_of(PLAIN)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (PLAIN, PLAIN.replace("* len", "** len")),
-        (PLAIN, PLAIN.replace("u1", "u2")),
-        (PLAIN.replace("active)", "active) * 1"), PLAIN.replace("active)", "active) * 2")),
-        (HELPED, HELPED.replace("u * n", "u * n / 2")),
-    ],
-)
-def test_what_it_does_counts_and_what_functions_that_it_calls_do(one, other):
-    assert hash_of(one) != hash_of(other)
-
-
-def test_values_that_it_uses_count():
-    source = "def choose(active, u1):\n    return int(u1 * STEPS[0])"
-    first, second = (hash_of(source, STEPS=np.array([one, 1])) for one in (1, 2))
-    assert first != second
-    assert first == hash_of(source, STEPS=np.array([1, 1]))
+# --- its hash, as part of others ----------------------------------------------------------------------------------
 
 
 def test_another_function_of_the_same_name_makes_another_scenario_and_other_units():
@@ -161,10 +132,13 @@ def test_an_installed_package_offers_one_by_an_entry_point(monkeypatch):
     own_balancers.forget("OF_A_PACKAGE")
 
 
-def test_an_entry_point_that_leads_nowhere_is_a_problem_of_the_file(monkeypatch):
-    def missing():
-        raise ImportError("No module named 'gone'")
+@pytest.mark.parametrize("problem", [ImportError("No module named 'gone'"), RuntimeError("no licence")])
+def test_an_entry_point_that_cannot_be_imported_is_a_problem_of_the_file(monkeypatch, problem):
+    def broken():
+        raise problem
 
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [SimpleNamespace(load=missing)])
-    with pytest.raises(ScenarioError, match="an installed package offers it, but No module named 'gone'"):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [SimpleNamespace(load=broken)])
+    monkeypatch.setattr(own_balancers, "_offered", own_balancers._offered.__wrapped__)
+    why = f"{type(problem).__name__}: {problem}"
+    with pytest.raises(ScenarioError, match=f"an installed package offers it, but importing that fails: {why}"):
         scenario("OF_A_BROKEN_PACKAGE")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from meshsim.analysis.entries import FROM
 from meshsim.analysis.metrics import METRICS, Metric, metric
 from meshsim.analysis.summary import WHOLE
+from meshsim.analysis.verdicts import enough_that_agree
 from meshsim.report.cells import hidden, how_to_read
 from meshsim.report.metrics import shown
 from meshsim.report.page.parts import NAME, Cell, Row, Table, listed
@@ -55,7 +56,7 @@ def _undecided(line: Line, deployment: str) -> tuple[str, str]:
     return "open", "no difference beyond chance"
 
 
-def below_digits(line: Line, deployment: str) -> str:
+def gap_to_nearest(line: Line, deployment: str) -> str:
     """Return by how much a value is better or worse than the nearest that is printed alike; nothing if none is."""
     others = (*line.beats(deployment), *line.beaten_by(deployment))
     gaps = [(abs(line.mean(other) - line.mean(deployment)), other) for other in others]
@@ -83,20 +84,21 @@ def table(study: Study, name: str, caption: str, lines: Sequence[tuple[str, Line
     """
     rows = [_row(study, group, line, whole=whole) for group, line in lines]
     header = ("", *(short(deployment, NAME) for deployment in study.deployments))
-    return Table(name, caption, header, tuple(rows), _notes(study, rows))
+    return Table(name, caption, header, tuple(rows), _notes(study, rows, [line for _, line in lines]))
 
 
 def _row(study: Study, group: str, line: Line, *, whole: bool) -> Row:
     cells = []
     for deployment in study.deployments:
         kind, words = mark(line, deployment)
-        by = below_digits(line, deployment) if kind in ("best", "better", "worse", "worst") else ""
-        cells.append(Cell(line.text(deployment), kind, words, by))
+        by = gap_to_nearest(line, deployment) if kind in ("best", "better", "worse", "worst") else ""
+        value = line.printed(deployment)
+        cells.append(Cell(value.text, kind, words, by, value.signs))
     known = _known(line)
     told = whole or (known is not None and known.once) or line.phase == study.decisive.name
     where = "" if told else f" ({_PHASES.get(line.phase, line.phase)})"
     label = shown(line.metric).label if line.flow.startswith(FROM) else line.label
-    return Row(f"{label}{where}", tuple(cells), _about(known), group)
+    return Row(f"{label}{where}", tuple(cells), _about(known), group, shown(line.metric).label)
 
 
 def _known(line: Line) -> Metric | None:
@@ -111,7 +113,13 @@ def _about(known: Metric | None) -> str:
     return f"{known.meaning}{way}"
 
 
-def _notes(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
+def _enough(lines: Sequence[Line]) -> int:
+    """Return how many replications that agree would rule chance out in every line where too few of them do."""
+    found = [line for line in lines if any(line.steady(name) for name in line.rows)]
+    return max(enough_that_agree([int(row.get("n", 0)) for row in line.rows.values()]) for line in found)
+
+
+def _notes(study: Study, rows: Sequence[Row], lines: Sequence[Line]) -> tuple[str, ...]:
     n = study.replications
     cells = [cell for row in rows for cell in row.cells]
     said = [
@@ -130,10 +138,12 @@ def _notes(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
         said.append("≈ no difference seen: not distinguishable with these replications, which does not mean equal.")
     if "steady" in marks:
         said.append(
-            "≠ differs from another by the same in every replication, of which there are too few to rule chance out."
+            "≠ differs from another by the same in every replication, of which there are too few to rule chance out;"
+            f" {_enough(lines)} that agree would."
         )
     if "failing" in marks:
         said.append("✕ lower than another only as its requests failed, which is no merit.")
     if any(cell.by for cell in cells):
         said.append("(by …): how far apart values are that are printed alike.")
-    return (*said, *(f"{words[0].upper()}{words[1:]}." for words in how_to_read(cell.text for cell in cells)))
+    reading = how_to_read(sign for cell in cells for sign in cell.signs)
+    return (*said, *(f"{words[0].upper()}{words[1:]}." for words in reading))

@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from meshsim.report.cells import Sign
 from meshsim.report.shorten import short
 from meshsim.report.style import Picture
 
@@ -29,12 +30,25 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value as printed; ``mark`` is a key of `MARKS`, ``note`` says it in full, ``by`` what the digits hide."""
+    """One value as printed.
+
+    Parameters
+    ----------
+    text
+        The value.
+    mark, note
+        A key of `MARKS`, and what says it in full.
+    by
+        What the digits hide.
+    signs
+        What has to be explained of the text.
+    """
 
     text: str
     mark: str = ""
     note: str = ""
     by: str = ""
+    signs: frozenset[Sign] = frozenset()
 
     @property
     def shown(self) -> str:
@@ -52,12 +66,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table: its name, what it is exactly, and a cell for each column."""
+    """A line of a table: its label, a cell for each column, what it is exactly, and its name in the glossary."""
 
     label: str
     cells: tuple[Cell, ...]
     about: str = ""
     group: str = ""
+    name: str = ""
 
     @property
     def decided(self) -> bool:

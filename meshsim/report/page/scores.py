@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from meshsim.analysis.decision import Decision, decide
 from meshsim.errors import ScenarioError
 from meshsim.report.cells import how_to_read
-from meshsim.report.decision import table
+from meshsim.report.decision import signs, table
 from meshsim.report.decision_picture import picture
 from meshsim.report.decision_words import notes, number, sentences
 from meshsim.report.page.parts import NAME, Cell, Figure, Row, Table
@@ -54,8 +54,7 @@ def scores(decision: Decision, given: Mapping[str, float] | None = None) -> Tabl
     ]
     if decision.replications > 1:
         said.append(f"± is half the {100 * decision.confidence:g} % interval over n = {decision.replications}.")
-    values = [part for line in lines for text in line[3:] for part in text.split("; score ")]
-    said += [f"{words[0].upper()}{words[1:]}." for words in how_to_read(values)]
+    said += [f"{words[0].upper()}{words[1:]}." for words in how_to_read(signs(decision))]
     header = ("criterion", "metric", "weight", *(short(name, NAME) for name in decision.deployments))
     return Table(SCORES, "Value and score of each deployment, by criterion", header, tuple(rows), tuple(said))
 

@@ -12,9 +12,9 @@ from meshsim.analysis.comparison import NOT_JUDGED, UNSEEN
 from meshsim.analysis.phases import Phase, phases, whole
 from meshsim.analysis.summary import WHOLE
 from meshsim.errors import ScenarioError
-from meshsim.report.cells import cell
+from meshsim.report.cells import ABSENT, Printed, printed
 from meshsim.report.metrics import shown
-from meshsim.report.numbers import NOTHING, duration
+from meshsim.report.numbers import duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,11 @@ class Line:
 
     def text(self, deployment: str) -> str:
         """Return the mean with its interval and unit, as everywhere else."""
-        return cell(self.metric, self.rows[deployment]) if deployment in self.rows else NOTHING
+        return self.printed(deployment).text
+
+    def printed(self, deployment: str) -> Printed:
+        """Return the same with what has to be explained of it."""
+        return printed(self.metric, self.rows[deployment]) if deployment in self.rows else ABSENT
 
     def mean(self, deployment: str) -> float:
         """Return the mean over the replications, nan where there is none."""
@@ -232,13 +236,15 @@ class Study:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What the scenario has that has no effect in meshsim."""
+        """What the scenario has that has no effect in meshsim, or why nobody knows."""
         from meshsim.scenario import load
 
         try:
             return load(self.manifest["scenario"]).warnings
-        except (ScenarioError, KeyError):  # of another version, or made by hand: the run is whole all the same
-            return ()
+        except KeyError:  # made by hand: the run is whole all the same
+            return ("they could not be read: manifest.json has no scenario",)
+        except ScenarioError as error:  # of another version, or with a load balancer that nobody registered here
+            return (f"they could not be read: {'; '.join(problem.message for problem in error.problems)}",)
 
     @cached_property
     def _differences(self) -> dict[tuple[str, ...], tuple[float, float, str]]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from meshsim.analysis.comparison import compare
 from meshsim.analysis.verdicts import verdicts
-from meshsim.report.page.marks import below_digits, mark, table
+from meshsim.report.page.marks import gap_to_nearest, mark, table
 from meshsim.report.page.parts import Cell
 from meshsim.report.page.study import Line
 from tests.analysis.test_comparison import summary_of
@@ -29,7 +31,7 @@ def of(**metrics):
 def marks_of(found, name):
     """Return the mark of a cell as it stands on the page."""
     kind, note = mark(found, name)
-    return Cell(found.text(name), kind, note, below_digits(found, name)).shown
+    return Cell(found.text(name), kind, note, gap_to_nearest(found, name)).shown
 
 
 def test_best_and_worst_beat_and_lose_to_every_other():
@@ -68,6 +70,14 @@ def test_what_differs_by_the_same_in_every_replication_is_neither_open_nor_a_ver
     found = of(time_to_recover=values)
     assert [mark(found, name)[0] for name in "abcd"] == ["steady", "steady", "steady", "open"]
     assert mark(found, "c")[1] == "differs from a and b by the same in each of 5 replications"
+
+
+@pytest.mark.parametrize(("names", "enough"), [("ab", 6), ("abc", 7)])
+def test_the_page_says_how_many_replications_that_agree_would_rule_chance_out(names, enough, study):
+    found = of(time_to_recover={name: [1.0 if name == "a" else 0.0] * 5 for name in names})
+    rows = {to: found.rows[name] for to, name in zip(study.deployments, names, strict=False)}
+    [note] = [note for note in table(study, "t", "", [("", replace(found, rows=rows))]).notes if note.startswith("≠")]
+    assert f"; {enough} that agree would." in note
 
 
 def test_table_and_page_agree_on_every_kind_of_verdict():

@@ -19,6 +19,8 @@ from meshsim.report.page.sections.what_happened import _bands, what_happened
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
 from meshsim.results.frames import concatenate
+from meshsim.scenario.scenario import EXAMPLE, load
+from tests.own_balancers import registered
 from tests.report import synthetic
 from tests.report.page.conftest import entering
 
@@ -175,6 +177,22 @@ def test_nothing_is_drawn_of_what_was_not_measured():
     assert not cost(empty).figures
 
 
+def test_warnings_that_cannot_be_read_are_said_to_be_and_why(study):
+    rule = {
+        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "web"},
+        "spec": {"host": "web", "trafficPolicy": {"loadBalancer": {"simple": "LEAST_OF_ALL"}}},
+    }  # fmt: skip
+    scenario = {**EXAMPLE, "istio": [rule]}
+    with registered():
+        saved = json.loads(json.dumps(load(scenario).resolved()))
+        assert Study(study.plots, {**study.manifest, "scenario": saved}).warnings == ()
+    said = method(Study(study.plots, {**study.manifest, "scenario": saved})).tail[-1]
+    assert said.startswith("Warning of the scenario: they could not be read: ")
+    assert "LEAST_OF_ALL" in said
+    made_by_hand = {name: fact for name, fact in study.manifest.items() if name != "scenario"}
+    assert "manifest.json has no scenario" in method(Study(study.plots, made_by_hand)).tail[-1]
+
+
 def test_the_bill_is_a_file_and_adds_up_to_the_total(study):
     section = cost(study)
     bill = section.aside[0]
@@ -188,8 +206,14 @@ def test_the_bill_is_a_file_and_adds_up_to_the_total(study):
 
 
 def test_the_cost_says_that_the_services_own_pods_are_not_in_it(study):
-    said = "The cost leaves out CPU and memory of the services' own pods; every deployment asks for the same number of"
-    assert cost(study).lead[0].startswith(said)
+    said = "The cost leaves out CPU and memory of the services' own pods"
+    assert cost(study).lead == (f"{said}; every deployment asks for about the same number of them.",)
+    metrics = study.plots.comparison
+    lost = (metrics["metric"] == "desired_pods") & (metrics["deployment"] == study.deployments[0])
+    for left in (metrics[~lost], metrics[metrics["metric"] != "desired_pods"]):
+        plots = Plots(study.document, study.plots.tables)
+        plots.__dict__["comparison"] = left
+        assert cost(Study(plots, study.manifest)).lead == (f"{said}.",)
 
 
 def test_without_a_study_the_command_that_makes_one_is_said(study):

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from meshsim.errors import ResultsError
-from meshsim.report import saved
 from meshsim.report.page import writing
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
@@ -104,16 +103,6 @@ def test_a_disk_that_refuses_is_said_without_a_traceback(tmp_path, monkeypatch, 
     run = type("Run", (), {"tables": plots.tables, "manifest": synthetic.manifest(plots.document)})()
     with pytest.raises(ResultsError, match="cannot write a report"):
         writing.write(run, tmp_path / "file" / "below")
-
-
-def test_of_a_folder_of_runs_the_newest_is_taken(tmp_path):
-    for name in ("20260101T000000Z-a", "20260201T000000Z-b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "totals.parquet").write_text("")
-        (tmp_path / name / "manifest.json").write_text("{}")
-    assert saved.newest(tmp_path)[0].name == "20260201T000000Z-b"
-    (tmp_path / "manifest.json").write_text("{}")
-    assert saved.newest(tmp_path) == (tmp_path, 1)
 
 
 @pytest.mark.slow

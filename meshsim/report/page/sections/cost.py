@@ -49,7 +49,10 @@ def cost(study: Study) -> Section:
 
 def _left_out(study: Study) -> str:
     """Return that the services' own pods are not in the cost, and whether that matters here."""
-    same = "; every deployment asks for the same number of them" if len(study.deployments) > 1 else ""
+    asked = study.line("desired_pods", phase=study.ordinary.name)
+    measured = asked is not None and all(asked.tells(name) for name in study.deployments)
+    several = measured and len(study.deployments) > 1
+    same = "; every deployment asks for about the same number of them" if several else ""
     return study.unbilled or f"The cost leaves out CPU and memory of the services' own pods{same}."
 
 

@@ -11,7 +11,6 @@ from meshsim.report.page.parts import Cell, Row, Section, Table
 from meshsim.report.page.sections.trade_offs import trade_offs
 from meshsim.report.page.study import Study
 from meshsim.report.shorten import short
-from meshsim.results.tables import FLOWS
 
 #: How the checklist points to other parts of the manifest.
 _FIELD = re.compile(r"`(\w+)`")
@@ -81,15 +80,9 @@ def _run(study: Study) -> Table:
 
 def _glossary(study: Study) -> Table:
     """Return what every metric means that the trade-off table shows."""
-    rows = {_of_all_flows(row.label): row.about for row in trade_offs(study).tables[0].rows if row.about}
+    rows = {row.name or row.label: row.about for row in trade_offs(study).tables[0].rows if row.about}
     found = tuple(Row(name, (Cell(about),)) for name, about in rows.items())
     return Table("glossary", "What the rows of the tables are", ("row", "meaning"), found, wide=True)
-
-
-def _of_all_flows(label: str) -> str:
-    """Return the label of a row without its phase and its flow."""
-    plain = label.partition(" (")[0]
-    return next((plain.removesuffix(f", {flow}") for flow in FLOWS if plain.endswith(f", {flow}")), plain)
 
 
 def _stress(study: Study) -> Table:
