@@ -53,7 +53,7 @@ format: .venv/.lint  ## let ruff write the code as it wants to read it
 
 test: .venv/.test  ## import contracts and every test
 	@$(BIN)/lint-imports
-	@$(PYTEST) -n $(JOBS) $(PYTEST_ARGS)
+	@$(PYTEST) -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 conformance: .venv/.test  ## run the conformance cases on a real Envoy and write down what it did (an hour)
 	@$(INSTALL) -e '.[conformance]'

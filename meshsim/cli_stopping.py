@@ -15,6 +15,8 @@ from typing import Any
 _ASKING = (signal.SIGINT, signal.SIGTERM)
 #: Seconds after which a request to end is repeated that was heard where nothing could come of it.
 _AGAIN = 0.02
+#: Seconds after which a process that was asked to end does, whatever it waits for.
+PATIENCE = 30.0
 
 _heard: list[int] = []
 _held: list[int] = []
@@ -34,6 +36,7 @@ def hold() -> None:
     """Let a request to end wait while tables are saved: `interrupts` hears it. After an earlier one it is ignored."""
     if _heard:
         ignore()
+        _wait_for(0.0)
     else:
         _on_request(lambda number, _: _held.append(number))
 
@@ -122,7 +125,26 @@ def _leave(number: int, _: Any) -> None:
 def _interrupt(number: int, _: Any) -> None:
     ignore()
     _heard.append(number)
+    _wait_for(PATIENCE)
     raise KeyboardInterrupt
+
+
+def _wait_for(seconds: float) -> None:
+    """End the process after some seconds, or never (0), where the system can tell it.
+
+    A library that held a lock when the interrupt came may never give it back, and wait for it while it cleans up.
+    """
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGALRM, _leave_all_behind)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _leave_all_behind(_: int, __: Any) -> None:
+    processes = sys.modules.get("multiprocessing.process")
+    for child in processes.active_children() if processes is not None else ():
+        child.kill()
+    os.write(2, b"stopped; what had finished is kept\n")
+    os._exit(status())
 
 
 def _repeat(what: Any) -> None:
