@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
@@ -303,15 +304,16 @@ def _experiment(
     loaded = load_scenario(name, changes, variant)
     if deployments is None:
         deployments = list(loaded.document.deployments)[:1]
+    variants = cache(partial(arms, loaded, deployments)) if what_if else None  # which judges each
 
     def show(comparison: Comparison, folder: Path) -> None:
         _print_comparison(comparison, folder, printed)
 
     if printed.check:
         experiment.check(loaded, deployments, 1, by.jobs)  # unknown names first: nothing is expected of those
-        names = arms(loaded, deployments) if what_if else deployed(loaded, deployments)
-        expectations.require(loaded.document, list(names), loaded.file)
-    comparison = carry_out(loaded, deployments, wanted, by, out, show, quiet=printed.json, what_if=what_if)
+        names = list(variants() if variants is not None else deployed(loaded, deployments))
+        expectations.require(loaded.document, names, loaded.file)
+    comparison = carry_out(loaded, deployments, wanted, by, out, show, quiet=printed.json, variants=variants)
     if printed.check and not all(result.holds for result in comparison.checked):
         raise typer.Exit(FAILED)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshsim.api import Comparison, Scenario
     from meshsim.experiment import Precision
     from meshsim.experiment.engines import Engine
+    from meshsim.experiment.variants import Arm
 
 
 class Computed(NamedTuple):
@@ -34,7 +35,8 @@ class Computed(NamedTuple):
 
 def carry_out(
     loaded: Scenario, deployments: Sequence[str], wanted: int | Precision | None, by: Computed, out: Path,
-    show: Callable[[Comparison, Path], None], *, quiet: bool, what_if: bool = False,
+    show: Callable[[Comparison, Path], None], *, quiet: bool,
+    variants: Callable[[], Mapping[str, Arm]] | None = None,
 ) -> Comparison:  # fmt: skip
     """Run deployments of a scenario (all where none is named), save, show and draw what came of it.
 
@@ -54,12 +56,12 @@ def carry_out(
         Prints what was run, and the folder it is in; the pictures are drawn after it.
     quiet
         Whether nothing but a result is printed.
-    what_if
-        Run, instead of deployments, the variants that the scenario has.
+    variants
+        Gives what is run instead of deployments; asked once the options and the folder are known to be right.
     """
     from meshsim import experiment
     from meshsim.api import Comparison
-    from meshsim.experiment.variants import arms, deployed
+    from meshsim.experiment.variants import deployed
     from meshsim.report.terminal import progress
     from meshsim.results.store import check_writable
 
@@ -69,7 +71,8 @@ def carry_out(
     check_writable(out)
     for warning in loaded.warnings:
         say(f"warning: {warning}")
-    names = list(arms(loaded, deployments) if what_if else deployed(loaded, deployments))
+    compared = None if variants is None else variants()
+    names = list(compared or deployed(loaded, deployments))
     units = len(names) * count
     # What a run that is killed had finished is found by the same command; a whole run needs it no more.
     store = experiment.Units(out / loaded.document.name / ".unfinished-units") if units > 1 else None
@@ -82,7 +85,7 @@ def carry_out(
                 loaded, deployments, replications=count, precision=None if isinstance(wanted, int) else wanted,
                 jobs=by.jobs, engine=engine, store=store, watch=watch,
                 collected=cli_stopping.hold,
-                command=["meshsim", *sys.argv[1:]], what_if=what_if,
+                command=["meshsim", *sys.argv[1:]], compared=compared,
             )  # fmt: skip
         comparison = Comparison(outcome.tables, outcome.manifest)
         folder = as_typed(comparison.save(out, pictures=False))

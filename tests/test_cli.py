@@ -10,11 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meshsim import cli_running
 from meshsim.cli import _guarded, app
+from meshsim.experiment import runs
 from meshsim.results import store
+from meshsim.scenario import variants
 from tests.report import synthetic
 
 Here = Callable[..., subprocess.CompletedProcess[str]]
@@ -311,6 +315,29 @@ def test_a_comparison_of_variants_takes_no_deployments(tmp_path: Path, here: Her
     refused = here("compare", str(path), "--what-if", "-d", "hybrid")
     assert refused.returncode == 2
     assert "--set what_if.deployment=NAME" in refused.stderr
+
+
+def test_variants_are_judged_with_the_file_and_once_more_to_be_compared(
+    tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, judged = tmp_path / "small.yaml", list[str]()
+    path.write_text(
+        SMALL + "what_if: {variants: {more pods: {set: {services.web.replicas: 4}}}}\n"
+        "expect: [{metric: success_rate, deployment: more pods, at_least: 99%}]\n"
+    )
+
+    def counted(base: Any, name: str, *given: Any, judge: Any = variants._variant) -> Any:
+        judged.append(name)
+        return judge(base, name, *given)
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(variants, "_variant", counted)
+    monkeypatch.setattr(runs, "_collect", stopped)
+    monkeypatch.setattr(cli_running, "compile_once", lambda *, quiet: None)
+    assert "nothing was saved" in here("compare", str(path), "--what-if", "--check", "--json").stderr
+    assert judged == ["more pods", "more pods"]
 
 
 @pytest.mark.slow

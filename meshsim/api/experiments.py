@@ -72,8 +72,10 @@ def what_if(
     ScenarioError
         If the scenario has no variants, or one is wrong.
     """
+    from meshsim.experiment.variants import arms
+
     wanted = experiment.Precision(precision) if isinstance(precision, float) else precision
-    outcome = experiment.run(what, replications=replications, precision=wanted, jobs=jobs, what_if=True)
+    outcome = experiment.run(what, replications=replications, precision=wanted, jobs=jobs, compared=arms(what))
     return Comparison(outcome.tables, outcome.manifest)
 
 

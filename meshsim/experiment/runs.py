@@ -13,7 +13,7 @@ from meshsim.experiment.engines import Engine, Here, Local, compute
 from meshsim.experiment.precision import Precision, Sequential
 from meshsim.experiment.stress import reporting
 from meshsim.experiment.units import Unit, Units, key, misfits
-from meshsim.experiment.variants import Arm, arms, deployed, described
+from meshsim.experiment.variants import Arm, deployed, described
 from meshsim.experiment.work import Step, Task, Watch, task
 from meshsim.scenario import Scenario
 
@@ -42,7 +42,7 @@ def run(
     watch: Watch | None = None,
     collected: Callable[[], None] | None = None,
     command: Sequence[str] = (),
-    what_if: bool = False,
+    compared: Mapping[str, Arm] | None = None,
 ) -> Outcome:
     """Run a scenario under some deployments, or the variants of one.
 
@@ -71,14 +71,15 @@ def run(
         Called when nothing is left to simulate: from here on Ctrl-C would lose what was computed.
     command
         Words of the command line, for the manifest.
-    what_if
-        Run, instead of deployments, the one that ``what_if`` of the scenario names, and its variants: their results
-        stand under their names, as those of deployments do.
+    compared
+        Run, instead of deployments, the one that ``what_if`` of the scenario names, and its variants, as
+        `meshsim.experiment.variants.arms` gives them: their results stand under their names, as those of deployments
+        do.
 
     Raises
     ------
     ScenarioError
-        If a deployment is unknown, a variant is wrong, there is nothing to run, or two regions have no latency figure.
+        If a deployment is unknown, there is nothing to run, or two regions have no latency figure.
     MeshsimError
         If the engine fails.
     SimulationError
@@ -91,20 +92,20 @@ def run(
     from meshsim.results.manifest import describe
 
     document = scenario.document
-    compared = arms(scenario, deployments) if what_if else deployed(scenario, deployments)
-    names = list(compared)
+    arms = deployed(scenario, deployments) if compared is None else compared
+    names = list(arms)
     look = None if precision is None else Sequential(precision, phases(document))
     count = look.first() if look else document.replications if replications is None else replications
-    check(scenario, [one.deployment for one in compared.values()], count, jobs)
+    check(scenario, [one.deployment for one in arms.values()], count, jobs)
     began = time.perf_counter()
-    here = Here() if what_if else Here(prepare(scenario))
+    here = Here(prepare(scenario)) if compared is None else Here()
     by = engine or (here if jobs == 1 else Local(jobs))
     finished: dict[Unit, Mapping[str, Any]] = {}
     interrupted, more = False, count
     while more and not interrupted:
         fresh = range(count - more, count)
         units = [Unit(name, number) for number in fresh for name in names]
-        done, interrupted = _collect(compared, units, by, store, watch)
+        done, interrupted = _collect(arms, units, by, store, watch)
         finished.update(done)
         more = 0
         if look is not None and not interrupted:
@@ -128,8 +129,8 @@ def run(
         command=command,
         complete=not interrupted,
         precision=stopped,
-        study=reporting(scenario, names, len(whole), stopped, {one.name: one.changes for one in compared.values()}),
-        what_if=described(compared) if what_if else None,
+        study=reporting(scenario, names, len(whole), stopped, {one.name: one.changes for one in arms.values()}),
+        what_if=None if compared is None else described(compared),
     )
     return Outcome(scenario, tables, manifest)
 

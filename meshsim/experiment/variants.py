@@ -122,7 +122,7 @@ def _told_alike(scenario: Scenario, found: Mapping[str, Arm]) -> None:
 
     edges, problems = bucket_edges(scenario), []
     for one in found.values():
-        if bucket_edges(one.scenario) != edges:
+        if one.scenario is not scenario and bucket_edges(one.scenario) != edges:
             path = ("what_if", "variants", one.name)
             place = scenario.root.locate(path)
             message = "makes a mesh of so many more calls that its run is told in fewer time buckets than the base's"

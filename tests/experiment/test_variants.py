@@ -90,8 +90,8 @@ def test_units_of_variants_have_the_names_of_the_scenarios_that_they_come_to() -
 def test_other_processes_and_kept_units_give_the_same(compared: meshsim.Comparison, tmp_path: Path) -> None:
     scenario, steps = meshsim.load(TWO), list[Step]()
     store = Units(tmp_path)
-    first = experiment.run(scenario, engine=Local(2), store=store, what_if=True)
-    again = experiment.run(scenario, store=store, watch=steps.append, what_if=True)
+    first = experiment.run(scenario, engine=Local(2), store=store, compared=arms(scenario))
+    again = experiment.run(scenario, store=store, watch=steps.append, compared=arms(scenario))
     for table in compared.tables:
         assert first.tables[table].equals(compared.tables[table])
         assert again.tables[table].equals(compared.tables[table])
@@ -103,14 +103,15 @@ def test_other_processes_and_kept_units_give_the_same(compared: meshsim.Comparis
 
 @pytest.mark.slow
 def test_progress_names_variants() -> None:
-    steps: list[Step] = []
-    experiment.run(meshsim.load(TWO), replications=1, watch=steps.append, what_if=True)
+    scenario, steps = meshsim.load(TWO), list[Step]()
+    experiment.run(scenario, replications=1, watch=steps.append, compared=arms(scenario))
     assert {step.unit.deployment for step in steps} == {"hybrid", "nothing new", "five pods"}
 
 
 @pytest.mark.slow
 def test_precision_adds_replications_of_every_variant() -> None:
-    found = experiment.run(meshsim.load(TWO), precision=Precision(0.5, max_replications=3), what_if=True)
+    scenario = meshsim.load(TWO)
+    found = experiment.run(scenario, precision=Precision(0.5, max_replications=3), compared=arms(scenario))
     assert found.manifest["replications"]["finished"] == 3
     assert found.manifest["precision"]["stopped_by"] in ("precision", "max_replications")
     assert found.tables["totals"].groupby("deployment")["replication"].nunique().tolist() == [3, 3, 3]
@@ -118,9 +119,9 @@ def test_precision_adds_replications_of_every_variant() -> None:
 
 def test_a_comparison_of_variants_needs_some_and_takes_no_deployments() -> None:
     with pytest.raises(ScenarioError, match=r"what_if: is missing, so there are no variants"):
-        experiment.run(meshsim.load(TINY), what_if=True)
+        arms(meshsim.load(TINY))
     with pytest.raises(ScenarioError, match=r"change it with --set what_if\.deployment=NAME"):
-        experiment.run(meshsim.load(TWO), ["hybrid"], what_if=True)
+        arms(meshsim.load(TWO), ["hybrid"])
 
 
 def test_a_variant_that_would_be_told_in_other_buckets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
