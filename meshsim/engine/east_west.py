@@ -13,7 +13,7 @@ from meshsim.mesh.deployment import east_west_gateways
 from meshsim.mesh.endpoints import GatewayAddress
 from meshsim.mesh.placement import spread, zones_of
 from meshsim.scenario.schema import Gateway
-from meshsim.scenario.selectors import select_clusters
+from meshsim.scenario.selectors import select_clusters, several_networks
 
 if TYPE_CHECKING:
     from meshsim.engine.mesh import Mesh, Proxy
@@ -65,7 +65,7 @@ class EastWestGateways(Mapping[str, EastWest]):
     def add(self) -> None:
         """Add those of the run's deployment, with as many replicas as there may ever be."""
         mesh = self._mesh
-        several = len({body.network for body in mesh.document.clusters.values()}) > 1
+        several = several_networks(mesh.document)
         for cluster, settings in east_west_gateways(mesh.document, mesh.planes).items():
             gateway = self._found[cluster] = EastWest(self._replicas(cluster, settings), [])
             if several:

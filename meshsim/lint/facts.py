@@ -22,7 +22,7 @@ from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Route
 from meshsim.scenario.requests import Variant
 from meshsim.scenario.schema import CallStep, Gateway, Service
-from meshsim.scenario.selectors import workloads_of
+from meshsim.scenario.selectors import several_networks, workloads_of
 from meshsim.scenario.tree import format_path
 
 _WARNING = re.compile(
@@ -241,7 +241,7 @@ class Facts:
     @cached_property
     def gateways(self) -> Gateways:
         """East-west gateways; they are the same in every deployment where there are networks to join."""
-        if len({cluster.network for cluster in self.document.clusters.values()}) < 2:
+        if not several_networks(self.document):
             return Gateways.of([])
         planes = control_planes(self.document, next(iter(self.document.deployments)))
         addresses = [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import did_you_mean
-from meshsim.mesh.deployment import ControlPlane, control_planes
+from meshsim.mesh.deployment import ControlPlane, control_planes, ways_through
 from meshsim.scenario.checks import Finding
 from meshsim.scenario.schema import (
     ConfigChange,
@@ -20,7 +20,7 @@ from meshsim.scenario.schema import (
     RootChange,
     Target,
 )
-from meshsim.scenario.selectors import matches, select_clusters, select_control_planes
+from meshsim.scenario.selectors import matches, select_clusters, select_control_planes, several_networks
 from meshsim.scenario.tree import Path
 
 #: Deployment → its control planes.
@@ -114,9 +114,9 @@ def roots_change(document: Document) -> Iterator[Finding]:
 
 def gateways_carry_something(document: Document) -> Iterator[Finding]:
     """Yield east-west gateways that join no networks and lead to no control plane."""
-    if len({cluster.network for cluster in document.clusters.values()}) > 1:
+    if several_networks(document):
         return
-    used = [cluster for planes in _planes(document).values() for cluster in _ways(document, planes)]
+    used = [cluster for planes in _planes(document).values() for cluster in ways_through(document, planes)]
     idle = [cluster for cluster in document.gateways if cluster not in used]
     if idle:
         network = next(iter(document.clusters.values())).network
@@ -166,17 +166,9 @@ def _gateways(
     document: Document, planes: Planes, event: GatewayDown | GatewayAddressChange, path: Path
 ) -> Iterator[Finding]:
     clusters = select_clusters(document, event.target)
-    if not any(cluster in clusters for found in planes.values() for cluster in _ways(document, found)):
+    if not any(cluster in clusters for found in planes.values() for cluster in ways_through(document, found)):
         message = f"no deployment sends anything through an east-west gateway of {', '.join(clusters)}"
         yield Finding(path, message, warning=isinstance(event, GatewayDown))
-
-
-def _ways(document: Document, planes: Sequence[ControlPlane]) -> list[str]:
-    """Return the clusters whose east-west gateways carry something: requests between networks, or control."""
-    if len({cluster.network for cluster in document.clusters.values()}) > 1:
-        return list(document.clusters)
-    homes = [plane.gateway_to(cluster) for plane in planes for cluster in plane.serves]
-    return [name for name in document.clusters if name in homes]
 
 
 def _shown(target: Target) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshsim.mesh.deployment import ControlPlane, control_planes, east_west_gateways
+from meshsim.mesh.deployment import ControlPlane, control_planes, ways_through
 from meshsim.scenario.schema import Document
+from meshsim.scenario.selectors import several_networks
 
 #: Ports of an east-west gateway and of istiod that other clusters need (spec §4.1).
 CROSS_NETWORK_PORTS = (15443,)
@@ -80,6 +81,7 @@ def complexity(document: Document, name: str) -> Complexity:
     [6, 2]
     """
     planes = control_planes(document, name)
+    exposed = ways_through(document, planes)
     objects = sum(map(_is_configuration, document.istio))
     places = len({plane.config_cluster for plane in planes})
     return Complexity(
@@ -90,8 +92,8 @@ def complexity(document: Document, name: str) -> Complexity:
         config_objects=objects,
         config_copies=objects * places,
         roots=len({plane.root for plane in planes}),
-        exposed_gateways=len(_exposed(document, planes)) + sum(plane.entrance for plane in planes),
-        exposed_ports=_ports(document, planes),
+        exposed_gateways=len(exposed) + sum(plane.entrance for plane in planes),
+        exposed_ports=_ports(planes, len(exposed) if several_networks(document) else 0),
         blast_radius_clusters=max((len(plane.serves) for plane in planes), default=0),
     )
 
@@ -113,22 +115,7 @@ def _is_configuration(resource: dict[str, object]) -> bool:
     return group.endswith((".istio.io", "gateway.networking.k8s.io")) and group != "install.istio.io"
 
 
-def _exposed(document: Document, planes: tuple[ControlPlane, ...]) -> list[str]:
-    """Return the clusters with an east-west gateway that something comes through: requests, or control."""
-    if _several_networks(document):
-        return list(east_west_gateways(document, planes))
-    return [cluster for cluster in document.clusters if cluster in _ways(planes)]
-
-
-def _ways(planes: tuple[ControlPlane, ...]) -> set[str | None]:
-    return {plane.gateway_to(cluster) for plane in planes for cluster in plane.serves}
-
-
-def _ports(document: Document, planes: tuple[ControlPlane, ...]) -> int:
-    between = len(_exposed(document, planes)) * len(CROSS_NETWORK_PORTS) if _several_networks(document) else 0
+def _ports(planes: tuple[ControlPlane, ...], between: int) -> int:
+    """Return the ports that are open, on so many gateways between networks and on istiod."""
     reached = sum(any(cluster != plane.home for cluster in plane.serves) for plane in planes)
-    return between + reached * len(ISTIOD_PORTS)
-
-
-def _several_networks(document: Document) -> bool:
-    return len({cluster.network for cluster in document.clusters.values()}) > 1
+    return between * len(CROSS_NETWORK_PORTS) + reached * len(ISTIOD_PORTS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from meshsim.scenario import schema
 from meshsim.scenario.schema import Deployment, Document, EastWestGateway
-from meshsim.scenario.selectors import zones_of
+from meshsim.scenario.selectors import several_networks, zones_of
 
 #: Name of the root certificate that all control planes share unless the scenario says otherwise.
 COMMON_ROOT = "common root"
@@ -197,10 +197,33 @@ def east_west_gateways(document: Document, planes: Sequence[ControlPlane]) -> di
     >>> list(east_west_gateways(document, control_planes(document, "multi-primary")))
     []
     """
-    several_networks = len({cluster.network for cluster in document.clusters.values()}) > 1
-    homes = [plane.gateway_to(cluster) for plane in planes for cluster in plane.serves]
+    used = ways_through(document, planes)
     return {
         name: document.gateways.get(name, EastWestGateway())
         for name in document.clusters
-        if several_networks or name in document.gateways or name in homes
+        if name in used or name in document.gateways
     }
+
+
+def ways_through(document: Document, planes: Sequence[ControlPlane]) -> list[str]:
+    """Return the clusters whose east-west gateways carry something: requests between networks, or control.
+
+    Parameters
+    ----------
+    document
+        The scenario.
+    planes
+        Control planes of the deployment.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> clusters = {"eu-1": {"region": "eu"}, "eu-2": {"region": "eu"}}
+    >>> document = Document.model_validate({**EXAMPLE, "clusters": clusters, "gateways": {"eu-2": {}}})
+    >>> ways_through(document, control_planes(document, "primary-remote"))
+    ['eu-1']
+    """
+    if several_networks(document):
+        return list(document.clusters)
+    homes = {plane.gateway_to(cluster) for plane in planes for cluster in plane.serves}
+    return [name for name in document.clusters if name in homes]

@@ -67,6 +67,20 @@ def zones_of(document: Document, cluster: str) -> list[str]:
     return list(own) if own is not None else list(region.zones) if region is not None else []
 
 
+def several_networks(document: Document) -> bool:
+    """Tell whether clusters are in different networks, so that requests between them go through gateways.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> clusters = {"eu-1": {"region": "eu", "network": "a"}, "eu-2": {"region": "eu", "network": "b"}}
+    >>> several_networks(load({**EXAMPLE, "clusters": clusters}).document), several_networks(load(EXAMPLE).document)
+    (True, False)
+    """
+    return len({cluster.network for cluster in document.clusters.values()}) > 1
+
+
 def workloads_of(document: Document, service: str) -> dict[str, Workload]:
     """Return the workloads behind a service by name; by default one, named as the service.
 

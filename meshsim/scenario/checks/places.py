@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from meshsim.scenario.checks.finding import Finding, twice, unknown
 from meshsim.scenario.schema import Document
+from meshsim.scenario.selectors import several_networks
 
 
 def clusters_lie_in_known_zones(document: Document) -> Iterator[Finding]:
@@ -58,6 +59,6 @@ def proxies_cost_what_they_do(document: Document) -> Iterator[Finding]:
         if "handshake" in gateway.model_fields_set:
             message = "has no effect: an east-west gateway passes TLS through"
             yield Finding(("gateways", name, "handshake"), message, warning=True)
-    if not document.sidecar.enabled and len({cluster.network for cluster in document.clusters.values()}) > 1:
+    if not document.sidecar.enabled and several_networks(document):
         message = "without sidecars there is no mutual TLS, so no request gets to another network through its gateway"
         yield Finding(("sidecar", "enabled"), message, warning=True)
