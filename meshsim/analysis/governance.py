@@ -14,8 +14,8 @@ from meshsim.analysis.hops import hops, looked_up
 from meshsim.analysis.phases import Phase, phases
 from meshsim.mesh.complexity import secrets_of
 from meshsim.mesh.deployment import ControlPlane, control_planes
+from meshsim.scenario.checks.governance import kept_outside
 from meshsim.scenario.schema import Document
-from meshsim.scenario.selectors import replicas_of, workloads_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,25 +196,13 @@ def _trust(document: Document) -> Iterator[Finding]:
 
 def _kept(document: Document) -> Iterator[Finding]:
     """Yield clusters and pods that stand where their own data must not be."""
-    for name, cluster in document.clusters.items():
-        if cluster.data_residency and cluster.region not in cluster.data_residency:
-            message = f"{name} is in {cluster.region}, and its data has to stay in {_listed(cluster.data_residency)}"
-            yield Finding("data kept outside", "", name, message)
-    for name, service in document.services.items():
-        outside = [
-            cluster
-            for cluster, body in document.clusters.items()
-            if service.data_residency and body.region not in service.data_residency and _pods(document, name, cluster)
-        ]
-        if outside:
-            message = (
-                f"{name} has pods in {_listed(outside)}, and its data has to stay in {_listed(service.data_residency)}"
-            )
-            yield Finding("data kept outside", "", name, message)
-
-
-def _pods(document: Document, service: str, cluster: str) -> int:
-    return sum(replicas_of(document, service, workload, cluster) for workload in workloads_of(document, service))
+    for field, name, where in kept_outside(document):
+        if field == "clusters":
+            kept, allowed = f"is in {where[0]}", document.clusters[name].data_residency
+        else:
+            kept, allowed = f"has pods in {_listed(where)}", document.services[name].data_residency
+        message = f"{name} {kept}, and its data has to stay in {_listed(allowed)}"
+        yield Finding("data kept outside", "", name, message)
 
 
 # --- what was sent ----------------------------------------------------------------------------------------------

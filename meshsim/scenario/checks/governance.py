@@ -37,10 +37,29 @@ def data_stays_in_known_regions(document: Document) -> Iterator[Finding]:
 
 def data_is_kept_where_it_may_be(document: Document) -> Iterator[Finding]:
     """Yield clusters and services that keep data in a region that is not among those it has to stay in."""
+    for field, name, where in kept_outside(document):
+        if field == "clusters":
+            message = f"{name} is in {where[0]}, where its own data must not be"
+        else:
+            message = f"{name} has pods in {', '.join(where)}, where its data must not be"
+        yield Finding((field, name, "data_residency"), message, warning=True)
+
+
+def kept_outside(document: Document) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield what keeps data where it must not be: its section, its name, and where that is.
+
+    A cluster is in a region that is not among those its own data has to stay in; a service has pods in such clusters.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> regions, clusters = {"eu": {}, "us": {}}, {"us-1": {"region": "us", "data_residency": ["eu"]}}
+    >>> list(kept_outside(Document.model_validate({**EXAMPLE, "regions": regions, "clusters": clusters})))
+    [('clusters', 'us-1', ['us'])]
+    """
     for name, cluster in document.clusters.items():
         if cluster.data_residency and cluster.region not in cluster.data_residency:
-            message = f"{name} is in {cluster.region}, where its own data must not be"
-            yield Finding(("clusters", name, "data_residency"), message, warning=True)
+            yield "clusters", name, [cluster.region]
     for name, service in document.services.items():
         outside = [
             cluster
@@ -49,5 +68,4 @@ def data_is_kept_where_it_may_be(document: Document) -> Iterator[Finding]:
             and any(replicas_of(document, name, workload, cluster) for workload in workloads_of(document, name))
         ]  # fmt: skip
         if outside:
-            message = f"{name} has pods in {', '.join(outside)}, where its data must not be"
-            yield Finding(("services", name, "data_residency"), message, warning=True)
+            yield "services", name, outside
