@@ -92,6 +92,19 @@ def times(event: TimelineEvent, end: float) -> int:
     return fitting if event.repeat.times is None else min(fitting, event.repeat.times)
 
 
+def can_be_listed(document: Document) -> bool:
+    """Tell whether so little happens in a scenario that `happenings` may list it; if not, checks say so.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> down = dict(event="cluster_down", start="1m", duration="1us", target={}, repeat={"every": "1ms"})
+    >>> can_be_listed(Document.model_validate({**EXAMPLE, "timeline": [down]}))
+    False
+    """
+    return sum(times(event, document.duration) for event in document.timeline) <= MOST_HAPPENINGS
+
+
 def _starts(event: TimelineEvent, end: float) -> Iterator[float]:
     """Yield when an event begins; each from the first, so that nothing adds up over thousands of repetitions."""
     every = 0.0 if event.repeat is None else event.repeat.every

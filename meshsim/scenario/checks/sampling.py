@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.checks.finding import Finding, unknown
-from meshsim.scenario.happenings import MOST_HAPPENINGS, times
+from meshsim.scenario.happenings import can_be_listed
 from meshsim.scenario.sampling import MOST_WINDOWS, is_meant, loaded, seconds, starts, windows
 from meshsim.scenario.schema import Document
 from meshsim.scenario.tree import Path
@@ -27,8 +27,8 @@ def sampled_events_exist(document: Document) -> Iterator[Finding]:
 def windows_lie_in_the_run(document: Document) -> Iterator[Finding]:
     """Yield windows outside of what is measured, and samples of nothing or of everything."""
     sample = document.sample
-    if sample is None or not _can_be_listed(document):
-        return
+    if sample is None or not can_be_listed(document) or document.warm_up >= document.duration:
+        return  # other checks say why
     for index, window in enumerate(sample.windows):
         path = ("sample", "windows", index)
         if window.at >= document.duration:
@@ -44,12 +44,6 @@ def windows_lie_in_the_run(document: Document) -> Iterator[Finding]:
             return
     if not any(sampled_events_exist(document)):  # or nothing is around what is said to be unknown
         yield from _worth_it(document)
-
-
-def _can_be_listed(document: Document) -> bool:
-    """Return whether the timeline is short enough to look at every event; if not, its own checks say so."""
-    total = sum(times(event, document.duration) for event in document.timeline)
-    return total <= MOST_HAPPENINGS and document.warm_up < document.duration
 
 
 def _worth_it(document: Document) -> Iterator[Finding]:

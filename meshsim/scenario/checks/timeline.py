@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from meshsim.errors import did_you_mean
 from meshsim.scenario.checks import control_planes
 from meshsim.scenario.checks.finding import Finding
-from meshsim.scenario.happenings import MOST_HAPPENINGS, happenings, times
+from meshsim.scenario.happenings import MOST_HAPPENINGS, can_be_listed, happenings, times
 from meshsim.scenario.schema import Between, Document, RemoteSecret, Rollout, Target, TimelineEvent, TrafficSurge
 from meshsim.scenario.selectors import matches, select_clusters, select_workloads, select_zones, workloads_of
 from meshsim.scenario.tree import Path
@@ -111,7 +111,7 @@ def _repeated(event: TimelineEvent, count: int, path: Path) -> Iterator[Finding]
 def factors_stay_finite(document: Document) -> Iterator[Finding]:
     """Yield events whose factor, with those of its kind that overlap it, repetitions included, is beyond all sense."""
     running: dict[str, list[tuple[float, float]]] = {}
-    if sum(times(event, document.duration) for event in document.timeline) > MOST_HAPPENINGS:
+    if not can_be_listed(document):
         return  # which is said already
     for happening in sorted(happenings(document), key=lambda one: one.start):
         factor = getattr(happening.event, "factor", 1.0)
