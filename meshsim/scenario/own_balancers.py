@@ -16,10 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: What such a function may ask for, by name.
 PARAMETERS = ("active", "weights", "memory", "u1", "u2")
+#: What Istio has a DestinationRule name as ``simple``.
+SIMPLE = ("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST")
 #: Names that Istio has, or meshsim uses for what Istio has.
-TAKEN = (
-    "UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "ROUND_ROBIN", "RANDOM", "PASSTHROUGH", "RING_HASH", "MAGLEV",
-)  # fmt: skip
+TAKEN = (*SIMPLE, "RING_HASH", "MAGLEV")
 #: Entry points of installed packages that are balancers; each is imported when a scenario names it.
 GROUP = "meshsim.load_balancers"
 

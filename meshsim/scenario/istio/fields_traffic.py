@@ -222,17 +222,15 @@ _CONSISTENT_HASH = (
     .checked(_hash_parts)
 )
 
-_SIMPLE = ("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST")
-
 
 def _balancer(value: object) -> object:
     """Return the name of one of Istio's simple balancers, or of one of the user's own."""
     if own_balancers.find(value) is not None:
         return value
-    return enum(*_SIMPLE, *own_balancers.registered()).convert(value)
+    return enum(*own_balancers.SIMPLE, *own_balancers.registered()).convert(value)
 
 
-_BALANCER = replace(enum(*_SIMPLE), convert=_balancer)
+_BALANCER = replace(enum(*own_balancers.SIMPLE), convert=_balancer)
 
 LOAD_BALANCER = table(
     {
