@@ -102,3 +102,14 @@ def did_you_mean(word: str, choices: Iterable[str], limit: int = 12) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     listed = ", ".join(known[:limit]) + (f", … {len(known) - limit} more" if len(known) > limit else "")
     return f"; did you mean '{close[0]}'? (one of {listed})" if close else f" (one of {listed})"
+
+
+def cut(text: str, most: int = 60) -> str:
+    """Return a text, or as much of its beginning as a message has room for.
+
+    Examples
+    --------
+    >>> cut("cart"), cut("shopping cart", 8)
+    ('cart', 'shopp...')
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from meshsim.errors import cut
+
 # Small units are divided by: a thousandth has no exact float, a thousand has, so that 200us is 0.0002 to the last bit.
 _PER_SECOND = {"ns": 1e9, "us": 1e6, "ms": 1e3}
 # Go, and so Istio, takes both characters that look like a micro sign: U+00B5 and the Greek letter U+03BC.
@@ -243,4 +245,4 @@ def _shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]
     shown = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    return cut(shown)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from meshsim.errors import Problem, ScenarioError
+from meshsim.errors import Problem, ScenarioError, cut
 from meshsim.scenario.tree import MAX_DEPTH, Node, Place, key_problem
 
 #: Values a file may hold with every alias expanded.
@@ -295,5 +295,4 @@ def _extent(items: list[Node]) -> tuple[int, int]:
 
 
 def _shown_tag(tag: str) -> str:
-    shown = tag.replace("tag:yaml.org,2002:", "!!")
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    return cut(tag.replace("tag:yaml.org,2002:", "!!"))

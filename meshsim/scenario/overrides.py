@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from meshsim.errors import Problem, ScenarioError, did_you_mean, gathering
+from meshsim.errors import Problem, ScenarioError, cut, did_you_mean, gathering
 from meshsim.scenario.compose import compose
 from meshsim.scenario.tree import MAX_DEPTH, Node, Path, Place, format_path
 
@@ -81,12 +81,11 @@ def parse(override: str) -> tuple[Path, Node]:
     (('timeline', 0, 'duration'), '5m')
     """
     path, position = _steps(override)
-    shown = override if len(override) <= 60 else override[:57] + "..."
     if not path or isinstance(path[0], int) or override[position : position + 1] != "=" or "" in path:
         hint = "write path=value, such as load.web.rate=400/s"
-        raise ScenarioError([Problem(f"{shown!r} is not a change; {hint}", "", FILE)])
+        raise ScenarioError([Problem(f"{cut(override)!r} is not a change; {hint}", "", FILE)])
     if len(path) > MAX_DEPTH // 2:
-        raise ScenarioError([Problem(f"{shown!r} has more than {MAX_DEPTH // 2} steps", "", FILE)])
+        raise ScenarioError([Problem(f"{cut(override)!r} has more than {MAX_DEPTH // 2} steps", "", FILE)])
     return path, _value(override[position + 1 :], format_path(path))
 
 
@@ -105,8 +104,7 @@ def parse_path(text: str) -> Path:
     """
     path, position = _steps(text)
     if not path or isinstance(path[0], int) or position != len(text) or text.endswith(".") or "" in path:
-        shown = text if len(text) <= 60 else text[:57] + "..."
-        raise ScenarioError([Problem(f"{shown!r} is no path; write one such as gateways.eu-1.replicas")])
+        raise ScenarioError([Problem(f"{cut(text)!r} is no path; write one such as gateways.eu-1.replicas")])
     if len(path) > MAX_DEPTH // 2:
         raise ScenarioError([Problem(f"a path of more than {MAX_DEPTH // 2} steps")])
     return path

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from meshsim.errors import Problem, did_you_mean
+from meshsim.errors import Problem, cut, did_you_mean
 from meshsim.scenario.repair import repaired
 from meshsim.scenario.schema import Document
 from meshsim.scenario.schema_values import RULES
@@ -130,7 +130,7 @@ def _wrong_type(kind: str, spot: Spot) -> str:
         return f"found {found(node)}; {wanted} is wanted: write it in quotes, '{node.text}'"
     if wanted.endswith("number") and node is not None and isinstance(node.value, str) and _is_number(node.value):
         if node.text is not None:
-            return f"{_short(node.text)} is not a finite number"
+            return f"{cut(node.text)} is not a finite number"
         return f"found {found(node)}; write it without quotes"
     if spot.path[-1:] == ("replicas",) and wanted == "a whole number":
         wanted += ", or one by cluster,"
@@ -162,23 +162,19 @@ def found(node: Node | None) -> str:
             word = "true" if value else "false"
             return f"{text}, which YAML reads as {word}" if text and text.lower() != word else word
         case str():
-            return f"the text {_short(repr(value))}"
+            return f"the text {cut(repr(value))}"
         case int() | float():
-            return f"the number {_short(text or repr(value))}"
+            return f"the number {cut(text or repr(value))}"
         case list():
             return "a list"
     return "a mapping"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _shown(node: Node | None) -> str:
     """Return a scalar as it was written, quoted if it is text."""
     if node is None or isinstance(node.value, (dict, list)):
         return found(node)
-    return _short(repr(node.value) if isinstance(node.value, str) else node.text or str(node.value))
+    return cut(repr(node.value) if isinstance(node.value, str) else node.text or str(node.value))
 
 
 def _misspelt(spot: Spot, known: tuple[str, ...]) -> str:
@@ -194,7 +190,7 @@ def _missing(spot: Spot, _: Mapping[str, Any]) -> str:
 
 def _unknown(spot: Spot, _: Mapping[str, Any]) -> str:
     name = str(spot.path[-1])
-    return f"unknown field {_short(repr(name))}{did_you_mean(name, field_names(spot.model) if spot.model else [])}"
+    return f"unknown field {cut(repr(name))}{did_you_mean(name, field_names(spot.model) if spot.model else [])}"
 
 
 def _literal(spot: Spot, _: Mapping[str, Any]) -> str:
@@ -230,13 +226,13 @@ def _size(spot: Spot, context: Mapping[str, Any]) -> str:
 def _name(spot: Spot, context: Mapping[str, Any]) -> str:
     text = str(spot.path[-1]) if spot.is_key else spot.node.value if spot.node is not None else ""
     if context.get("pattern") in RULES:
-        return f"{_short(repr(text))} {RULES[context['pattern']]}"
+        return f"{cut(repr(text))} {RULES[context['pattern']]}"
     if not text:
         return "an empty name"
     if context.get("max_length"):
         most = context["max_length"]
-        return f"the name {_short(repr(text))} has {len(str(text))} characters; at most {most} are allowed"
-    return f"{_short(repr(text))} cannot be a name; use {_TITLE_RULE if spot.path == ('name',) else _NAME_RULE}"
+        return f"the name {cut(repr(text))} has {len(str(text))} characters; at most {most} are allowed"
+    return f"{cut(repr(text))} cannot be a name; use {_TITLE_RULE if spot.path == ('name',) else _NAME_RULE}"
 
 
 def _bound(spot: Spot, context: Mapping[str, Any]) -> str:

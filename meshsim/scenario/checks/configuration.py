@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from meshsim.errors import did_you_mean
+from meshsim.errors import cut, did_you_mean
 from meshsim.scenario.checks.finding import Finding, shortened, twice
 from meshsim.scenario.schema import ConfigChange, Document
 from meshsim.scenario.tree import Path, printable
@@ -78,7 +78,7 @@ def not_there(text: str, known: Iterable[Key], where: str = "is there") -> str:
     >>> not_there("Sidecar/cart", [("Gateway", "shop", "cart")])
     "no Sidecar/cart is there; did you mean 'Gateway/shop/cart'? (one of Gateway/shop/cart)"
     """
-    return f"no {printable(text if len(text) <= 80 else text[:77] + '...')} {where}{_nearest(text, known)}"
+    return f"no {printable(cut(text, 80))} {where}{_nearest(text, known)}"
 
 
 def _nearest(text: str, known: Iterable[Key]) -> str:
