@@ -159,7 +159,7 @@ def machine() -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -167,7 +167,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells it."""
     told = Path("/proc/cpuinfo")
     if told.exists():
         for line in told.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -22,6 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from figures import processor
+
 ROOT = Path(__file__).resolve().parents[2]
 #: What a newcomer runs: all deployments of the scenario that the help names, and one of them once.
 FIRST = {
@@ -112,12 +114,8 @@ def imports(home: Path, folder: Path, rounds: int) -> dict[str, Spent]:
 
 def machine() -> str:
     """Return when and on what this was measured."""
-    model = platform.machine()
-    described = Path("/proc/cpuinfo")
-    if described.exists():
-        lines = (line.partition(":") for line in described.read_text(encoding="utf-8").splitlines())
-        model = next((value.strip() for key, _, value in lines if key.strip() == "model name"), model)
-    return f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors ({model}), Python {platform.python_version()}"
+    measured_on = f"{os.cpu_count()} processors ({processor()}), Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}; {measured_on}"
 
 
 def show(title: str, lines: list[str]) -> None:

@@ -37,7 +37,6 @@ def main():
         return
     say(
         name=peer.NAME,
-        package=peer.PACKAGE,
         version=version(peer.PACKAGE) if peer.PACKAGE else "",
         python=platform.python_version(),
         workloads=peer.WORKLOADS,
