@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.analysis.grid import runs
-from meshsim.analysis.phases import Phase
+from meshsim.analysis.phases import Phase, counted_at
 from meshsim.results.histogram import quantile
 
 if TYPE_CHECKING:
@@ -188,28 +188,19 @@ def _chosen(
     spans = tables["spans"]
     spans = spans[spans["deployment"] == deployment]
     users = spans[(spans["parent"] < 0) & (spans["code"] < 500) & (spans["code"] > 0)]
-    users = users[_counted(users["ended"].to_numpy(dtype=float), phase)]
+    users = users[counted_at(users["ended"], phase)]
     if users.empty:
         return
     latency = tables["latency"]
     latency = latency[(latency["deployment"] == deployment) & (latency["kind"] == "request")]
     latency = latency[(latency["outcome"] == "ok")]
-    latency = latency[_counted(((latency["start"] + latency["end"]) / 2).to_numpy(dtype=float), phase)]
+    latency = latency[counted_at((latency["start"] + latency["end"]) / 2, phase)]
     took = (users["ended"] - users["began"]).to_numpy(dtype=float)
     for shown, q in SHOWN.items():
         value = quantile(latency["bin"].to_numpy(), latency["count"].to_numpy(), q)
         nearest = users.iloc[int(np.argmin(np.abs(took - value)))]
         own = spans[(spans["trace"] == nearest["trace"]) & (spans["replication"] == nearest["replication"])]
         yield shown, value, own.sort_values("number").to_dict("records")
-
-
-def _counted(times: np.ndarray[Any, np.dtype[np.float64]], phase: Phase) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return which instants lie in a phase, and in its windows if it has some."""
-    spans = ((phase.start, phase.end),) if phase.windows is None else phase.windows
-    found = np.zeros(len(times), dtype=bool)
-    for start, end in spans:
-        found |= (times >= start) & (times < end)
-    return found
 
 
 def shares(found: pd.DataFrame) -> pd.DataFrame:

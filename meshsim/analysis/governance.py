@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from meshsim.analysis.grid import Grid, Values
 from meshsim.analysis.hops import hops, looked_up
-from meshsim.analysis.phases import Phase, phases
+from meshsim.analysis.phases import Phase, counted_at, phases
 from meshsim.mesh.complexity import secrets_of
 from meshsim.mesh.deployment import ControlPlane, control_planes
 from meshsim.scenario.checks.governance import kept_outside
@@ -259,7 +259,7 @@ def _sent(calls: pd.DataFrame, document: Document, spans: Sequence[Phase]) -> li
     found = []
     ends = ["deployment", "source", "source_cluster", "destination", "destination_cluster"]
     for phase in spans:
-        inside = rows[(rows["start"] >= phase.start - 1e-6) & (rows["end"] <= phase.end + 1e-6)]
+        inside = rows[counted_at((rows["start"] + rows["end"]) / 2, phase)]
         for key, group in inside.groupby(ends, sort=False, observed=True):
             deployment, source, here, destination, there = (str(part) for part in key)
             n = int(replications[deployment])

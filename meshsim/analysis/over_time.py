@@ -10,7 +10,7 @@ import numpy as np
 
 from meshsim.analysis.cost import GB, MONTH
 from meshsim.analysis.grid import Values, runs
-from meshsim.analysis.phases import Phase
+from meshsim.analysis.phases import Phase, counted_at
 from meshsim.analysis.prices import Prices
 from meshsim.results.histogram import edges
 from meshsim.results.tables import BINS_PER_OCTAVE
@@ -81,8 +81,8 @@ def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Docu
     ['deployment', 'source', 'destination', 'calls', 'bytes', 'cost']
     """
     table = tables["calls"]
-    inside = (table["start"] >= phase.start - 1e-6) & (table["end"] <= phase.end + 1e-6)
-    table = table[inside & (table["destination_cluster"] != "")]
+    counted = counted_at((table["start"] + table["end"]) / 2, phase)
+    table = table[counted & (table["destination_cluster"] != "")]
     names = {"source_cluster": "source", "destination_cluster": "destination", "count": "calls"}
     keys, amounts = ["deployment", "source", "destination"], ["calls", "bytes", "cost"]
     moved = table[["deployment", *names]].rename(columns=names)

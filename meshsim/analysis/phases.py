@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshsim.scenario.happenings import happenings
 from meshsim.scenario.sampling import Spans, windows, within
 from meshsim.scenario.schema import Document
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 #: Kinds of event that make the phase "during": what goes wrong, as against what operators do every day. A secret that
 #: is lost or rotated and gateways that move count as going wrong, since nobody does them for their own sake; a change
@@ -118,6 +122,23 @@ def counted_in(spans: Sequence[Phase]) -> Spans | None:
         return None
     parts = (((span.start, span.end),) if span.windows is None else span.windows for span in spans)
     return tuple(window for part in parts for window in part)
+
+
+def counted_at(times: ArrayLike, phase: Phase) -> NDArray[np.bool_]:
+    """Return at which times (seconds) a phase counts requests: of a time bucket, the one in its middle.
+
+    Examples
+    --------
+    >>> counted_at([1.0, 2.7, 3.0], Phase("during", 2.0, 4.0)).tolist()
+    [False, True, True]
+    >>> counted_at([1.0, 2.7, 3.0], Phase("during", 2.0, 4.0, ((2.5, 3.0),))).tolist()
+    [False, True, False]
+    """
+    import numpy as np
+
+    spans = ((phase.start, phase.end),) if phase.windows is None else phase.windows
+    edges = np.array(spans, dtype=float).ravel()
+    return np.asarray(np.searchsorted(edges, np.asarray(times, dtype=float), side="right") % 2 == 1)
 
 
 def _phase(name: str, start: float, end: float, counted: Spans | None) -> Phase:

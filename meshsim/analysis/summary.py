@@ -14,11 +14,11 @@ from meshsim.analysis.governance import shared
 from meshsim.analysis.grid import Grid, Values, buckets, runs
 from meshsim.analysis.measures import Measure, measures, requests, staleness
 from meshsim.analysis.metrics import STALE_TOLERANCE, SUCCESS_TOLERANCE
-from meshsim.analysis.phases import Phase, counted_in, phases, whole
+from meshsim.analysis.phases import Phase, counted_at, counted_in, phases, whole
 from meshsim.mesh.complexity import complexity
 from meshsim.results.histogram import edges
 from meshsim.results.tables import BINS, FLOWS
-from meshsim.scenario.sampling import Spans
+from meshsim.scenario.sampling import Spans, within
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -168,10 +168,8 @@ def distributions(
     ['deployment', 'flow', 'seconds', 'share']
     """
     table = tables["latency"]
-    table = table[(table["kind"] == "request") & (table["start"] >= start - 1e-6) & (table["end"] <= end + 1e-6)]
-    if windows is not None:
-        cuts = np.array(windows, dtype=float).ravel()
-        table = table[np.searchsorted(cuts, ((table["start"] + table["end"]) / 2).to_numpy()) % 2 == 1]
+    phase = Phase("", start, end, None if windows is None else within(windows, start, end))
+    table = table[(table["kind"] == "request") & counted_at((table["start"] + table["end"]) / 2, phase)]
     import pandas as pd
 
     parts = [pd.DataFrame({"deployment": [], "flow": [], "seconds": [], "share": []})]

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from meshsim.analysis.grid import Grid, Values, buckets, runs
+from meshsim.analysis.phases import Phase, counted_at
 from meshsim.analysis.statistics import interval
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from meshsim.analysis.phases import Phase
 
 #: Fewer time buckets than this show no trend.
 LEAST_BUCKETS = 8
@@ -242,7 +241,8 @@ def _saturated(tables: Mapping[str, pd.DataFrame], deployment: str, baseline: Ph
     when = " before anything happens" if baseline.name == "before" else ""
     for name, by in (("pods", "service"), ("proxies", "kind")):
         table = tables[name]
-        own = table[_inside(table, baseline) & (table["deployment"] == deployment)]
+        counted = counted_at((table["start"] + table["end"]) / 2, baseline)
+        own = table[counted & (table["deployment"] == deployment)]
         worked = own.groupby([by, "cluster"], sort=True)[["busy_seconds", "worker_seconds"]].sum()
         for (what, cluster), busy, there in zip(worked.index, *(worked[c] for c in worked), strict=True):
             if there > 0 and busy >= SATURATED * there:
@@ -253,13 +253,3 @@ def _saturated(tables: Mapping[str, pd.DataFrame], deployment: str, baseline: Ph
                     " queues grow as long as it lasts, and latencies tell how long that was"
                 )
                 yield Doubt("saturated", deployment, words)
-
-
-def _inside(table: pd.DataFrame, span: Phase) -> Any:
-    """Return which rows lie in a phase, in those parts of it where there is load to count."""
-    middle = ((table["start"] + table["end"]) / 2).to_numpy(dtype=float)
-    parts = ((span.start, span.end),) if span.windows is None else span.windows
-    found = np.zeros(len(middle), dtype=bool)
-    for start, end in parts:
-        found |= (middle > start) & (middle < end)
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshsim.analysis.governance import findings, frame, shared
-from meshsim.analysis.phases import Phase
+from meshsim.analysis.phases import Phase, phases
 from meshsim.analysis.summary import summarize
 from meshsim.scenario.scenario import EXAMPLE
 from meshsim.scenario.schema import Document
@@ -75,6 +75,17 @@ def test_findings_say_who_sent_what_when():
     assert (found.first, found.last) == (25.0, 40.0)
     assert "4 calls took 4,000 bytes of tagged data out of its regions" in found.message
     assert frame([found])["phase"].tolist() == ["during"]
+
+
+def test_findings_count_what_was_sent_in_windows_as_metrics_do():
+    tables = Tables()
+    for start in (20.0, 25.0, 30.0, 35.0):
+        call(tables, "eu-1", "us-1", start, 4)
+    sampled = document(eu=["eu"], sample={"windows": [{"at": "25s", "duration": "5s"}], "around_events": None})
+    (found,) = [one for one in findings(tables.built(), sampled) if one.kind == "data sent outside"]
+    assert (found.calls, found.bytes, found.first, found.last) == (4.0, 4000.0, 25.0, 30.0)
+    summary = summarize(tables.built(), phases(sampled), sampled)
+    assert value(summary, "residency_calls", "during", run=RUN) == found.calls
 
 
 DOMAINS = {

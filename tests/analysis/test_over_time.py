@@ -58,6 +58,14 @@ def test_calls_outside_the_phase_and_calls_that_reached_nobody_do_not_count():
     assert flow_matrix(tables, Phase("all", 0.0, 5.0), document()).empty
 
 
+def test_calls_outside_the_windows_of_a_phase_do_not_count():
+    ends = ("eu-1", "us-1", "cross-region", 10, 100, 200)
+    tables = calls(*(("hybrid", 0, start, start + 5.0, *ends) for start in (0.0, 5.0, 10.0, 15.0)))
+    found = flow_matrix(tables, Phase("all", 0.0, 20.0, ((5.0, 10.0), (15.0, 20.0))), document()).iloc[0]
+    assert (found["calls"], found["bytes"]) == (2.0, 60.0)
+    assert flow_matrix(tables, Phase("none", 0.0, 20.0, ()), document()).empty
+
+
 def test_shares_of_each_moment_add_up_to_all_its_requests():
     rows = {"deployment": ["b", "b", "a"], "replication": [0, 1, 0], "start": [0.0] * 3, "end": [5.0] * 3}
     seconds = (0.01, 0.2, 0.01)
