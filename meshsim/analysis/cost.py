@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from meshsim.analysis.grid import Grid, Rows, Values, runs
+from meshsim.analysis.grid import Grid, Rows, Values, over, runs
 from meshsim.analysis.hops import NOWHERE, hops, looked_up
-from meshsim.analysis.phases import Phase, counted_in
+from meshsim.analysis.phases import Phase
 from meshsim.analysis.prices import Price, Prices
 from meshsim.mesh.deployment import ControlPlane, control_planes
 from meshsim.scenario.schema import Autoscale, Compute, Document, EastWestGateway, Gateway, Sidecar
@@ -109,10 +109,8 @@ def breakdown(tables: Mapping[str, pd.DataFrame], spans: Sequence[Phase], docume
     import pandas as pd
 
     compared = runs(tables)
-    starts, ends = (np.array([getattr(phase, edge) for phase in spans], dtype=float) for edge in ("start", "end"))
-    grid = Grid(compared, starts, ends, counted_in(spans))
     rows = []
-    for line in items(tables, grid, document):
+    for line in items(tables, over(compared, spans), document):
         paid = line.quantity
         for deployment in dict.fromkeys(name for name, _ in compared):
             own = [name == deployment for name, _ in compared]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from meshsim.analysis.phases import Phase, counted_in
 from meshsim.errors import ResultsError
 from meshsim.results.histogram import quantiles
 from meshsim.scenario.sampling import Spans, seconds
@@ -134,6 +135,18 @@ class Grid:
             for j, replication in enumerate(replications):
                 found[i, j] = rows.get((str(deployment), int(replication)), -1)
         return found[names, numbers]
+
+
+def over(compared: Sequence[tuple[str, int]], spans: Sequence[Phase]) -> Grid:
+    """Return the cells of runs by phases.
+
+    Examples
+    --------
+    >>> over([("hybrid", 0)], [Phase("before", 0.0, 5.0), Phase("during", 5.0, 9.0)]).lengths.tolist()
+    [5.0, 4.0]
+    """
+    starts, ends = (np.array([getattr(phase, edge) for phase in spans], dtype=float) for edge in ("start", "end"))
+    return Grid(tuple(compared), starts, ends, counted_in(spans))
 
 
 def runs(tables: Mapping[str, pd.DataFrame]) -> tuple[tuple[str, int], ...]:

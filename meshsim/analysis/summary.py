@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from meshsim.analysis.comparison import compare, differences, estimates
 from meshsim.analysis.governance import shared
-from meshsim.analysis.grid import Grid, Values, buckets, runs
+from meshsim.analysis.grid import Grid, Values, buckets, over, runs
 from meshsim.analysis.measures import Measure, measures, requests, staleness
 from meshsim.analysis.metrics import STALE_TOLERANCE, SUCCESS_TOLERANCE
 from meshsim.analysis.phases import Phase, counted_at, counted_in, phases, whole
@@ -70,14 +70,10 @@ def summarize(
     (2.0, 1.0)
     """
     compared = runs(tables)
-    everything = whole(spans, WHOLE)
-    parts = [_long(compared, spans, measures(tables, _over(compared, spans), document))]
+    measured = over_phases(compared, spans, lambda grid: measures(tables, grid, document))
     once = [*_recoveries(tables, compared, spans), *_control_planes(tables, compared)]
     once += [] if document is None else _operated(document, compared)
-    if [phase.name for phase in spans] != [WHOLE]:
-        once = [*measures(tables, _over(compared, [everything]), document), *once]
-    parts.append(_long(compared, [everything], once))
-    return _joined(parts)
+    return _joined([measured, _long(compared, [whole(spans, WHOLE)], once)])
 
 
 def over_phases(
@@ -102,7 +98,7 @@ def over_phases(
     [['before', 5.0], ['during', 4.0], ['all', 9.0]]
     """
     each = [list(spans)] + ([[whole(spans, WHOLE)]] if [phase.name for phase in spans] != [WHOLE] else [])
-    return _joined([_long(compared, phases, found(_over(compared, phases))) for phases in each])
+    return _joined([_long(compared, phases, found(over(compared, phases))) for phases in each])
 
 
 def timeline(
@@ -202,7 +198,7 @@ def _recoveries(
     earlier = grid.ends <= named["before"].end + 1e-6
     fault_end = named["during"].end
     success = _only("success_rate", requests(tables, grid))
-    usual = _only("success_rate", requests(tables, _over(compared, [named["before"]])))
+    usual = _only("success_rate", requests(tables, over(compared, [named["before"]])))
     least = np.minimum(usual - SUCCESS_TOLERANCE, -_highest(-success[:, earlier]))
     yield "time_to_recover", "all", _recovery(grid, success < least, ~np.isnan(success - least), fault_end)
     stale = _only("stale_share", staleness(tables, grid))
@@ -277,11 +273,6 @@ def _only(name: str, found: Iterable[Measure]) -> Values:
 
 
 # --- frames and cubes -------------------------------------------------------------------------------------------
-
-
-def _over(compared: Sequence[tuple[str, int]], spans: Sequence[Phase]) -> Grid:
-    starts, ends = (np.array([getattr(phase, edge) for phase in spans], dtype=float) for edge in ("start", "end"))
-    return Grid(tuple(compared), starts, ends, counted_in(spans))
 
 
 def _long(compared: Sequence[tuple[str, int]], spans: Sequence[Phase], found: Iterable[Measure]) -> pd.DataFrame:
