@@ -9,8 +9,8 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -111,18 +111,16 @@ class Here:
     Parameters
     ----------
     ready
-        The scenario of all tasks, where it is prepared already.
+        The scenarios of tasks that are prepared already, by `Task.variant`.
     """
 
-    ready: Prepared | None = None
+    ready: Mapping[str, Prepared] = field(default_factory=dict)
 
     def run(self, tasks: Sequence[Task], watch: Watch | None = None) -> Iterator[tuple[int, Finished]]:
         """Yield what comes out of each task; ``watch`` is told of every time bucket."""
         for number, task in enumerate(tasks):
-            yield (
-                number,
-                work.finish(self.ready, task, watch) if self.ready is not None else work.perform(task, watch),
-            )
+            ready = self.ready.get(task.variant)
+            yield number, work.perform(task, watch) if ready is None else work.finish(ready, task, watch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,9 @@ def run(
     count = look.first() if look else document.replications if replications is None else replications
     check(scenario, [one.deployment for one in arms.values()], count, jobs)
     began = time.perf_counter()
-    here = Here(prepare(scenario)) if compared is None else Here()
-    by = engine or (here if jobs == 1 else Local(jobs))
+    base = prepare(scenario)
+    ready = {one.name: base if one.scenario is scenario else prepare(one.scenario) for one in arms.values()}
+    by = engine or (Here(ready) if jobs == 1 else Local(jobs))
     finished: dict[Unit, Mapping[str, Any]] = {}
     interrupted, more = False, count
     while more and not interrupted:

@@ -44,7 +44,7 @@ class Task(NamedTuple):
     tables, summary
         What is wanted of the results.
     variant
-        Of which variant of the scenario this is a run; empty for none. Only progress is told of it.
+        Under which name its results stand, of a deployment or a variant; empty for none. No result depends on it.
     own
         Load balancers of the user's own (`meshsim.experiment.shipping`).
     """

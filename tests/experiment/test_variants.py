@@ -10,6 +10,7 @@ import pytest
 
 import meshsim
 from meshsim import experiment
+from meshsim.engine import prepared
 from meshsim.errors import ScenarioError
 from meshsim.experiment import Precision, Step, Unit, Units
 from meshsim.experiment.engines import Local
@@ -99,6 +100,19 @@ def test_other_processes_and_kept_units_give_the_same(compared: meshsim.Comparis
     assert {step.unit for step in steps} == {
         Unit(name, number) for name in ("hybrid", "nothing new", "five pods") for number in (0, 1)
     }
+
+
+def test_each_variant_is_prepared_once_for_all_its_replications(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[meshsim.Scenario] = []
+
+    def counted(scenario: meshsim.Scenario) -> prepared.Prepared:
+        found.append(scenario)
+        return original(scenario)
+
+    original = prepared.prepare
+    monkeypatch.setattr(prepared, "prepare", counted)
+    experiment.run(meshsim.load(TWO), replications=2, what_if=True)
+    assert [one.document.services["db"].replicas for one in found] == [2, 2, 5]
 
 
 @pytest.mark.slow
