@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meshsim.analysis.comparison import UNSEEN
 from meshsim.analysis.criteria import Criterion, criteria
 from meshsim.analysis.means import Values
 from meshsim.analysis.metrics import COST
@@ -26,8 +27,6 @@ from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
     import pandas as pd
-
-UNSEEN = "no difference seen"
 
 
 @dataclass(frozen=True)
@@ -177,6 +176,8 @@ class _Case:
         means = self.scores @ self.weights
         self.ranking = np.argsort(-means.round(12), kind="stable").tolist()
         self.winner = int(self.ranking[0])
+        #: By criterion, who wins at which of its weights.
+        self.segments = [winners(self.scores, self.weights, at, self.winner) for at in range(len(scored))]
 
     @property
     def names(self) -> list[str]:
@@ -338,8 +339,7 @@ def _weights(case: _Case, pairs: Sequence[Differences]) -> pd.DataFrame:
     whole = case.runs[:, :, np.isfinite(case.runs).all(axis=(0, 1))]
     ahead = all(case.word(pair) != UNSEEN for pair in pairs if case.winner in (pair.a, pair.b)) and len(pairs) > 0
     rows = []
-    for at, name in enumerate(case.names):
-        segments = winners(case.scores, case.weights, at, case.winner)
+    for at, (name, segments) in enumerate(zip(case.names, case.segments, strict=True)):
         here = around(segments, float(case.weights[at]), case.winner)
         level = float(pairs[0].confidence[0]) if pairs else case.confidence
         sure = surely(whole, case.weights, at, case.winner, level) if ahead else (math.nan, math.nan)
@@ -358,8 +358,8 @@ def _winners(case: _Case) -> pd.DataFrame:
 
     rows = [
         (name, one.low, one.high, case.deployments[one.winner])
-        for at, name in enumerate(case.names)
-        for one in winners(case.scores, case.weights, at, case.winner)
+        for name, segments in zip(case.names, case.segments, strict=True)
+        for one in segments
     ]
     return pd.DataFrame(rows, columns=["criterion", "low", "high", "deployment"])
 

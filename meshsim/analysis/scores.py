@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.analysis.comparison import compare, differences
+from meshsim.analysis.comparison import UNSEEN, compare, differences
 from meshsim.analysis.criteria import Criterion
 from meshsim.analysis.failing import failing, spared
 from meshsim.analysis.means import AMONG, Values
@@ -55,11 +55,6 @@ class Scored:
     taken: tuple[float, float]
     failing: NDArray[np.bool_]
 
-    @property
-    def means(self) -> Values:
-        """Mean score of each deployment."""
-        return np.asarray(np.nanmean(self.scores, axis=1))
-
 
 def score(
     summary: pd.DataFrame, criterion: Criterion, deployments: Sequence[str], longest: float, confidence: float = 0.95
@@ -87,7 +82,7 @@ def score(
     ...         for at, name in enumerate("abc") for number in range(5)]
     >>> columns = ["deployment", "replication", "phase", "metric", "flow", "value"]
     >>> found = score(pd.DataFrame(rows, columns=columns), Criterion("cost", Wanted("cost"), 1.0, "lower"), "abc", 0.0)
-    >>> found.means[:2].round(2).tolist(), found.better[0].tolist()
+    >>> found.scores.mean(axis=1)[:2].round(2).tolist(), found.better[0].tolist()
     ([1.0, 0.5], [False, True, True])
     """
     rows = _about(summary, criterion)
@@ -190,7 +185,7 @@ def _better(
     at = {name: place for place, name in enumerate(deployments)}
     pairs = criterion.wanted.of(differences(full, confidence))
     for here, than, gap, verdict in zip(*(pairs[name] for name in _PAIR), strict=True):
-        if verdict != "no difference seen":
+        if verdict != UNSEEN:
             ends = (at[here], at[than]) if sign * gap > 0 else (at[than], at[here])
             found[ends] = True
     return found
