@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from meshsim.lint.facts import Facts, Upstream, is_set, title
 from meshsim.lint.registry import Found, listed, rule
+from meshsim.mesh.places import Client
 from meshsim.scenario.istio.connections import MAX_STREAMS
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.resolve import DEFAULT
@@ -206,12 +207,14 @@ def connections_end_at_the_gateway(facts: Facts) -> Iterator[Found]:
 def _beyond(facts: Facts, upstream: Upstream) -> dict[str, list[int]]:
     """Return the worker threads of each client proxy that reaches a destination through the gateway of a cluster."""
     clusters = {number: cluster for (_, cluster), own in facts.gateways.by_cluster.items() for number in own}
+    by_cluster: dict[str, list[Client]] = {}
+    for client in facts.clients(upstream):
+        by_cluster.setdefault(client.cluster, []).append(client)
     found: dict[str, list[int]] = {}
-    for client in dict.fromkeys(one._replace(zone="") for one in facts.clients(upstream)):
-        zones = [one for one in facts.clients(upstream) if one.cluster == client.cluster]
-        views = [view for one in zones for view in facts.views(upstream, one) if view.is_gateway]
+    for home, clients in by_cluster.items():
+        views = [view for client in clients for view in facts.views(upstream, client) if view.is_gateway]
         for cluster in dict.fromkeys(clusters[view.host] for view in views):
-            found.setdefault(cluster, []).extend(_threads(facts, upstream, client.cluster))
+            found.setdefault(cluster, []).extend(_threads(facts, upstream, home))
     return found
 
 
