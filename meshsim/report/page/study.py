@@ -212,7 +212,7 @@ class Study:
         from meshsim.analysis.entries import FROM, by_entry
 
         places = {name: cluster.region for name, cluster in self.document.clusters.items()}
-        found = _lines(compare(by_entry(self.plots.tables, self.phases, places)))
+        found = _lines(compare(by_entry(self.plots.tables, [self.decisive], places)))
         regions: dict[str, dict[str, Line]] = {}
         for (phase, metric, flow), line in found.items():
             asked = any(float(row["mean"]) > 0 for row in found[phase, "requests", flow].rows.values())
