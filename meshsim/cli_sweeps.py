@@ -102,9 +102,9 @@ def sweep(
 
     Every run lands in a folder below --out when it has finished: the same command run again computes what is missing.
     """
+    from meshsim.analysis.wanted import all_wanted
     from meshsim.experiment import engines
     from meshsim.experiment import sweep as sweeping_
-    from meshsim.experiment.wanted import all_wanted
     from meshsim.report import sweep as report
     from meshsim.report.sweep_files import save_sweep
     from meshsim.report.sweep_frame import Sweep

@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from meshsim.analysis.wanted import Wanted, all_wanted
 from meshsim.errors import MeshsimError, Problem, ScenarioError, did_you_mean, gathering
 from meshsim.experiment import designs
 from meshsim.experiment.designs import Axis
 from meshsim.experiment.engines import Engine
 from meshsim.experiment.points import Checked, Job, Watch, chosen, run
 from meshsim.experiment.units import Units
-from meshsim.experiment.wanted import Wanted, all_wanted
 from meshsim.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from meshsim.analysis.means import Known
 
 METHODS = ("tornado", "sobol")
 
@@ -78,7 +80,7 @@ def study(
     vary
         ``path=low..high`` each; of a tornado also ``path=a,b``, whose first value is the low one.
     metrics
-        See `meshsim.experiment.wanted.wanted`.
+        See `meshsim.analysis.wanted.wanted`.
     deployments
         Names of its deployments; all by default.
     method
@@ -217,13 +219,16 @@ def _values(given: Study, by: Engine, store: Units | None, watch: Watch | None) 
 def _tornado(given: Study, values: Any) -> pd.DataFrame:
     import pandas as pd
 
+    from meshsim.analysis.means import known
+
     rows = []
     for d, deployment in enumerate(given.deployments):
         for m, metric in enumerate(given.metrics):
             points = list(zip(values[0, d, m], values[1, d, m], strict=True))
+            at_base = known(metric.metric, *points[0])
             for a, one in enumerate(given.axes):
                 places = [1 + 2 * a + end for end in (0, 1)]
-                ends = [_end(metric.metric, points[0], points[at], 2 * len(given.axes)) for at in places]
+                ends = [_end(metric.metric, at_base, points[0], points[at], 2 * len(given.axes)) for at in places]
                 swings = [abs(end["difference"]) for end in ends if not math.isnan(end["difference"])]
                 rows += [
                     {
@@ -239,12 +244,12 @@ def _tornado(given: Study, values: Any) -> pd.DataFrame:
     return frame.drop(columns="_group").reset_index(drop=True)
 
 
-def _end(metric: str, base: Any, end: Any, ends: int) -> dict[str, Any]:
+def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[str, Any]:
     """Return what is known of one end of a field beside the base, each a pair of values and what they count among."""
     from meshsim.analysis.means import known
     from meshsim.analysis.statistics import paired
 
-    at_base, at_end = (known(metric, values, among) for values, among in (base, end))
+    at_end = known(metric, *end)
     change, strict = (paired(base[0], end[0], level) for level in (0.95, 1 - 0.05 / ends))
     half, level, same = change.half_width, strict.half_width, False
     if change.n > 1 and half <= 1e-9 * max(abs(change.mean), abs(at_base.mean)):  # all differences are the same

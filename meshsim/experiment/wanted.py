@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from meshsim.analysis.wanted import Wanted, all_wanted, wanted
+from meshsim.analysis.wanted import Wanted, wanted
 from meshsim.analysis.windows import unsampled
 from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.schema import Document
 
-__all__ = ["Bound", "Wanted", "all_wanted", "bound", "wanted"]
+__all__ = ["Bound", "Wanted", "bound", "wanted"]
 
 _BOUND = re.compile(r"(?P<metric>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<value>\S+)")
 

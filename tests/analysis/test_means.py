@@ -12,9 +12,10 @@ from meshsim.analysis.comparison import compare
 from meshsim.analysis.expectations import check
 from meshsim.analysis.means import bounds, known
 from meshsim.analysis.rare_events import clopper_pearson
+from meshsim.analysis.wanted import Wanted
 from meshsim.experiment.breaking import State
 from meshsim.experiment.find import _judge, _Point
-from meshsim.experiment.wanted import Bound, Wanted
+from meshsim.experiment.wanted import Bound
 from meshsim.scenario.schema_expect import Expectation
 
 EXPERIMENTS = 4_000

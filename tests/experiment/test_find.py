@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import meshsim
+from meshsim.analysis.wanted import wanted
 from meshsim.errors import ScenarioError
 from meshsim.experiment import find
 from meshsim.experiment.breaking import Breaking, Look, State
 from meshsim.experiment.designs import axis
 from meshsim.experiment.engines import Here
 from meshsim.experiment.find import bisect
-from meshsim.experiment.wanted import bound, wanted
+from meshsim.experiment.wanted import bound
 from tests.experiment.conftest import TINY
 
 
