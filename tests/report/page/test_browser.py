@@ -91,6 +91,7 @@ def test_rows_without_a_difference_can_be_hidden_and_come_back(opened):
     before = rows.count()
     button.click()
     assert rows.count() < before
+    assert page.locator("#table-trade-offs thead tr:visible").count() == 1
     assert button.get_attribute("aria-pressed") == "true"
     button.click()
     assert rows.count() == before
