@@ -8,7 +8,7 @@ from typing import Any
 
 from meshsim.report.numbers import duration
 from meshsim.report.page.parts import Cell, Row, Section, Table
-from meshsim.report.page.sections.trade_offs import trade_offs
+from meshsim.report.page.sections.trade_offs import by_criteria
 from meshsim.report.page.study import Study
 from meshsim.report.shorten import short
 
@@ -80,7 +80,7 @@ def _run(study: Study) -> Table:
 
 def _glossary(study: Study) -> Table:
     """Return what every metric means that the trade-off table shows."""
-    rows = {row.name or row.label: row.about for row in trade_offs(study).tables[0].rows if row.about}
+    rows = {row.name or row.label: row.about for row in by_criteria(study).rows if row.about}
     found = tuple(Row(name, (Cell(about),)) for name, about in rows.items())
     return Table("glossary", "What the rows of the tables are", ("row", "meaning"), found, wide=True)
 

@@ -42,14 +42,13 @@ _OF_USERS = ("success_rate", "latency_p50", "latency_p99", "latency_p99.9")
 
 def trade_offs(study: Study) -> Section:
     """Return the section."""
-    lines = [(criterion, line) for criterion, names in CRITERIA.items() for name in names for line in _of(study, name)]
     lead = [f"Values are those of {study.when}, unless a row says otherwise; what is counted once has no phase."]
     found, everything = findings(study)
     if found is None and tagged(study):
         lead.append("Clusters or services are tagged for security or data residency, and there is no finding.")
     decision, why = scores.decision_of(study)
     lead += [why] if why else []
-    tables = [table(study, "trade-offs", "Deployments by criteria", lines), _regions(study), found]
+    tables = [by_criteria(study), _regions(study), found]
     tables += [scores.scores(decision, study.weights)] if decision else []
     return Section(
         "trade-offs",
@@ -60,6 +59,12 @@ def trade_offs(study: Study) -> Section:
         tail=scores.words(decision) if decision else (),
         aside=(everything,) if everything else (),
     )
+
+
+def by_criteria(study: Study) -> Table:
+    """Return the deployments side by side, criterion by criterion."""
+    lines = [(criterion, line) for criterion, names in CRITERIA.items() for name in names for line in _of(study, name)]
+    return table(study, "trade-offs", "Deployments by criteria", lines)
 
 
 def _regions(study: Study) -> Table | None:
