@@ -189,13 +189,22 @@ class Study:
         wanted = [phase] if phase else [self.decisive.name, WHOLE]
         return next((self._lines[key] for name in wanted if (key := (name, metric, flow)) in self._lines), None)
 
-    def difference(self, metric: str, phase: str, deployment: str, than: str) -> Difference | None:
-        """Return the paired difference of two deployments; None where there is none, or no interval of it."""
-        for pair, sign in (((deployment, than), 1.0), ((than, deployment), -1.0)):
-            row = self._differences.get((*pair, phase, metric, "all"))
-            if row is not None and math.isfinite(row[0]) and math.isfinite(row[1]):
-                return Difference(sign * row[0], row[1], row[2] not in (UNSEEN, NOT_JUDGED))
-        return None
+    def differences(self, metric: str, phase: str) -> dict[tuple[str, str], Difference]:
+        """Return by how much one deployment has more of a metric than another, for both orders of each pair.
+
+        Pairs without an interval are left out.
+        """
+        from meshsim.analysis.summary import differences
+
+        summary, found = self.plots.summary, {}
+        frame = differences(summary[(summary["phase"] == phase) & (summary["flow"] == "all")])
+        for row in frame[frame["metric"] == metric].to_dict("records"):
+            here, there, mean, half_width = row["deployment"], row["than"], row["difference"], row["half_width"]
+            if math.isfinite(mean) and math.isfinite(half_width):
+                beyond_chance = row["verdict"] not in (UNSEEN, NOT_JUDGED)
+                found[here, there] = Difference(mean, half_width, beyond_chance)
+                found[there, here] = Difference(-mean, half_width, beyond_chance)
+        return found
 
     @cached_property
     def unbilled(self) -> str:
@@ -245,15 +254,6 @@ class Study:
             return ("they could not be read: manifest.json has no scenario",)
         except ScenarioError as error:  # of another version, or with a load balancer that nobody registered here
             return (f"they could not be read: {'; '.join(problem.message for problem in error.problems)}",)
-
-    @cached_property
-    def _differences(self) -> dict[tuple[str, ...], tuple[float, float, str]]:
-        from meshsim.analysis.summary import differences
-
-        frame = differences(self.plots.summary)
-        keys = frame[["deployment", "than", "phase", "metric", "flow"]].itertuples(index=False, name=None)
-        values = frame[["difference", "half_width", "verdict"]].itertuples(index=False, name=None)
-        return dict(zip(keys, values, strict=True))
 
     @cached_property
     def _lines(self) -> dict[tuple[str, str, str], Line]:

@@ -53,8 +53,8 @@ def test_users_are_told_apart_by_the_region_they_enter(study):
 
 
 def test_differences_are_paired_and_have_a_sign_by_the_order_asked_for(study):
-    there = study.difference("success_rate", "during", "primary-remote", "multi-primary")
-    back = study.difference("success_rate", "during", "multi-primary", "primary-remote")
+    found = study.differences("success_rate", "during")
+    there, back = found["primary-remote", "multi-primary"], found["multi-primary", "primary-remote"]
     assert (there.mean, there.half_width) == (-back.mean, back.half_width)
     assert there.mean < 0
     assert there.beyond_chance
@@ -71,4 +71,4 @@ def test_an_empty_run_has_no_lines_and_no_entries():
     assert empty.line("success_rate") is None
     assert not empty.entries
     assert empty.replications == 0
-    assert empty.difference("cost", "before", "hybrid", "multi-primary") is None
+    assert empty.differences("cost", "before") == {}

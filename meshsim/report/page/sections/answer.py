@@ -184,9 +184,10 @@ def _money(study: Study) -> str:
     if line is None or len(line.rows) < 2:
         return "" if line is None else f"It costs {line.text(next(iter(line.rows)))} {_UNIT}."
     cheapest = min(line.rows, key=line.mean)
+    differences = study.differences("cost", study.ordinary.name)
     more, nothing = [], []
     for name in line.rows:
-        found = study.difference("cost", study.ordinary.name, name, cheapest)
+        found = differences.get((name, cheapest))
         if found is not None and (found.beyond_chance or (found.half_width == 0 and found.mean)):
             half = found.half_width or math.nan
             each = "" if found.half_width else " in every replication"
