@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshsim.errors import ResultsError
 from meshsim.report.decision import plain, to_json
+from meshsim.results.files import put_all
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meshsim.analysis.decision import Decision
 
 
@@ -31,10 +32,4 @@ def write(decision: Decision, folder: Path) -> list[Path]:
         "decision.png": render(figure, "png"),
         "decision.svg": render(figure, "svg"),
     }
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            (Path(folder) / name).write_bytes(content)
-    except OSError as problem:
-        raise ResultsError(f"cannot write a decision in {folder}: {problem.strerror or problem}") from problem
-    return [Path(folder) / name for name in contents]
+    return put_all(folder, contents.items(), "write a decision")

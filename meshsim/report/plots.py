@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshsim.errors import ResultsError
 from meshsim.report.panels import Panels
 from meshsim.report.style import render
 from meshsim.report.what_if import by_document, documents_of
+from meshsim.results.files import put_all
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -204,18 +205,9 @@ class Plots:
             "latency": self.distributions,
             "summary": self.bars,
         }
-        written = []
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            for name, draw in drawn.items():
-                figure = draw().figure
-                for form in ("png", "svg"):
-                    path = Path(folder) / f"{name}.{form}"
-                    _replace(path, render(figure, form))
-                    written.append(path)
-        except OSError as problem:
-            raise ResultsError(f"cannot save pictures in {folder}: {problem.strerror or problem}") from problem
-        return written
+        figures = ((name, draw().figure) for name, draw in drawn.items())
+        files = ((f"{name}.{form}", render(figure, form)) for name, figure in figures for form in ("png", "svg"))
+        return put_all(folder, files, "save pictures")
 
 
 def save_all(results: Compared | Plots, folder: Path) -> list[Path]:
@@ -271,13 +263,3 @@ def plots_of(results: Compared) -> Plots:
         places = ", ".join(".".join(map(str, error["loc"])) or error["msg"] for error in problem.errors()[:5])
         raise ResultsError(f"the run's scenario cannot be read by this version: {places}") from problem
     return Plots(document, results.tables, documents)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that a picture is whole or the old one."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import os
 import secrets
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,15 +95,55 @@ def put(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
-        try:
-            create(draft, content)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        _replace(path, content)
         sync(path.parent)
     except OSError as problem:
         raise ResultsError(f"cannot save {path}: {problem.strerror or problem}") from problem
+
+
+def put_all(folder: Path, files: Iterable[tuple[str, bytes]], what: str) -> list[Path]:
+    """Write files into a folder, each in one step as `put` does, and return them; those of the same name are replaced.
+
+    Parameters
+    ----------
+    folder
+        Created before the first file is asked for.
+    files
+        Names and contents.
+    what
+        What is done, for the message: ``"save pictures"``.
+
+    Raises
+    ------
+    ResultsError
+        If the disk refuses.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     [path.name for path in put_all(Path(folder) / "new", {"a": b"1", "b": b"2"}.items(), "save letters")]
+    ['a', 'b']
+    """
+    home, written = Path(folder), []
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for name, content in files:
+            written.append(home / name)
+            _replace(written[-1], content)
+        sync(home)
+    except OSError as problem:
+        raise ResultsError(f"cannot {what} in {folder}: {problem.strerror or problem}") from problem
+    return written
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
+    try:
+        create(draft, content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def to_parquet(name: str, table: pd.DataFrame) -> bytes:

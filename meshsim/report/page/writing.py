@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshsim.analysis.criteria import criteria
-from meshsim.errors import ResultsError
 from meshsim.report.page.parts import Section
 from meshsim.report.page.rendering import Ready, drawn, page
 from meshsim.report.page.sections.answer import answer, sentences
@@ -21,8 +19,11 @@ from meshsim.report.page.sections.what_happened import what_happened
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Compared, plots_of
 from meshsim.report.shorten import short
+from meshsim.results.files import put_all
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meshsim.report.plots import Plots
 
 #: Told how many sections are done, how many there are, and which comes now.
@@ -105,16 +106,7 @@ def write(
     study = Study(plots_of(results), results.manifest, question, tuple(studies), weights or {})
     if weights:
         criteria(study.document, weights)
-    made, written = files(study, run, watch), []
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for name, content in made.items():
-            path = Path(folder) / name
-            path.write_bytes(content)
-            written.append(path)
-    except OSError as problem:
-        raise ResultsError(f"cannot write a report in {folder}: {problem.strerror or problem}") from problem
-    return written
+    return put_all(folder, files(study, run, watch).items(), "write a report")
 
 
 def _beside(section: Ready) -> dict[str, bytes]:
