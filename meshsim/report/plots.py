@@ -155,7 +155,8 @@ class Plots:
         from meshsim.analysis.over_time import flow_matrix as measured
         from meshsim.report.flow_matrix import flow_matrix
 
-        frame = self.each(lambda tables, document: measured(tables, self._span(phase), document))
+        span = self._span(phase)
+        frame = self.each(lambda tables, document: measured(tables, span, document))
         return flow_matrix(frame, tuple(self.document.clusters), ax)
 
     def waterfalls(self, phase: str = "during", ax: Axes | None = None) -> Panels:

@@ -168,11 +168,28 @@ def notes(doubts: Sequence[Doubt], width: int) -> list[str]:
     >>> notes([Doubt("trend", name, "not steady") for name in ("multi-primary", "hybrid")], 60)
     ['note: multi-primary, hybrid: not steady']
     """
-    together: dict[str, list[str]] = {}
+    return [line for text in reasons(doubts) for line in wrap(f"note: {text}", width, subsequent_indent="      ")]
+
+
+def reasons(doubts: Sequence[Doubt], name: int = 30) -> list[str]:
+    """Return reasons for doubt, the same ones of several deployments together.
+
+    Parameters
+    ----------
+    doubts
+        As `meshsim.analysis.warm_up.doubts` returns them.
+    name
+        Characters of a deployment's name.
+
+    Examples
+    --------
+    >>> reasons([Doubt("trend", name, "not steady") for name in ("multi-primary", "hybrid")])
+    ['multi-primary, hybrid: not steady']
+    """
+    found: dict[str, list[str]] = {}
     for doubt in doubts:
-        together.setdefault(doubt.words, []).append(short(doubt.deployment))
-    said = [f"note: {', '.join(names)}: {short(words, _LONGEST)}" for words, names in together.items()]
-    return [line for text in said for line in wrap(text, width, subsequent_indent="      ")]
+        found.setdefault(doubt.words, []).append(short(doubt.deployment, name))
+    return [f"{', '.join(names)}: {short(words, _LONGEST)}" for words, names in found.items()]
 
 
 def beginning(warm_ups: Sequence[WarmUp], width: int) -> list[str]:

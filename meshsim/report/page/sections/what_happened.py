@@ -7,6 +7,7 @@ from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table, l
 from meshsim.report.page.study import Study
 from meshsim.report.shorten import short
 from meshsim.report.timing import spans
+from meshsim.report.verdicts import reasons
 
 #: Events that the table names.
 _EVENTS = 40
@@ -19,7 +20,7 @@ def what_happened(study: Study) -> Section:
         "What happened",
         tables=(_events(study),) if study.document.timeline else (),
         figures=tuple(figure for figure in (_timeline(study), _flags(study)) if figure),
-        tail=_doubts(study),
+        tail=tuple(reasons(study.doubts, NAME)),
     )
 
 
@@ -49,7 +50,7 @@ def _timeline(study: Study) -> Figure:
 
 
 def _flags(study: Study) -> Figure | None:
-    from meshsim.report.flags import flags, flags_of
+    from meshsim.report.flags import flags_of
 
     comparison = study.plots.comparison
     found = list(dict.fromkeys([*flags_of(comparison), *flags_of(comparison, "call_errors")]))
@@ -57,7 +58,7 @@ def _flags(study: Study) -> Figure | None:
         return None
     return Figure(
         "response-flags",
-        flags(comparison).figure,
+        study.plots.flags().figure,
         "What failed by Envoy's response flag: user requests at the ingress gateway (left) and the calls behind them"
         " (right), as a share of the phase's; whiskers are the 95 % interval of the whole bar. See which flag makes a"
         " deployment worse: it names the mechanism (UF: no connection, UH: no healthy pod, UC: connection lost, UO:"
@@ -83,10 +84,3 @@ def _events(study: Study) -> Table:
     return Table(
         "events", "What was done to the mesh", ("event", "from", "to", "how often"), tuple(rows), more, wide=True
     )
-
-
-def _doubts(study: Study) -> tuple[str, ...]:
-    together: dict[str, list[str]] = {}
-    for doubt in study.doubts:
-        together.setdefault(doubt.words, []).append(short(doubt.deployment, NAME))
-    return tuple(f"{', '.join(names)}: {short(words, 600)}" for words, names in together.items())
