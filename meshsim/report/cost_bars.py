@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-#: Metric of the total, and its parts.
-TOTAL = "cost"
-PARTS = ("cost_control_planes", "cost_sidecars", "cost_gateways", "cost_cross_zone", "cost_cross_region")
 #: How names of metrics end that are written without a unit.
 _UNIT = ", USD a month"
-_PARTS = (
-    (style.SKY, ""), (style.ORANGE, "////"), (style.GREEN, "...."), (style.PURPLE, "\\\\\\\\"), (style.YELLOW, "xx"),
-    (style.VERMILLION, "--"), (style.BLUE, "++"), (style.GREY, "||"),
-)  # fmt: skip
+#: Fill and hatch of the parts, so that greyscale keeps them apart.
+_LOOKS = {
+    "cost_control_planes": (style.SKY, ""),
+    "cost_sidecars": (style.ORANGE, "////"),
+    "cost_gateways": (style.GREEN, "...."),
+    "cost_cross_zone": (style.PURPLE, "\\\\\\\\"),
+    "cost_cross_region": (style.YELLOW, "xx"),
+}
+#: Metric of the total, and its parts.
+TOTAL, PARTS = "cost", tuple(_LOOKS)
 
 
 def cost_bars(comparison: pd.DataFrame, phase: str = WHOLE, ax: Axes | None = None) -> Axes:
@@ -48,36 +51,30 @@ def cost_bars(comparison: pd.DataFrame, phase: str = WHOLE, ax: Axes | None = No
     1
     """
     names = list(dict.fromkeys(comparison["deployment"]))
+    rows = comparison[(comparison["phase"] == phase) & (comparison["flow"] == "all")]
+    left = np.zeros(len(names))
     with style.style():
-        axes = parts(comparison, single(ax, style.PORTRAIT, 1.5 + 0.34 * len(names)), phase)
+        axes = single(ax, style.PORTRAIT, 1.5 + 0.34 * len(names))
+        for name, (colour, hatch) in _LOOKS.items():
+            own = rows[rows["metric"] == name].set_index("deployment")["mean"]
+            if own.empty:
+                continue
+            width = np.nan_to_num(own.reindex(names).to_numpy(dtype=float))
+            axes.barh(
+                range(len(names)), width, 0.62, left=left, fc=colour, hatch=hatch, ec="#333333", lw=0.4,
+                label=shown(name).label.removeprefix("cost of ").removesuffix(_UNIT),
+            )  # fmt: skip
+            left = left + width
+        _whiskers(rows, names, axes)
+        axes.set_yticks(range(len(names)), [short(name, 26) for name in names])
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(left=0.0)
+        axes.grid(visible=False, axis="y")
+        axes.set_title("Cost by part")
+        axes.set_xlabel("USD a month")
+        style.literal(axes)
         label(axes, columns=3)
     return axes
-
-
-def parts(comparison: pd.DataFrame, ax: Axes, phase: str = WHOLE) -> Axes:
-    """Draw the bars of `cost_bars` into given axes."""
-    names = list(dict.fromkeys(comparison["deployment"]))
-    rows = comparison[(comparison["phase"] == phase) & (comparison["flow"] == "all")]
-    found = [name for name in PARTS if (rows["metric"] == name).any()]
-    left = np.zeros(len(names))
-    for at, name in enumerate(found):
-        colour, hatch = _PARTS[at % len(_PARTS)]
-        own = rows[rows["metric"] == name].set_index("deployment")["mean"]
-        width = np.nan_to_num(own.reindex(names).to_numpy(dtype=float))
-        ax.barh(
-            range(len(names)), width, 0.62, left=left, fc=colour, hatch=hatch, ec="#333333", lw=0.4,
-            label=shown(name).label.removeprefix("cost of ").removesuffix(_UNIT),
-        )  # fmt: skip
-        left = left + width
-    _whiskers(rows, names, ax)
-    ax.set_yticks(range(len(names)), [short(name, 26) for name in names])
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_xlim(left=0.0)
-    ax.grid(visible=False, axis="y")
-    ax.set_title("Cost by part")
-    ax.set_xlabel("USD a month")
-    style.literal(ax)
-    return ax
 
 
 def _whiskers(rows: pd.DataFrame, names: list[str], ax: Axes) -> None:

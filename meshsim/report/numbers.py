@@ -73,33 +73,24 @@ def quantity_parts(unit: str, mean: float, half_width: float = math.nan) -> Part
     return _pair(mean / scale, half_width / scale)._replace(unit=suffix)
 
 
-def bounded(unit: str, mean: float, bound: float) -> str:
-    """Return a mean with the end of its interval that matters, where the other end is no news.
-
-    Examples
-    --------
-    >>> bounded("fraction", 1.0, 0.999975), bounded("fraction", 0.00002, 0.00011), bounded("count", 0.0, 0.61)
-    ('100 (>99.9975) %', '0.0020 (<0.0110) %', '0 (<0.61)')
-    >>> bounded("seconds", 0.011, 0.0243), bounded("seconds", 41.0, 117.0)
-    ('11 (<25) ms', '41s (<1m57s)')
-    """
-    return str(bounded_parts(unit, mean, bound))
-
-
 def bounded_parts(unit: str, mean: float, bound: float) -> Parts:
-    """Return the parts of `bounded`.
+    """Return the parts of a mean with the end of its interval that matters, where the other end is no news.
 
     Examples
     --------
     >>> bounded_parts("fraction", 1.0, 0.999975)
     Parts(mean='100', beside='(>99.9975)', unit='%')
+    >>> str(bounded_parts("fraction", 0.00002, 0.00011)), str(bounded_parts("count", 0.0, 0.61))
+    ('0.0020 (<0.0110) %', '0 (<0.61)')
+    >>> str(bounded_parts("seconds", 0.011, 0.0243)), str(bounded_parts("seconds", 41.0, 117.0))
+    ('11 (<25) ms', '41s (<1m57s)')
     """
     shown, end, suffix = _bounded(unit, mean, bound)
     return Parts(shown, f"({end})", suffix)
 
 
 def edge(unit: str, mean: float, bound: float) -> str:
-    """Return the end of an interval as `bounded` writes it, in the unit of that.
+    """Return the end of an interval as `bounded_parts` writes it, in the unit of that.
 
     Examples
     --------

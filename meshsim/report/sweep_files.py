@@ -117,8 +117,6 @@ def save_search(
     found: Sequence[Breaking], search: Search, folder: Path, command: Sequence[str] = (), *, cost: Cost | None = None
 ) -> Path:
     """Save a search in a new folder below ``folder``, and return it; see `save_sweep`."""
-    import json
-
     from meshsim.report.sweep import breaking_json
 
     answer = breaking_json(found, search)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from meshsim.analysis.critical_path import PARTS
 from meshsim.report import style
 from meshsim.report.numbers import duration
-from meshsim.report.panels import Panels, canvas, single
+from meshsim.report.panels import Panels, canvas
 from meshsim.report.shorten import short
 
 if TYPE_CHECKING:
@@ -80,34 +80,6 @@ def waterfalls(found: pd.DataFrame, ax: Axes | None = None) -> Panels:
         parts = [part for part in PARTS if part in labelled]
         figure.legend([labelled[part] for part in parts], parts, loc="outside lower center", ncols=min(len(parts), 6))
     return Panels(grid.flat)
-
-
-def waterfall(found: pd.DataFrame, deployment: str, shown: str = "typical", ax: Axes | None = None) -> Axes:
-    """Draw one request of one deployment: a row a call, the time it made the request wait coloured by what for.
-
-    Parameters
-    ----------
-    found
-        As `meshsim.analysis.critical_path.paths` returns it.
-    deployment, shown
-        Which of them.
-    ax
-        Where to draw; a picture of its own by default.
-
-    Raises
-    ------
-    ValueError
-        If there is no such request.
-    """
-    own = _of(found, deployment, shown)
-    if own.empty:
-        raise ValueError(f"no {shown} request of {deployment} was traced")
-    with style.style():
-        axes = _draw(own, single(ax, style.PORTRAIT, 1.6 + 0.19 * len(_chosen(own))))
-        handles, labels = axes.get_legend_handles_labels()
-        if isinstance(axes.figure, style.Picture):
-            axes.figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5))
-    return axes
 
 
 def _of(found: pd.DataFrame, deployment: str, shown: str) -> pd.DataFrame:

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from meshsim.analysis.critical_path import PARTS
-from meshsim.report import style
-from meshsim.report.waterfall import LOOKS, MOST, waterfall, waterfalls
+from meshsim.report.waterfall import LOOKS, MOST, waterfalls
 
 
 def request(deployment: str, calls: int, shown: str = "typical") -> list[dict]:
@@ -31,7 +30,7 @@ def labels(axes) -> list[str]:
 
 
 def test_every_call_has_a_row_with_its_cluster_where_that_is_another_one():
-    axes = waterfall(pd.DataFrame(request("hybrid", 5)), "hybrid")
+    axes = waterfalls(pd.DataFrame(request("hybrid", 5)))[0]
     assert labels(axes) == [
         "service-0", "· service-1 in us-1", "· service-2", "· service-3 in us-1", "· service-4",
     ]  # fmt: skip
@@ -40,7 +39,7 @@ def test_every_call_has_a_row_with_its_cluster_where_that_is_another_one():
 
 
 def test_coloured_bars_add_up_to_the_latency_in_milliseconds():
-    axes = waterfall(pd.DataFrame(request("hybrid", 5)), "hybrid")
+    axes = waterfalls(pd.DataFrame(request("hybrid", 5)))[0]
     coloured = [bars for bars in axes.containers if bars.get_label() in PARTS]
     assert {bars.get_label() for bars in coloured} == {"link there", "service"}
     assert sum(bar.get_width() for bars in coloured for bar in bars) == pytest.approx(10_000.0)
@@ -48,7 +47,7 @@ def test_coloured_bars_add_up_to_the_latency_in_milliseconds():
 
 def test_of_many_calls_those_that_took_most_are_drawn_and_the_rest_is_counted():
     rows = request("hybrid", 60)
-    axes = waterfall(pd.DataFrame(rows), "hybrid")
+    axes = waterfalls(pd.DataFrame(rows))[0]
     assert len(labels(axes)) == MOST
     assert labels(axes)[0] == "service-0"
     assert f"{60 - MOST} of 60 calls, 1m12s in all, are not shown" in axes.get_xlabel()
@@ -66,14 +65,7 @@ def test_nothing_traced_is_said():
     nothing = pd.DataFrame(request("hybrid", 2)).iloc[:0]
     with pytest.raises(ValueError, match="no request was traced"):
         waterfalls(nothing)
-    with pytest.raises(ValueError, match="no p99 request of hybrid was traced"):
-        waterfall(pd.DataFrame(request("hybrid", 2)), "hybrid", "p99")
 
 
 def test_every_part_looks_different():
     assert len(set(LOOKS.values())) == len(PARTS)
-
-
-def test_a_waterfall_draws_in_the_axes_it_is_given():
-    axes = style.picture(4.0, 3.0).subplots()
-    assert waterfall(pd.DataFrame(request("hybrid", 3)), "hybrid", ax=axes) is axes
