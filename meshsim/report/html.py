@@ -56,14 +56,11 @@ def comparison_html(comparison: Compared) -> str:
     '<div><table>'
     """
     from meshsim.analysis.phases import phases
-    from meshsim.analysis.unbilled import pods_apart
-    from meshsim.report.what_if import sentences, unbilled
+    from meshsim.report.what_if import left_out, sentences
 
     spans = phases(comparison.plot.document)
-    priced = (comparison.metrics["metric"] == "cost").any()
-    left_out = unbilled(pods_apart(comparison.metrics, spans[0].name)) if priced else ""
-    lead, tail = sentences(comparison.manifest), [left_out] if left_out else []
-    return table_html(comparison.metrics, spans, lead=lead, tail=tail)
+    tail = filter(None, [left_out(comparison.metrics, spans[0].name)])
+    return table_html(comparison.metrics, spans, lead=sentences(comparison.manifest), tail=[*tail])
 
 
 def table_html(

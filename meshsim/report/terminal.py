@@ -138,12 +138,11 @@ def show(
     """
     from meshsim.analysis import cost
     from meshsim.analysis.summary import phases
-    from meshsim.analysis.unbilled import pods_apart
     from meshsim.report import verdicts
     from meshsim.report.precision import lines
     from meshsim.report.tables import VERDICT, WIDTH, plain, rich_table
+    from meshsim.report.what_if import left_out
     from meshsim.report.what_if import lines as variants
-    from meshsim.report.what_if import unbilled
 
     spans, width = phases(document), WIDTH
     if sys.stdout.isatty():
@@ -164,8 +163,7 @@ def show(
         *verdicts.beginning(warm_ups, width),
     ]
     if (comparison["metric"] == "cost").any():
-        left_out = unbilled(pods_apart(comparison, spans[0].name))
-        words = [*cost.doubts(document), *([left_out] if left_out else [])]
+        words = filter(None, [*cost.doubts(document), left_out(comparison, spans[0].name)])
         said += [line for one in words for line in wrap(f"note: {one}", width, subsequent_indent="      ")]
     sys.stdout.write("\n".join(["", *said, ""]) if said else "")
 

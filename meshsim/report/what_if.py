@@ -124,6 +124,13 @@ def sentences(manifest: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def left_out(comparison: pd.DataFrame, phase: str) -> str:
+    """Return what `unbilled` says of a comparison, whose costs are told of a phase; nothing where it has no costs."""
+    from meshsim.analysis.unbilled import pods_apart
+
+    return unbilled(pods_apart(comparison, phase)) if (comparison["metric"] == "cost").any() else ""
+
+
 def unbilled(pods: Mapping[str, float]) -> str:
     """Return that the services' own pods are not in the cost, where deployments differ in them; else nothing.
 

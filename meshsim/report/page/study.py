@@ -15,6 +15,7 @@ from meshsim.errors import ScenarioError
 from meshsim.report.cells import ABSENT, Printed, printed
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import duration
+from meshsim.report.what_if import left_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,10 +210,7 @@ class Study:
     @cached_property
     def unbilled(self) -> str:
         """That deployments differ in pods which no cost counts; empty where they do not."""
-        from meshsim.analysis.unbilled import pods_apart
-        from meshsim.report.what_if import unbilled
-
-        return unbilled(pods_apart(self.plots.comparison, self.ordinary.name))
+        return left_out(self.plots.comparison, self.ordinary.name)
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Line]]:
