@@ -10,7 +10,7 @@ from meshsim.analysis.decision import Decision
 from meshsim.analysis.failing import ANSWERED
 from meshsim.report.cells import BOUND, Printed
 from meshsim.report.numbers import digits, percentage, quantity
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 from meshsim.report.what_if import unbilled
 
 if TYPE_CHECKING:
@@ -54,31 +54,31 @@ def winner(decision: Decision) -> list[str]:
     begins = f"{_short(first)} has the highest total, {shown[first]}"
     even = [name for name in others if abs(totals[name].difference) < _SAME]
     if even:
-        return [f"{listed([first, *even])} have the same total, {shown[first]}: there is no winner."]
+        return [f"{_listed([first, *even])} have the same total, {shown[first]}: there is no winner."]
     if decision.replications < 2:
         return [f"{begins}; one replication does not tell how much of that is chance."]
     if not others:
         beaten = [name for name in decision.deployments if name != first]
         return [f"{begins}, better than {'every other' if len(beaten) > 1 else _short(beaten[0])} beyond chance."]
     near = [f"{_short(name)} ({shown[name]})" for name in others]
-    return [f"{begins}, but with {decision.replications} replications it is not distinguishable from {_and(near)}."]
+    return [f"{begins}, but with {decision.replications} replications it is not distinguishable from {listed(near)}."]
 
 
 def pareto(decision: Decision) -> list[str]:
     """Return who is on the Pareto front, and who is dominated by whom in what."""
     if decision.replications < 2:
         return ["The Pareto front is not known: one replication cannot tell who is better beyond chance."]
-    said = [f"On the Pareto front: {listed(decision.front)}."]
+    said = [f"On the Pareto front: {_listed(decision.front)}."]
     for name in dict.fromkeys(decision.dominated["deployment"]):
         # Whoever is on the front says most, so that one comes first and with what it is better in.
         by = sorted(
             each(decision.dominated[decision.dominated["deployment"] == name]),
             key=lambda row: str(row.by) not in decision.front,
         )
-        rest = f", no difference seen in {listed(by[0].open)}" if by[0].open else ""
-        also = f"; also by {listed(row.by for row in by[1:])}" if by[1:] else ""
+        rest = f", no difference seen in {_listed(by[0].open)}" if by[0].open else ""
+        also = f"; also by {_listed(row.by for row in by[1:])}" if by[1:] else ""
         said.append(
-            f"{_short(name)} is dominated by {_short(by[0].by)} (better in {listed(by[0].better)}{rest}){also}."
+            f"{_short(name)} is dominated by {_short(by[0].by)} (better in {_listed(by[0].better)}{rest}){also}."
         )
     return said
 
@@ -148,7 +148,7 @@ def notes(decision: Decision) -> list[str]:
     criteria = decision.criteria
     open_ = criteria.loc[criteria["best"].isna() & criteria["kind"].isin(["open", "steady", "unknown"]), "criterion"]
     if len(open_) and decision.replications > 1:
-        said.append(f"all score 1 where no difference was seen between any two: {listed(open_)}")
+        said.append(f"all score 1 where no difference was seen between any two: {_listed(open_)}")
     unseen = each(criteria[criteria["kind"] == "missing"])
     said += [f"{_short(row.criterion)}: nothing was measured ({row.metric}), so it does not count" for row in unseen]
     said += [f"{left_out[0].lower()}{left_out[1:-1]}"] if (left_out := unbilled(decision.pods)) else []
@@ -234,20 +234,8 @@ def scored(mean: float, half_width: float = math.nan) -> Printed:
     return Printed(f"{shown} ± {wide:.{places}f}", shown)
 
 
-def listed(names: Iterable[str]) -> str:
-    """Return names as a list in words.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return _and([_short(str(name)) for name in names])
-
-
-def _and(names: list[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+def _listed(names: Iterable[str]) -> str:
+    return listed([_short(name) for name in names])
 
 
 def _short(name: str) -> str:

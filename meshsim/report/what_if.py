@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -152,12 +152,10 @@ def unbilled(pods: Mapping[str, float]) -> str:
     ordered = sorted(together.items())
     ends = ordered if len(ordered) <= _COUNTS else [ordered[0], ordered[-1]]
     told = [f"{count:,g} ({', '.join(names[:_COUNTS])})" for count, names in ends]
-    listed = (
-        " to ".join(told) if len(ordered) > _COUNTS else " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
-    )
+    asked = " to ".join(told) if len(ordered) > _COUNTS else listed(told)
     return (
         "The cost leaves out CPU and memory of the services' own pods, which are not the same here: the services ask"
-        f" for {listed} of them."
+        f" for {asked} of them."
     )
 
 

@@ -10,9 +10,9 @@ from meshsim.analysis.summary import WHOLE
 from meshsim.analysis.verdicts import enough_that_agree
 from meshsim.report.cells import hidden, how_to_read
 from meshsim.report.metrics import shown
-from meshsim.report.page.parts import NAME, Cell, Row, Table, listed
+from meshsim.report.page.parts import NAME, Cell, Row, Table
 from meshsim.report.page.study import Line, Study
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 
 #: What phases are called beside a metric.
 _PHASES = {WHOLE: "whole run"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshsim.report.cells import Sign
@@ -182,17 +181,6 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tail: tuple[str, ...] = ()
     aside: tuple[Table, ...] = ()
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names as a person lists them.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return "" if not names else names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import io
 
-from meshsim.report.page.parts import MARKS, Cell, Row, Table, listed
+from meshsim.report.page.parts import MARKS, Cell, Row, Table
 from tests.report.synthetic import HOSTILE
 
 TABLE = Table(
@@ -38,7 +38,3 @@ def test_every_mark_is_a_shape_and_a_word():
 
 def test_a_partial_mark_names_whom_it_holds_against():
     assert Cell("1", "worse", "worse than hybrid beyond chance").words == "1 ▽ worse than hybrid"
-
-
-def test_lists_read_like_a_sentence():
-    assert [listed([]), listed(["a"]), listed(["a", "b"])] == ["", "a", "a and b"]

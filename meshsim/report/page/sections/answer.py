@@ -13,9 +13,9 @@ from meshsim.analysis.verdicts import Verdict, verdicts
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import duration, percentage, quantity
 from meshsim.report.page.marks import table
-from meshsim.report.page.parts import NAME, Section, Table, listed
+from meshsim.report.page.parts import NAME, Section, Table
 from meshsim.report.page.study import Line, Study
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 from meshsim.report.timing import spans
 from meshsim.report.verdicts import more_replications
 from meshsim.report.what_if import sentences as variants
@@ -55,10 +55,8 @@ def circumstances(study: Study) -> str:
     if not faults:
         return f"During {study.when}"
     found = [short(span.name, NAME) for span in spans(study.document.model_copy(update={"timeline": faults}))]
-    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
-    named = listed([f"“{name}”" for name in found[:2]]) if not more else ", ".join(f"“{n}”" for n in found[:2])
     start, end = duration(study.decisive.start), duration(study.decisive.end)
-    return f"While {named}{more} ({start} to {end})"
+    return f"While {listed([f'“{name}”' for name in found], 2)} ({start} to {end})"
 
 
 # --- users ------------------------------------------------------------------------------------------------------
@@ -81,9 +79,7 @@ def _failing(study: Study, success: Line) -> str:
     names = [short(name, NAME) for name in study.deployments if success.mean(name) < ANSWERED]
     if not names or len(study.deployments) <= _NAMED:
         return ""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    who = f"{', '.join(names[:_NAMED])}{more}" if more else listed(names)
-    return f" Fewer than {percentage(ANSWERED)} succeed under {who}."
+    return f" Fewer than {percentage(ANSWERED)} succeed under {listed(names, _NAMED)}."
 
 
 def _values(study: Study, line: Line) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from meshsim.report.numbers import duration
-from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table, listed
+from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table
 from meshsim.report.page.study import Study
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 
 
 def distributions(study: Study) -> Section:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from meshsim.mesh.deployment import control_planes
-from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table, listed
+from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table
 from meshsim.report.page.study import Study
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 
 #: Clusters that a cell of the table names.
 _NAMED = 12

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from meshsim.report.numbers import NOTHING, duration
-from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table, listed
+from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table
 from meshsim.report.page.study import Study
-from meshsim.report.shorten import short
+from meshsim.report.shorten import listed, short
 from meshsim.report.timing import spans
 from meshsim.report.verdicts import reasons
 
