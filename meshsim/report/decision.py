@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.report.cells import Sign, cell, how_to_read, printed
 from meshsim.report.decision_words import changes, each, notes, number, pareto, score, scored, winner
+from meshsim.report.metrics import WRITTEN
 from meshsim.report.numbers import quantity
 from meshsim.report.shorten import short
 from meshsim.report.tables import WIDTH
@@ -23,8 +24,6 @@ _NAME, _WEIGHT = 24, 7
 #: Characters of a verdict over many deployments.
 _LONGEST = 300
 _BEST = " *"
-#: Units that stand behind the number; any other stands beside the criterion.
-_WRITTEN = ("fraction", "seconds", "bytes", "cores", "count")
 
 
 def plain(decision: Decision, width: int = WIDTH) -> str:
@@ -52,32 +51,36 @@ def plain(decision: Decision, width: int = WIDTH) -> str:
 
 def _rows(decision: Decision) -> Iterator[tuple[str, str, list[str]]]:
     """Yield label, weight and cells of each line; two for a criterion, and one more for what is known of it."""
-    by_criterion = decision.scores.groupby("criterion", sort=False)
-    scores = {str(name): rows.set_index("deployment") for name, rows in by_criterion}
-    for about in each(decision.criteria):
-        name = short(about.criterion, 40) + (f" ({about.unit})" if about.unit not in _WRITTEN else "")
-        if about.criterion not in scores:
+    for about, own, values, shown in _measured(decision):
+        name = short(about.criterion, 40) + (f" ({about.unit})" if about.unit not in WRITTEN else "")
+        if not own:
             yield name, number(about.weight), []
             yield f"  {about.metric}", "0 %", []
             yield "", f"{about.words}", []
             continue
-        own = scores[about.criterion].loc[list(decision.deployments)]
-        yield name, number(about.weight), [cell(about.name, row.to_dict()) + "  " for _, row in own.iterrows()]
-        marks = [_BEST if _beats_all(row, decision) else "  " for row in own.to_dict("records")]
-        shown = map(score, own["score"], own["score_half_width"])
+        yield name, number(about.weight), [value + "  " for value in values]
+        marks = [_BEST if _beats_all(row, decision) else "  " for row in own]
         way = "\N{UPWARDS ARROW}" if about.better == "higher" else "\N{DOWNWARDS ARROW}"
         measured = f"  {about.metric} {way}"
         yield measured, f"{100 * about.share:.0f} %", [a + b for a, b in zip(shown, marks, strict=True)]
-        if words := _about(
-            about, below_digits(about.name, dict(zip(decision.deployments, own.to_dict("records"), strict=True)))
-        ):
+        if words := _about(about, below_digits(about.name, dict(zip(decision.deployments, own, strict=True)))):
             yield "", words, []
     yield "", "", []
     totals = decision.totals
     alone = len(decision.deployments) > 1 and len(decision.leaders) == 1
     marks = [_BEST if alone and name == decision.winner else "  " for name in totals["deployment"]]
-    shown = map(score, totals["total"], totals["half_width"])
-    yield "total", "", [a + b for a, b in zip(shown, marks, strict=True)]
+    points = map(score, totals["total"], totals["half_width"])
+    yield "total", "", [a + b for a, b in zip(points, marks, strict=True)]
+
+
+def _measured(decision: Decision) -> Iterator[tuple[Any, list[dict[Any, Any]], list[str], list[str]]]:
+    """Yield each criterion, and its rows, values and scores by deployment; nothing of one that was not measured."""
+    by_criterion = {name: rows.set_index("deployment") for name, rows in decision.scores.groupby("criterion")}
+    for about in each(decision.criteria):
+        rows = by_criterion.get(about.criterion)
+        own = [] if rows is None else rows.loc[list(decision.deployments)].to_dict("records")
+        values = [cell(about.name, row) for row in own]
+        yield about, own, values, [score(row["score"], row["score_half_width"]) for row in own]
 
 
 def _beats_all(row: dict[Any, Any], decision: Decision) -> bool:
@@ -196,19 +199,13 @@ def table(decision: Decision) -> list[list[str]]:
     decision
         As `meshsim.analysis.decision.decide` returns it.
     """
-    by_criterion = decision.scores.groupby("criterion", sort=False)
-    scores = {str(name): rows.set_index("deployment") for name, rows in by_criterion}
     lines = []
-    for about in each(decision.criteria):
+    for about, _, values, shown in _measured(decision):
         way = "more" if about.better == "higher" else "less"
-        cells = ["not measured"] * len(decision.deployments)
-        if about.criterion in scores:
-            own = scores[about.criterion].loc[list(decision.deployments)]
-            shown = map(score, own["score"], own["score_half_width"])
-            values = [cell(about.name, row.to_dict()) for _, row in own.iterrows()]
-            cells = [f"{value}; score {points}" for value, points in zip(values, shown, strict=True)]
+        cells = [f"{value}; score {points}" for value, points in zip(values, shown, strict=True)]
+        cells = cells or ["not measured"] * len(decision.deployments)
         metric = f"{about.metric} ({way} is better)"
-        name = f"{about.criterion}{'' if about.unit in _WRITTEN else f' ({about.unit})'}"
+        name = f"{about.criterion}{'' if about.unit in WRITTEN else f' ({about.unit})'}"
         lines.append([name, metric, f"{number(about.weight)} ({100 * about.share:.0f} %)", *cells])
     totals = map(score, decision.totals["total"], decision.totals["half_width"])
     return [*lines, ["total", "", "", *totals]]

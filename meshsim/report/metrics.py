@@ -10,7 +10,7 @@ from meshsim.analysis.metrics import BY_FLAG, COST, METRICS, Metric, metric
 from meshsim.results.tables import FLOWS
 
 #: What `quantity` writes a unit for; every other unit stands in the label.
-_WRITTEN = ("fraction", "seconds", "bytes", "cores", "count")
+WRITTEN = ("fraction", "seconds", "bytes", "cores", "count")
 
 #: Rows of the tables: metric → its short name and the flows shown; ``full`` tables show all.
 ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -121,7 +121,7 @@ def shown(name: str) -> Shown:
     """
     base, colon, flag = name.partition(":")
     known = metric(name) if base in METRICS else Metric("", "count", None)
-    unit = known.unit if known.unit in _WRITTEN else "count"
+    unit = known.unit if known.unit in WRITTEN else "count"
     if colon:
         words = "in service, no flag" if flag == "-" else f"with flag {flag}"
         return Shown(

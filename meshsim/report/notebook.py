@@ -85,8 +85,7 @@ class Sensitivity(pd.DataFrame):
         wanted = metric or str(self["metric"].iloc[0]), deployment or str(self["deployment"].iloc[0])
         if not ((self["metric"] == wanted[0]) & (self["deployment"] == wanted[1])).any():
             raise ValueError(f"the study has nothing about {wanted[0]} under {wanted[1]}")
-        draw = sweep_pictures.tornado if self.method == "tornado" else sweep_pictures.indices
-        return draw(self, wanted[1], wanted[0], ax)
+        return sweep_pictures.sensitivity(self, self.method, wanted[1], wanted[0], ax)
 
 
 class Found(list["Breaking"]):

@@ -142,11 +142,11 @@ def save_study(
 ) -> Path:
     """Save a sensitivity study in a new folder below ``folder``, and return it; see `save_sweep`."""
     files = {"sensitivity.parquet": _parquet(frame), "sensitivity.csv": frame.to_csv(index=False).encode()}
-    draw = sweep_pictures.tornado if study.method == "tornado" else sweep_pictures.indices
     for deployment in study.deployments:
         for metric in study.metrics:
             name = f"{study.method}-{deployment}-{_file_name(str(metric))}"
-            files |= _drawn(name, picture_of(draw(frame, deployment, str(metric))))
+            figure = picture_of(sweep_pictures.sensitivity(frame, study.method, deployment, str(metric)))
+            files |= _drawn(name, figure)
     said = {
         "method": study.method,
         "vary": [one.path for one in study.axes],

@@ -278,6 +278,11 @@ def _dots(rows: pd.DataFrame, varied: Sequence[str], metric: Wanted, ax: Axes | 
     return Panels(grid[: len(varied)])
 
 
+def sensitivity(frame: pd.DataFrame, method: str, deployment: str, metric: str, ax: Axes | None = None) -> Axes:
+    """Draw what one metric of one deployment depends on: `tornado` or `indices`, by the method of the study."""
+    return (tornado if method == "tornado" else indices)(frame, deployment, metric, ax)
+
+
 def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None = None) -> Axes:
     """Draw a tornado of one deployment and metric: what each field does at its ends, the largest effect on top."""
     rows = frame[(frame["deployment"] == deployment) & (frame["metric"] == metric)]

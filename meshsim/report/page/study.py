@@ -174,6 +174,11 @@ class Study:
         return self.phases[0]
 
     @property
+    def ordinary_in_words(self) -> str:
+        """The ordinary phase in words."""
+        return "the run" if self.ordinary.name == WHOLE else f"the phase “{self.ordinary.name}”"
+
+    @property
     def when(self) -> str:
         """The decisive phase in words."""
         span = f"({duration(self.decisive.start)} to {duration(self.decisive.end)})"

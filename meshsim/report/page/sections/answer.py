@@ -193,13 +193,9 @@ def _money(study: Study) -> str:
     open_ = [f"{listed(nothing[:_NAMED])} not distinguishably more"] if nothing else []
     best = "is the cheapest" if line.best == cheapest else "has the lowest mean"
     return (
-        f"In {_UNIT} at the load of {_of(study.ordinary.name)}, {short(cheapest, NAME)} {best}"
+        f"In {_UNIT} at the load of {study.ordinary_in_words}, {short(cheapest, NAME)} {best}"
         f" ({line.text(cheapest)}); beside it {listed([*more[:_NAMED], *open_])}."
     )
-
-
-def _of(phase: str) -> str:
-    return "the run" if phase == WHOLE else f"the phase “{phase}”"
 
 
 def _planes(study: Study) -> str:

@@ -79,9 +79,7 @@ def _picture(study: Study) -> Figure | None:
 
 def _ordinary(study: Study) -> str:
     """Return the phase whose use a month is made of, in words."""
-    phase = study.ordinary
-    name = "the run" if phase.name == WHOLE else f"the phase “{phase.name}”"
-    return f"{name} ({duration(phase.start)} to {duration(phase.end)})"
+    return f"{study.ordinary_in_words} ({duration(study.ordinary.start)} to {duration(study.ordinary.end)})"
 
 
 def _bill(study: Study) -> Table:

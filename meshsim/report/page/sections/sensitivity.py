@@ -64,12 +64,11 @@ def _pictures(folder: Path, facts: Mapping[str, Any], number: int) -> list[Figur
 
     frame = pd.read_parquet(folder / "sensitivity.parquet")
     method = str(facts["sensitivity"].get("method", "tornado"))
-    draw = sweep_pictures.tornado if method == "tornado" else sweep_pictures.indices
     pairs = list(frame[["deployment", "metric"]].drop_duplicates().itertuples(index=False, name=None))
     return [
         Figure(
             f"{method}-{number + 1}-{at + 1}",
-            picture_of(draw(frame, str(deployment), str(metric))),
+            picture_of(sweep_pictures.sensitivity(frame, method, str(deployment), str(metric))),
             f"What {short(str(metric), NAME)} depends on under {short(str(deployment), NAME)}. See the longest bars:"
             " only these fields are worth measuring better. Whiskers are 95 % intervals; a bar inside its whisker may"
             " be nothing.",
