@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from typer.testing import CliRunner
 
 from meshsim.cli import _guarded, app
 from meshsim.report.page import writing
+from meshsim.report.page.rendering import drawn
 from meshsim.results.store import write
 from tests.report import synthetic
 
@@ -14,7 +16,7 @@ from tests.report import synthetic
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Return a saved run of one deployment; the pictures are left out, which take most of the time."""
-    monkeypatch.setattr(writing, "drawn", lambda section: writing.Ready(section, ()))
+    monkeypatch.setattr(writing, "drawn", lambda section: drawn(replace(section, figures=())))
     one = {"hybrid": synthetic.FROZEN["hybrid"]}
     facts = synthetic.manifest(synthetic.document(), tuple(one))
     return write(tmp_path / "results", synthetic.tables(1, one), facts)
@@ -57,7 +59,7 @@ def test_runs_two_folders_down_are_found_and_which_one_is_taken_is_said(run, tmp
 
 @pytest.mark.slow
 def test_weights_are_those_of_the_page_and_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "drawn", lambda section: writing.Ready(section, ()))
+    monkeypatch.setattr(writing, "drawn", lambda section: drawn(replace(section, figures=())))
     several = write(tmp_path, synthetic.tables(2), synthetic.manifest(synthetic.document()))
     CliRunner().invoke(app, ["report", str(several), "--out", str(tmp_path / "page"), "--weight", "cost=9"])
     text = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")

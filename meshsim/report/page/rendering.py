@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__
-from meshsim.report.page.parts import Figure, Section, Table
+from meshsim.report.page.parts import Figure, Section
 from meshsim.report.page.sections.answer import Sentence
 from meshsim.report.style import PNG_DPI, render
 
@@ -25,37 +25,21 @@ _PIXELS = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Figure):
     """A picture as it stands in the page, and the bytes of its files."""
 
-    figure: Figure
     png: bytes
     svg: bytes
 
     @property
-    def name(self) -> str:
-        """Of its files."""
-        return self.figure.name
-
-    @property
-    def caption(self) -> str:
-        """What to see in it."""
-        return self.figure.caption
-
-    @property
-    def alt(self) -> str:
-        """What it shows, for those who do not see it."""
-        return self.figure.alt
-
-    @property
     def width(self) -> int:
         """In CSS pixels."""
-        return round(_PIXELS * self.figure.picture.get_figwidth())
+        return round(_PIXELS * self.picture.get_figwidth())
 
     @property
     def height(self) -> int:
         """In CSS pixels."""
-        return round(_PIXELS * self.figure.picture.get_figheight())
+        return round(_PIXELS * self.picture.get_figheight())
 
     @property
     def source(self) -> str:
@@ -65,44 +49,22 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Section):
     """A section whose pictures are drawn."""
 
-    section: Section
-    figures: tuple[Drawn, ...]
-
-    @property
-    def key(self) -> str:
-        """Of its template."""
-        return self.section.key
-
-    @property
-    def title(self) -> str:
-        """Its heading."""
-        return self.section.title
-
-    @property
-    def lead(self) -> tuple[str, ...]:
-        """Paragraphs in front."""
-        return self.section.lead
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """In order."""
-        return self.section.tables
-
-    @property
-    def tail(self) -> tuple[str, ...]:
-        """Lines behind everything else."""
-        return self.section.tail
+    figures: tuple[Drawn, ...] = ()
 
 
 def drawn(section: Section) -> Ready:
     """Return a section with its pictures drawn."""
-    figures = (
-        Drawn(found, _small(render(found.picture, "png")), render(found.picture, "svg")) for found in section.figures
-    )
-    return Ready(section, tuple(figures))
+    figures = tuple(
+        Drawn(
+            found.name, found.picture, found.caption, found.alt,
+            _small(render(found.picture, "png")), render(found.picture, "svg"),
+        )
+        for found in section.figures
+    )  # fmt: skip
+    return Ready(section.key, section.title, section.lead, section.tables, figures, section.tail, section.aside)
 
 
 def _small(png: bytes) -> bytes:

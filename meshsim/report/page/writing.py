@@ -113,7 +113,7 @@ def _beside(section: Ready) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for figure in section.figures:
         found |= {f"{figure.name}.png": figure.png, f"{figure.name}.svg": figure.svg}
-    for table in (*section.tables, *section.section.aside):
+    for table in (*section.tables, *section.aside):
         if table.rows:
             found |= {f"{table.name}.csv": table.csv(), f"{table.name}.md": table.markdown()}
     return found

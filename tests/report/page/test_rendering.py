@@ -3,12 +3,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import html5lib
 import pytest
 
-from meshsim.report.page.rendering import Ready, page
+from meshsim.report.page.rendering import drawn, page
 from meshsim.report.page.sections.answer import sentences
 from meshsim.report.page.study import Study
 from meshsim.report.page.writing import SECTIONS
@@ -22,7 +23,7 @@ XHTML = "{http://www.w3.org/1999/xhtml}"
 def text_of(plots):
     """Return the page without its pictures, which take most of the time and have tests of their own."""
     study = Study(plots, synthetic.manifest(plots.document), synthetic.HOSTILE)
-    ready = [Ready(section(study), ()) for section in SECTIONS]
+    ready = [drawn(replace(section(study), figures=())) for section in SECTIONS]
     words = {"title": synthetic.HOSTILE, "question": synthetic.HOSTILE, "run": synthetic.HOSTILE}
     return page(ready, sentences(study), words)
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import html5lib
@@ -13,6 +14,7 @@ import pytest
 
 from meshsim.errors import ResultsError
 from meshsim.report.page import writing
+from meshsim.report.page.rendering import drawn
 from meshsim.report.page.study import Study
 from meshsim.report.plots import Plots
 from tests.report import synthetic
@@ -62,6 +64,7 @@ def test_svg_pictures_hold_no_script_and_no_link(report):
 
 _AGAIN = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from meshsim.report.page.study import Study
 from meshsim.report.page.writing import files
@@ -82,7 +85,7 @@ def test_the_same_results_make_the_same_bytes_in_another_process(report, tmp_pat
 
 def only_text(monkeypatch):
     """Leave the pictures out, which take most of the time."""
-    monkeypatch.setattr(writing, "drawn", lambda section: writing.Ready(section, ()))
+    monkeypatch.setattr(writing, "drawn", lambda section: drawn(replace(section, figures=())))
 
 
 @pytest.mark.slow
