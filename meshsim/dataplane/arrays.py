@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import state
+from meshsim.dataplane import later, prefetch, state
 from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.draws import round_keys
 from meshsim.dataplane.state import NONE, RECORDS
@@ -15,6 +15,8 @@ from meshsim.results.tables import BINS, FLOWS
 
 #: Most priorities an upstream can have: Istio's ranks 0 to 4 for failover, and room for failoverPriority.
 PRIORITIES = 8
+#: Events that there is room for at the beginning.
+EVENTS = 1024
 #: Rows of calls to begin with, a power of two.
 CALLS = 512
 
@@ -42,10 +44,14 @@ def at_start(
     codes = np.zeros(600, dtype=np.int32)
     codes[plan.codes] = np.arange(len(plan.codes))
     arrays: dict[str, NDArray[Any]] = {name: state.records(name, 16) for name in RECORDS}
+    rooms = later.room(EVENTS)
     arrays |= {
         "keys": round_keys(seed, replication),
         "clock": state.records("clock", 1),
-        "heap": state.records("heap", 1024),
+        "heap": state.records("heap", EVENTS),
+        "later": state.records("later", rooms["later"]),
+        "cells": state.records("cells", rooms["cells"]),
+        "chunks": np.zeros(rooms["chunks"], dtype=np.int32),
         "frames": state.records("frames", 1024),
         "links": links,
         "codes": codes,
@@ -58,7 +64,8 @@ def at_start(
         "attempt_codes": np.zeros(1, dtype=np.int32),
         "hash_tables": np.zeros(16, dtype=np.int32),
         "hash_points": np.zeros(16, dtype=np.uint64),
-        "chunks": np.zeros(16, dtype=np.int32),
+        "ahead": state.records("ahead", (prefetch.QUEUES, prefetch.ROWS)),
+        "marks": np.zeros((prefetch.QUEUES, prefetch.STATIONS + 1), dtype=np.int64),
         "calls": state.records("calls", CALLS),
         "call_cells": np.full(2 * CALLS, NONE, dtype=np.int32),
         "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),

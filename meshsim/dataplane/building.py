@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import failures, state
+from meshsim.dataplane import failures, later, state
 from meshsim.dataplane.arrays import PRIORITIES, at_start
 from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.recorder import BESIDE, FLAGS
@@ -57,6 +57,7 @@ class Building:
         clock = self.world.clock[0]
         clock.free = clock.free_connection = NONE
         clock.clusters = clusters
+        later.begin(clock)
         steps = plan.arrays["steps"]
         unawaited = steps[(steps.kind == state.CALL_OUT) & (steps.wait == 0)]
         clock.widest = int(steps.branches.max(initial=0) + np.ceil(unawaited["count"]).sum())
@@ -105,7 +106,7 @@ class Building:
         """
         index = self._take("proxies")
         workers = _workers(settings)
-        station = self._take("free_at", max(workers, 1))
+        station = self._take("free_at", max(workers - state.AT_HAND, 0))
         latency = self.plan.distribution(settings.latency)
         if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
             self._freeze_distributions()
@@ -185,7 +186,8 @@ class Building:
         row = self.world.proxies[proxy]
         self.proxy_names[proxy] = name
         self._move_in(proxy, name, cluster, zone)
-        self.world.free_at[row.station : row.station + row.workers] = 0.0
+        row.free = 0.0
+        self.world.free_at[row.station : row.station + max(row.workers - state.AT_HAND, 0)] = 0.0
         failures.forget_hosts(self.world, proxy)
         return proxy
 

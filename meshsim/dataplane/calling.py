@@ -7,7 +7,7 @@ import numpy as np
 from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, outlier_detection, pool, routing, trace
 from meshsim.dataplane.calendar import schedule
-from meshsim.dataplane.draws import DECISION, THREAD, child, normal, uniforms
+from meshsim.dataplane.draws import DECISION, child, normal, uniforms
 from meshsim.dataplane.frames import give_back, is_current, take
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
@@ -118,15 +118,15 @@ def on_routed(w, index, aborted, now):
 def worker_of(w, proxy_index, upstream, u):
     """Return the worker thread of a proxy that the connection of the caller of an upstream is on.
 
-    An HTTP/2 client keeps one connection to its sidecar, so all its requests are on one thread; those of HTTP/1.1
-    clients and of users are on any.
+    An HTTP/2 client keeps one connection to its sidecar, so all its requests are on one thread; those of
+    HTTP/1.1 clients and of users are on any.
     """
     proxy = w.proxies[proxy_index]
     if proxy.threads == 1:
         return 0
     up = w.upstreams[upstream]
     if proxy.kind == SIDECAR and w.policies[up.policy].http1 == 0:
-        u, _, _, _ = uniforms(w.keys, DECISION, proxy.seed, np.uint64(up.policy), np.uint64(0), np.uint64(THREAD))
+        return np.int64(up.thread)
     return int(u * proxy.threads)
 
 

@@ -117,6 +117,7 @@ def leave_host(w, index, code, flag, now):
 def end_attempt(w, index, code, flag, now):
     """Give up the attempt's place, then retry or end the call."""
     frame = w.frames[index]
+    slot = frame.slot
     leave_host(w, index, code, flag, now)
     if frame.holds_retry == 1 and frame.upstream != NONE and w.policies[w.upstreams[frame.upstream].policy].has_budget:
         frame.holds_retry = 0  # a budget is asked again for every retry
@@ -133,7 +134,7 @@ def end_attempt(w, index, code, flag, now):
             else:
                 retry_later(w, index, now)
                 return
-    end_call(w, index, code, flag, now)
+    end_call(w, index, slot, code, flag, now)
 
 
 @jit
@@ -152,8 +153,8 @@ def retry_later(w, index, now):
 
 
 @jit
-def end_call(w, index, code, flag, now):
-    """Record a call and hand its result to whoever made it."""
+def end_call(w, index, slot, code, flag, now):
+    """Record a call, the last attempt of which stood on a ``slot``, and hand its result to whoever made it."""
     frame = w.frames[index]
     frame.code = code
     frame.flag |= flag
@@ -161,7 +162,7 @@ def end_call(w, index, code, flag, now):
         trace.note(w, trace.CALL_ENDED, index, frame.pod, NONE, code, frame.flag, now)
     if frame.holds_retry == 1:
         w.upstreams[frame.upstream].retrying -= 1
-    record_call(w, index, now)
+    record_call(w, index, slot, now)
     parent, parent_generation = frame.parent, frame.parent_generation
     if frame.source != NONE:
         end_request(w, index, now)
@@ -195,5 +196,6 @@ def call_returned(w, index, failed, now):
 @jit
 def on_timeout(w, index, code, flag, now):
     """End a call whose route timeout passed (504 UT) or whose caller gave up (0 DC); no retry."""
+    slot = w.frames[index].slot
     leave_host(w, index, code, flag, now)
-    end_call(w, index, code, flag, now)
+    end_call(w, index, slot, code, flag, now)

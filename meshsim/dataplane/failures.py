@@ -8,6 +8,7 @@ from meshsim.dataplane import calendar as on
 from meshsim.dataplane import connecting, health_checking, locality, outlier_detection, pool
 from meshsim.dataplane.calendar import schedule
 from meshsim.dataplane.calling import hold_back, serve_waiting, travel
+from meshsim.dataplane.draws import DECISION, THREAD, uniforms
 from meshsim.dataplane.frames import give_back, is_current
 from meshsim.dataplane.gateway import address_of, is_black_hole
 from meshsim.dataplane.jit import jit
@@ -111,6 +112,7 @@ def clear_slot(w, slot):
     host.host = NONE
     host.present = 0
     host.active = 0
+    host.counted = 0
     locality.forget_slot(host)
     outlier_detection.forget_slot(host)
     health_checking.forget_slot(host)
@@ -129,7 +131,16 @@ def add_upstream(w, index, proxy, destination, part, first_balancer):
     up.service = policy.service
     up.phase = (policy.interval if policy.interval != 0.0 else 1.0) * part
     up.first_balancer = first_balancer
+    up.thread = _own_thread(w, up)
     w.upstream_of[proxy, destination] = index
+
+
+@jit
+def _own_thread(w, up):
+    """Return the worker thread of a sidecar that its application's only connection to a destination is on."""
+    proxy = w.proxies[up.proxy]
+    u, _, _, _ = uniforms(w.keys, DECISION, proxy.seed, np.uint64(up.policy), np.uint64(0), np.uint64(THREAD))
+    return int(u * proxy.threads)
 
 
 @jit
@@ -184,7 +195,7 @@ def kill_pod(w, index, state, now):
         if frame.kind == CALL and frame.proxy == server.proxy:
             frame.code = 0
             frame.flag = DC
-            record_call(w, number, now)
+            record_call(w, number, NONE, now)
             give_back(w, number)
         elif frame.pod == index and frame.kind == BRANCH:
             give_back(w, number)
@@ -258,6 +269,7 @@ def forget_hosts(w, proxy):
             continue
         up = w.upstreams[upstream]
         up.ejected = 0
+        up.thread = _own_thread(w, up)
         for slot in range(up.first_slot, up.first_slot + up.capacity):
             clear_slot(w, slot)
         locality.forget(w, upstream)

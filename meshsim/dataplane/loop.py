@@ -12,11 +12,11 @@ from meshsim.dataplane import connecting, consistent_hashing, health_checking, o
 from meshsim.dataplane.calendar import drop_first
 from meshsim.dataplane.calling import attempt, on_routed
 from meshsim.dataplane.ending import end_attempt, on_failed, on_response, on_timeout
+from meshsim.dataplane.heap import ROOT
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.later import ROOT
 from meshsim.dataplane.locality import on_refresh
 from meshsim.dataplane.passing import on_broken, on_connected, on_gateway, on_leg, on_not_connected
-from meshsim.dataplane.prefetch import CONNECTIONS, foresee, look_ahead
+from meshsim.dataplane.prefetch import CONNECTIONS, look_ahead
 from meshsim.dataplane.serving import on_computed, on_pod, on_server, run_script
 from meshsim.dataplane.state import DC, NONE, UT
 from meshsim.dataplane.users import on_arrival, on_user
@@ -128,7 +128,7 @@ def out_of_room(w):
         return CALLS_FULL
     if clock.part > 0 and clock.traced + AT_ONCE * trace.ROOM >= len(w.trace):
         return TRACE_FULL
-    if clock.ring == 0 and clock.connections > CONNECTIONS:
+    if clock.looks == 0 and clock.connections > CONNECTIONS:
         return LARGE
     if clock.table_margin > 0 and consistent_hashing.is_full(w):
         return TABLES_FULL
@@ -152,9 +152,8 @@ def advance(w, until, budget):
             budget -= 1
             now, kind, subject, extra, generation = first.time, first.kind, first.subject, first.extra, first.generation
             drop_first(w)
-            if clock.ring > 0:
+            if clock.looks > 0:
                 look_ahead(w)
-                foresee(w)
             clock.now = now
             clock.handled += 1
             handle(w, kind, subject, extra, generation, now)

@@ -9,6 +9,7 @@ import numpy as np
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import LOSS, NETWORK, uniforms
 from meshsim.dataplane.jit import jit
+from meshsim.dataplane.state import AT_HAND
 
 #: TCP's smallest retransmission timeout on Linux (RFC 6298 allows 1 s; Linux uses 200 ms), doubled at every loss.
 RETRANSMISSION_TIMEOUT = 0.2
@@ -26,9 +27,13 @@ def occupy_worker(w, proxy, worker, now, seconds):
     record = w.proxies[proxy]
     if record.workers == 0:
         return now
-    start = max(w.free_at[record.station + worker], now)
-    w.free_at[record.station + worker] = start + seconds
     record.busy += seconds
+    if worker < AT_HAND:
+        start = max(record.free[worker], now)
+        record.free[worker] = start + seconds
+    else:
+        start = max(w.free_at[record.station + worker - AT_HAND], now)
+        w.free_at[record.station + worker - AT_HAND] = start + seconds
     return start
 
 

@@ -14,7 +14,7 @@ from meshsim.dataplane import consistent_hashing, failures, flags, later, loop, 
 from meshsim.dataplane.arrays import PRIORITIES
 from meshsim.dataplane.blueprint import Actions
 from meshsim.dataplane.building import Building
-from meshsim.dataplane.calendar import ARRIVAL, USER, begin_ring, schedule
+from meshsim.dataplane.calendar import ARRIVAL, USER, schedule
 from meshsim.dataplane.distributions import sample
 from meshsim.dataplane.draws import ARRIVAL as ARRIVALS
 from meshsim.dataplane.draws import uniforms
@@ -140,18 +140,14 @@ class DataPlane(Building):
                 return bool(reason == loop.DONE)
 
     def _look_ahead(self) -> None:
-        """Let the next events stand in order from now on."""
-        found = self._arrays["heap"][: int(self.world.clock[0].scheduled)].copy()
-        found.view(np.ndarray).sort(order=("time", "sequence"))
-        self._grow("heap", len(found) + 2 * loop.MARGIN)
-        for name, length in later.room(len(self._arrays["heap"])).items():
-            super()._grow(name, length)
-        begin_ring(self.world, found)
+        """Fetch what events will need, from now on."""
+        clock = self.world.clock[0]
+        clock.looks, clock.looked = 1, clock.day
 
     def _grow(self, name: str, needed: int) -> None:
-        """Make room for rows of an array; for events that are put off too, where there are any."""
+        """Make room for rows of an array; for events that are put off too, as for all others."""
         super()._grow(name, needed)
-        if name == "heap" and self.world.clock[0].ring:
+        if name == "heap":
             for other, length in later.room(len(self._arrays["heap"])).items():
                 super()._grow(other, length)
 
@@ -351,6 +347,7 @@ class DataPlane(Building):
         """
         clock = self.world.clock[0]
         rows = self._arrays["calls"].view(np.ndarray)[: int(clock.counted)]
+        rows = rows[rows["count"] > 0]
         found = rows[np.argsort(rows["key"])]
         clusters = int(clock.clusters)
         dimensions = (len(self.plan.edges), clusters, clusters + 1, len(FLOWS), self.outcomes)
@@ -358,10 +355,10 @@ class DataPlane(Building):
 
     def take_calls(self) -> tuple[NDArray[Any], tuple[NDArray[np.int64], ...]]:
         """Return what is counted of calls (`counted_calls`), and set it to zero."""
-        taken, clock = self.counted_calls(), self.world.clock[0]
-        self._arrays["calls"].view(np.ndarray)[: int(clock.counted)] = 0
-        self._arrays["call_cells"][:] = NONE
-        clock.counted = 0
+        taken = self.counted_calls()
+        rows = self._arrays["calls"].view(np.ndarray)[: int(self.world.clock[0].counted)]
+        for name in state.COUNTED:
+            rows[name] = 0
         return taken
 
     def trace(self, part: float) -> None:

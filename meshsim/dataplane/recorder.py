@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.state import DI, FI, FLAG, NO_FLAG, NONE, NR, RETRY_OVERFLOW, UR, URX
 from meshsim.results.tables import BINS, BINS_PER_OCTAVE, FLOWS, SMALLEST
@@ -44,20 +46,17 @@ def is_failure(frame):
 
 
 @jit
-def record_call(w, call, now):
-    """Count a call that ended."""
+def record_call(w, call, slot, now):
+    """Count a call that ended, the last attempt of which stood on a ``slot``, if any."""
     frame = w.frames[call]
-    proxy = w.proxies[frame.proxy]
     latency = now - frame.started
-    to = w.pods[frame.pod].cluster if frame.pod != NONE else -1
     request_size, response_size = 0, 0
     if frame.operation != NONE:
         operation = w.operations[frame.operation]
         service, request_size, response_size = operation.service, operation.request_size, operation.response_size
     else:  # a route led to a service that has no such operation
         service = w.upstreams[frame.upstream].service
-    edge = w.edge_of[proxy.service + 1, service]
-    row = w.calls[_row_of(w, key_of(w, edge, proxy.cluster, to, frame.flow, outcome_of(w, frame.code, frame.flag)))]
+    row = w.calls[_row_for(w, frame, slot, service)]
     row.count += 1
     row.attempts += frame.attempts
     row.latency += latency
@@ -70,11 +69,28 @@ def record_call(w, call, now):
 
 
 @jit
-def key_of(w, edge, source, to, flow, outcome):
-    """Return the number of a kind of calls: an edge, the clusters at its ends (-1: none), a flow and an outcome."""
+def _row_for(w, frame, slot, service):
+    """Return the row of `World.calls` for a call to a service; each slot knows that of the last one that it had."""
+    outcomes = w.requests.shape[3]
+    kind = frame.flow * outcomes + outcome_of(w, frame.code, frame.flag)
+    if slot == NONE or w.upstreams[frame.upstream].service != service:
+        return _row_of(w, _key_of(w, frame, service, kind))
+    host = w.slots[slot]
+    if host.counted != kind + 1 or host.counted_pod != frame.pod:
+        host.counter = _row_of(w, _key_of(w, frame, service, kind))
+        host.counted = kind + 1
+        host.counted_pod = frame.pod
+    return np.int64(host.counter)
+
+
+@jit
+def _key_of(w, frame, service, kind):
+    """Return the number of calls of a kind: an edge, the clusters at its ends (-1: none), a flow and an outcome."""
     clusters = w.clock[0].clusters
-    to = clusters if to == NONE else to
-    return (((edge * clusters + source) * (clusters + 1) + to) * _FLOWS + flow) * w.requests.shape[3] + outcome
+    proxy = w.proxies[frame.proxy]
+    edge = np.int64(w.edge_of[proxy.service + 1, service])
+    to = clusters if frame.pod == NONE else np.int64(w.pods[frame.pod].cluster)
+    return ((edge * clusters + proxy.cluster) * (clusters + 1) + to) * _FLOWS * w.requests.shape[3] + kind
 
 
 @jit
@@ -90,7 +106,7 @@ def _row_of(w, key):
 
 
 @jit
-def first_cell(w, key):
+def _first_cell(w, key):
     """Return the cell of the hash table where the search for a key begins."""
     return (((key ^ key >> 31) & _LOW) * _GOLDEN >> 20) & (len(w.call_cells) - 1)
 
@@ -99,7 +115,7 @@ def first_cell(w, key):
 def _cell_of(w, key):
     """Return the cell of a key in the hash table, or the free one that it may have (linear probing)."""
     mask = len(w.call_cells) - 1
-    cell = first_cell(w, key)
+    cell = _first_cell(w, key)
     while w.call_cells[cell] != NONE and w.calls[w.call_cells[cell]].key != key:
         cell = (cell + 1) & mask
     return cell

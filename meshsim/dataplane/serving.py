@@ -262,14 +262,10 @@ def respond(w, index, code, now):
 def go_back(w, index, now):
     """Carry a response over the links; over a cut one it waits until the link is mended."""
     serve = w.frames[index]
-    call = w.frames[serve.parent]
     if serve.inside == 1:
         serve.inside = 0
         w.pods[serve.pod].inside -= 1
-    if call.generation != serve.parent_generation:
-        give_back(w, index)
-        return
-    if trace.sampled(w, serve.request):
+    if trace.sampled(w, serve.request) and w.frames[serve.parent].generation == serve.parent_generation:
         trace.note_serve(w, trace.ANSWERED, index, now)
     serve.state = RETURNING
     here, there = w.pods[serve.pod].zone, serve.home

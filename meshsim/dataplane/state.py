@@ -49,18 +49,19 @@ def _either(common: dict[str, str], *kinds: dict[str, str]) -> np.dtype:
 #: One record: the calendar's bookkeeping and the counts that the laws are checked against. ``part`` is the part of the
 #: users' requests that is traced, in units of 2^-32; ``widest`` how many frames one event may need for forks and calls
 #: that nobody waits for; ``tables`` and ``table_entries`` of consistent hashing are in use, ``table_margin`` are kept
-#: free; ``counted`` rows of `World.calls` are in use, and there are ``clusters``; ``ring`` is 1 where the next events
-#: of the calendar stand in a ring, ``near`` of them from ``head`` on; ``later`` events are put off, and what follows
-#: is their wheel (`meshsim.dataplane.later`); calls were ``foreseen``, and those before number ``foresaw`` are done
-#: with; ``expired_roots`` is a mask of the root certificates that are not valid now; the last four tell of the
-#: first time that a load balancer of the user's own did not return the place of a host.
+#: free; ``counted`` rows of `World.calls` are in use, and there are ``clusters``; ``near`` of the events of the
+#: calendar stand in a ring, from ``head`` on, ``later`` of them are put off, and what follows is their wheel
+#: (`meshsim.dataplane.later`); ``looks`` is 1 where what events need is fetched ahead, for which ``looked`` is the
+#: last span so far and ``glance`` the last station (`meshsim.dataplane.prefetch`); ``expired_roots`` is a mask of the
+#: root certificates that are not valid now; the last four tell of the first time that a load balancer of the user's
+#: own did not return the place of a host.
 CLOCK = _record(
     now="f8", sequence="i8", scheduled="i8", free="i8", used="i8", handled="i8", widest="i8",
     arrived="i8", ended="i8", calls_started="i8", calls_ended="i8", in_flight="i8", area="f8", area_since="f8",
     sojourn="f8", demand="f8", connections="i8", free_connection="i8", opened="i8", part="u8", traced="i8",
     tables="i8", table_entries="i8", table_margin="i8", expired_roots="i8", counted="i8", clusters="i8",
-    foreseen="i8", foresaw="i8", ring="i8", head="i8", near="i8",
-    later="i8", day="i8", pace="f8", turned="i8", turned_at="f8", turned_after="i8", chunks="i8", free_chunk="i8",
+    head="i8", near="i8", later="i8", far="i8", day="i8", pace="f8", turned="i8", rest_turn="i8",
+    measured_at="f8", measured_after="i8", chunks="i8", free_chunk="i8", looks="i8", looked="i8", glance="i8",
     own_balancer="i8", own_answer="i8", own_hosts="i8", own_at="f8",
 )  # fmt: skip
 
@@ -93,39 +94,46 @@ FRAME = _either(
     ),
 )  # fmt: skip
 
-#: A sidecar or gateway replica: ``workers`` servers whose free times stand at ``station`` in `World.free_at`.
+#: Workers of a proxy whose times stand in its own record.
+AT_HAND = 2
+#: A sidecar or gateway replica: ``workers`` servers. When each is free is told by ``free`` of the first `AT_HAND`, and
+#: of the others from ``station`` on in `World.free_at`.
 #: ``threads`` is the same and at least one: the worker threads that have their own connections and load balancers.
 #: Its certificate is valid until ``expires`` and signed by the root of bit ``root`` (none: everybody takes it). The
 #: mask ``trusts`` has the roots that it trusts itself. New requests are routed by ``configuration``.
 PROXY = _record(
     2,
-    kind="i4", cluster="i4", zone="i4", workers="i4", threads="i4", station="i4", alive="i4", life="i4", silent="i4",
-    latency="i4", configuration="i4", service="i4", cpu="f8", busy="f8",
-    handshake="f8", seed="u8", expires="f8", trusts="i8", root="i4",
+    cpu="f8", busy="f8", free="2f8", station="i4", latency="i4", configuration="i4", service="i4",
+    cluster="i2", zone="i2", workers="i2", threads="i2", kind="i1", alive="i1", silent="i1",
+    handshake="f8", seed="u8", expires="f8", trusts="i8", root="i4", life="i4",
 )  # fmt: skip
 
 #: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``first_slot`` on,
 #: its load balancers' states ``first_balancer + level * threads + worker``. ``policy`` is the destination's number.
 #: Where localities matter, theirs are ``first_turn + locality * threads + worker``. ``built`` is ``first_slot + 1`` of
 #: the last layout, 0 before the first; ``latest`` is when a host last began its slow start; ``own_share`` is the share
-#: of the client's own service that is in the client's locality, below 0 where that is not known.
+#: of the client's own service that is in the client's locality, below 0 where that is not known; ``thread`` the worker
+#: thread that an HTTP/2 client's only connection is on.
 UPSTREAM = _record(
     2,
     proxy="i4", threads="i4", service="i4", policy="i4", first_slot="i4", capacity="i4", priorities="i4", active="i4",
-    pending="i4", connections="i4", first_balancer="i4", members="i4", ejected="i4", built="i4", retrying="i4",
+    pending="i4", thread="i4", first_balancer="i4", members="i4", ejected="i4", built="i4", retrying="i4",
     first_queue="i4",
     phase="f8", latest="f8", own_share="f8", first_locality="i4", first_turn="i4", localities="i4", ticking="i4",
+    connections="i4",
 )  # fmt: skip
 
 #: An endpoint as one proxy sees it. ``host`` is a pod, or -(gateway address) - 2; ``pools`` is the first of its
 #: connection pools, one for each worker thread of the proxy. ``unhealthy`` is what the control plane says, ``failing``
 #: what the proxy's own health checks say. ``level`` and ``shown`` are its priority and whether it was available when
-#: the load balancers last heard of it. ``local``: in the client's own locality.
+#: the load balancers last heard of it. ``local``: in the client's own locality. ``counter`` is the row of `World.calls`
+#: of the last call that ended here, at ``counted_pod``, and ``counted`` tells which of its rows (0: there was none).
 SLOT = _record(
     2,
-    host="i4", active="i4", pools="i4", priority="i4", present="i4", volume="i4", successes="i4", errors="i4",
-    gateway_errors="i4", local_errors="i4", unhealthy="i4", ejected="i4", level="i4", shown="i4", changed="i4",
-    locality="i4",
+    counted_pod="i4", counted="i4", counter="i4",
+    host="i4", active="i4", pools="i4", volume="i4", successes="i4", errors="i4", gateway_errors="i4",
+    local_errors="i4", locality="i4", priority="i1", present="i1", unhealthy="i1", ejected="i1", level="i1", shown="i1",
+    changed="i1",
     weight="f8", locality_weight="f8", joined="f8", returned_at="f8", own_share="f8",
     ejections="i4", multiplier="i4", checked="i4", passes="i4", failures="i4",
     checking="i1", failing="i1", local="i1",
@@ -218,7 +226,7 @@ STEP = _record(
 #: from all clients together (0: any number), of which there are ``inside`` now. ``draining``: its sidecar asks clients
 #: to leave.
 POD = _record(
-    3,
+    4,
     cluster="i4", zone="i4", proxy="i4", state="i4", workers="i4", busy="i4", head="i4", tail="i4", hold="i4",
     workload="i4", queued="i8", busy_area="f8", busy_since="f8",
     slow="f8", served="i8", limit="i8", fail_fraction="f8", reset_fraction="f8", hang_fraction="f8",
@@ -256,17 +264,19 @@ TRACE = _record(
     host="i4", connection="i4", code="i4", flag="i4",
 )  # fmt: skip
 
-#: A call that is about to be made, as `meshsim.dataplane.prefetch` expects it: ``stage`` counts how
-#: often it was looked at, ``first`` and ``other`` are the hosts that its balancer will probably compare.
-FORESEEN = _record(
+#: An event to come, or a call that is about to be made, as `meshsim.dataplane.prefetch` follows it: ``subject`` and
+#: ``generation`` of the event, ``first`` and ``other`` the hosts that a call's balancer will probably compare.
+AHEAD = _record(
     1,
-    request="u8", path="u8", proxy="i4", route="i4", destination="i4", upstream="i4", first="i4",
-    other="i4", worker="i4", pool="i4", stage="i4",
+    request="u8", path="u8", due="f8", subject="i4", generation="i4", proxy="i4", route="i4", upstream="i4",
+    first="i4", other="i4", worker="i4", pool="i4",
 )  # fmt: skip
 
 #: What ended in the current time bucket, by edge, clusters, flow and outcome: ``key`` is their place in an array with
-#: these dimensions, of which next to nothing would be in use.
+#: these dimensions, of which next to nothing would be in use. A row stays where it is as long as the run lasts.
 CALLS = _record(1, key="i8", count="i8", attempts="i8", latency="f8", request_bytes="i8", response_bytes="i8")
+#: The fields of `CALLS` that count.
+COUNTED = CALLS.names[1:] if CALLS.names else ()
 REQUESTS = _record(count="i8", latency="f8")
 
 
@@ -278,13 +288,15 @@ RECORDS: dict[str, np.dtype] = {
     "policies": POLICY, "routes": ROUTE, "targets": TARGET, "services": SERVICE, "operations": OPERATION,
     "steps": STEP, "pods": POD, "links": LINK, "gateways": GATEWAY, "distributions": DISTRIBUTION, "sources": SOURCE,
     "actions": ACTION, "action_requests": ACTION_REQUEST, "users": USER, "hash_keys": KEY, "trace": TRACE,
-    "calls": CALLS, "requests": REQUESTS, "foreseen": FORESEEN, "later": EVENT, "cells": CELL,
+    "calls": CALLS, "requests": REQUESTS, "ahead": AHEAD, "later": EVENT, "cells": CELL,
 }  # fmt: skip
 
 #: Every array of the world: its element type and number of dimensions.
 FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in RECORDS.items()} | {
     "priorities": (PRIORITY, 2),  # upstream, priority
     "links": (LINK, 2),  # zone, zone
+    "ahead": (AHEAD, 2),  # queue, row
+    "marks": (np.dtype("i8"), 2),  # queue, station: rows before this one have passed it
     "call_cells": (np.dtype("i4"), 1),  # hash table: row of `calls` by key
     "requests": (REQUESTS, 4),  # entry, cluster, flow, outcome
     "call_latency": (np.dtype("i4"), 4),  # destination service, flow, failed, bin

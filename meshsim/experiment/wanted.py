@@ -10,7 +10,7 @@ from meshsim.analysis.windows import unsampled
 from meshsim.errors import Problem, ScenarioError
 from meshsim.scenario.schema import Document
 
-__all__ = ["Bound", "Wanted", "bound", "wanted"]
+__all__ = ["Bound", "bound"]
 
 _BOUND = re.compile(r"(?P<metric>[^<>=]+?)\s*(?P<sign><=|>=|<|>)\s*(?P<value>\S+)")
 

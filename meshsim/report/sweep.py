@@ -18,9 +18,9 @@ from meshsim.report.verdicts import block
 if TYPE_CHECKING:
     import pandas as pd
 
+    from meshsim.analysis.wanted import Wanted
     from meshsim.experiment.breaking import Breaking
     from meshsim.experiment.find import Search
-    from meshsim.experiment.wanted import Wanted
 
 #: Columns of text, as wide as those of a comparison.
 WIDTH = 110

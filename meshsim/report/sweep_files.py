@@ -20,11 +20,11 @@ from meshsim.scenario.own_balancers import mentioned
 if TYPE_CHECKING:
     import pandas as pd
 
+    from meshsim.analysis.wanted import Wanted
     from meshsim.experiment.breaking import Breaking
     from meshsim.experiment.find import Search
     from meshsim.experiment.points import Landed, Watch
     from meshsim.experiment.sensitivity import Study
-    from meshsim.experiment.wanted import Wanted
     from meshsim.report.sweep_frame import Sweep
     from meshsim.scenario import Scenario
 

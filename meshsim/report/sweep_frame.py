@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from meshsim.analysis.wanted import wanted
 from meshsim.experiment import sweep
-from meshsim.experiment.wanted import wanted
 from meshsim.report.sweep import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from meshsim.analysis.wanted import Wanted
     from meshsim.experiment.sweep import Plan
-    from meshsim.experiment.wanted import Wanted
     from meshsim.report.panels import Panels
     from meshsim.scenario.schema import Document
 

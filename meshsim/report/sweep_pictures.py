@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from meshsim.analysis.wanted import Wanted
     from meshsim.experiment.breaking import Breaking
     from meshsim.experiment.find import Search
-    from meshsim.experiment.wanted import Wanted
 
 #: Points of a heat map whose numbers are written into its cells.
 _WRITTEN = 60

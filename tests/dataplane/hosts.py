@@ -131,8 +131,8 @@ class Hosts:
         from meshsim.dataplane import calendar as on
 
         fired = []
-        while self.w.clock[0].scheduled and self.w.heap[0].time < until:
-            event = self.w.heap[0].copy()
+        while self.w.clock[0].scheduled and self.w.heap[self.w.clock[0].head].time < until:
+            event = self.w.heap[self.w.clock[0].head].copy()
             on.drop_first(self.w)
             now = self.w.clock[0].now = float(event.time)
             fired.append((now, int(event.kind)))

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.dataplane import state
-from meshsim.dataplane.calendar import NEAR, RESPONSE, drop_first, events, nth, schedule
-from meshsim.dataplane.later import CELLS, WANTED, room
+from meshsim.dataplane.calendar import RESPONSE, drop_first, events, schedule
+from meshsim.dataplane.later import CELLS, WANTED, begin, room
 from meshsim.dataplane.loop import MARGIN
-from meshsim.dataplane.state import NONE
+from meshsim.dataplane.ring import RING, nth
 
 
 def new_plane():
@@ -28,15 +28,12 @@ def new_plane():
 
 @pytest.fixture(scope="module")
 def world():
-    """Return a world with an empty calendar, and room for events that are put off."""
-    plane = new_plane()
-    for name, length in room(len(plane.world.heap)).items():
-        plane._grow(name, length)
-    return plane.world
+    """Return a world with an empty calendar."""
+    return new_plane().world
 
 
-#: How many spans of the wheel pass a second: none (no ring), so few that all is due at once, several, many.
-PACES = st.sampled_from([0.0, 0.1, 1.0, 1e3, 1e9])
+#: How many spans of the wheel pass a second: so few that all is due at once, several, many.
+PACES = st.sampled_from([0.1, 1.0, 1e3, 1e9])
 #: Times with many ties; some so late that their span has no number of its own, and one that never comes.
 TIMES = st.sampled_from([*range(7), 1e30, math.inf])
 
@@ -46,11 +43,11 @@ def several(each):
     return st.integers(0, 200).flatmap(lambda size: st.lists(each, min_size=size, max_size=size))
 
 
-def empty(world, pace=0.0):
+def empty(world, pace=1.0):
     world.clock[0] = 0
-    world.clock[0].free_chunk = NONE
     world.cells[:] = 0
-    world.clock[0].ring, world.clock[0].pace = int(pace > 0.0), pace
+    begin(world.clock[0])
+    world.clock[0].pace = pace
 
 
 def left(world):
@@ -95,12 +92,15 @@ def test_order_holds_when_events_are_taken_in_between(world, steps, pace):
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
 @given(times=several(TIMES), pace=PACES)
 def test_the_next_events_stand_in_order_in_a_ring(world, times, pace):
-    empty(world, pace or 1.0)
+    empty(world, pace)
     for number, time in enumerate(times):
         schedule(world, float(time), RESPONSE, number, 0, 0)
-    ring = [world.heap[int(nth(world, number))] for number in range(min(len(times), NEAR))]
+    near = int(world.clock[0].near)
+    assert near <= RING
+    assert near > 0 or not times
+    ring = [world.heap[int(nth(world, number))] for number in range(near)]
     front = [(float(event["time"]), int(event["subject"])) for event in ring]
-    assert front == sorted((float(each), place) for place, each in enumerate(times))[:NEAR]
+    assert front == sorted((float(each), place) for place, each in enumerate(times))[:near]
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
@@ -148,28 +148,49 @@ def test_spans_become_shorter_long_before_half_a_turn_when_events_come_faster(wo
     assert clock.now * 100.0 < CELLS / 2  # in spans as they were at the beginning
 
 
-def test_order_holds_when_the_heap_grows_after_a_ring_began_with_events_that_were_there():
-    plane, model, found = new_plane(), [], []
-    world, before = plane.world, len(plane.world.heap)
-    for number in range(3 * before):
-        if number == before // 2:
-            plane._look_ahead()
-            assert (int(world.clock[0].ring), int(world.clock[0].near), left(world)) == (1, NEAR, number)
-        plane._grow("heap", left(world) + 2 * MARGIN)
-        model.append((float(number * 7919 % 10_007 // 2), number))  # more spans than the wheel has cells, and ties
-        schedule(world, model[-1][0], RESPONSE, number, 0, 0)
-    assert len(world.heap) > before
-    assert all(len(getattr(world, name)) >= length for name, length in room(len(world.heap)).items())
-    for _ in model:
-        found.append(first(world))
-        drop_first(world)
-    assert found == sorted(model)
+def follow(plane, times, *, handled=1):
+    """Schedule an event at each time that is a number, take one off at each None, and see that order holds."""
+    world, model, clock = plane.world, [], plane.world.clock[0]
+    for number, time in enumerate([*times, *(None for _ in times)]):
+        if time is not None:
+            plane._grow("heap", left(world) + 2 * MARGIN)
+            schedule(world, time, RESPONSE, number, 0, 0)
+            heappush(model, (time, number))
+        elif model:
+            assert first(world) == heappop(model)
+            clock.now = max(float(clock.now), first(world)[0])
+            drop_first(world)
+            clock.handled += handled
+    assert (left(world), int(clock.near), int(clock.later), int(clock.far)) == (0, 0, 0, 0)
+    assert not world.cells.count.any()
+
+
+def test_order_holds_when_there_is_more_than_there_was_room_for():
+    plane = new_plane()
+    before = len(plane.world.heap)
+    follow(plane, [float(number * 7919 % 10_007 // 2) for number in range(3 * before)])  # with ties
+    assert len(plane.world.heap) > before
+    assert all(len(getattr(plane.world, name)) >= length for name, length in room(len(plane.world.heap)).items())
+
+
+@pytest.mark.parametrize("handled", [1, 100])
+def test_order_holds_at_any_pace_and_however_far_off_events_are(handled):
+    # Together: at once, in a span, in the wheel, in half turns of it, beyond all of these, all at one time; the pace
+    # is measured anew several times.
+    plane, times = new_plane(), []
+    for number in range(6000):
+        scale = 1e-6 if number // 1500 % 2 else 1e-2
+        near = (number * 7919 % 101) * scale
+        times.append((near, near * 100, near * 1e4, near * 1e6, 5.0, number // 1500 * 1e3)[number % 6])
+        if number % 7 > 3:
+            times.append(None)
+    follow(plane, times, handled=handled)
 
 
 def test_an_event_keeps_what_it_was_scheduled_with(world):
     empty(world)
     schedule(world, 2.5, RESPONSE, 7, 3, -9)
-    event = world.heap[0]
+    event = world.heap[world.clock[0].head]
     assert (event.time, event.kind, event.subject, event.generation, event.extra) == (2.5, RESPONSE, 7, 3, -9)
 
 

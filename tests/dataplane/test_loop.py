@@ -300,8 +300,7 @@ def test_a_gateway_spreads_requests_over_its_live_replicas(chain):
 def test_a_request_to_a_lost_ingress_ends_even_if_the_gateway_is_back_before_it_is_told(Bench, echo):
     bench = Bench({"web": echo()}, retry=NEVER)
     bench.plane.set_gateway(bench.ingress, 0.0, alive=False)
-    station = bench.world.proxies[bench.ingress].station
-    bench.world.free_at[station : station + 2] = 0.5  # its workers are busy until then
+    bench.world.proxies[bench.ingress].free = 0.5  # its workers are busy until then
     bench.send(0.1)
     bench.run(0.2)
     bench.plane.set_gateway(bench.ingress, 0.2, alive=True)

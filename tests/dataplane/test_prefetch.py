@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from meshsim.dataplane import state
-from meshsim.dataplane.calendar import NEAR
-from meshsim.dataplane.prefetch import REMEMBERED
+from meshsim.dataplane.prefetch import QUEUES, ROWS, STATIONS
 from meshsim.scenario.istio.policy import Policy
 
-COUNTS = ("clock", "requests", "request_latency", "ingress_latency", "call_latency", "free_at")
+COUNTS = ("requests", "request_latency", "ingress_latency", "call_latency", "free_at", "proxies", "pods")
 
-#: What the clock knows of where events stand and of what was foreseen.
-ASIDE = (
-    "foreseen", "foresaw", "ring", "head", "near", "later", "day", "pace", "turned", "turned_at", "turned_after",
-    "chunks", "free_chunk",
-)  # fmt: skip
+#: What the clock knows of what was looked at ahead.
+ASIDE = ("looks", "looked", "glance")
+#: The queue of the calls that are foreseen.
+CALL = QUEUES - 1
 
 
 @pytest.fixture
@@ -32,8 +30,8 @@ def busy(Bench, echo):
         )
         if looks:
             bench.plane._look_ahead()
-        bench.paced(400.0)
-        bench.send(0.1, times=2 * NEAR)
+        bench.paced(4000.0)
+        bench.send(0.1, times=100)
         bench.run(3.0)
         return bench
 
@@ -41,11 +39,12 @@ def busy(Bench, echo):
 
 
 def counts(bench):
-    found = {name: bench.plane._arrays[name].view(np.ndarray).copy() for name in COUNTS}
+    clock = bench.plane._arrays["clock"].view(np.ndarray).copy()
     for field in ASIDE:
-        found["clock"][field] = 0
+        clock[field] = 0
     rows, numbers = bench.plane.counted_calls()
-    return [found[name].tobytes() for name in COUNTS] + [rows.tobytes(), *(each.tobytes() for each in numbers)]
+    arrays = [bench.plane._arrays[name].tobytes() for name in COUNTS]
+    return [clock.tobytes(), *arrays, rows.tolist(), *(each.tolist() for each in numbers)]
 
 
 @pytest.mark.parametrize("balancer", ["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"])
@@ -56,18 +55,25 @@ def test_looking_ahead_changes_no_number(busy, balancer):
 
 def test_calls_are_foreseen_with_the_hosts_that_are_compared_for_them(busy):
     world = busy(looks=True).world
-    assert int(world.clock[0].foreseen) > REMEMBERED
-    found = [row for row in world.foreseen if row.stage == 5]
-    assert found
-    for row in found:
+    first, end = int(world.marks[CALL, STATIONS]) - ROWS // 2, int(world.marks[CALL, STATIONS])
+    assert first > 0
+    for number in range(first, end):
+        row = world.ahead[CALL, number % ROWS]
         up = world.upstreams[row.upstream]
         assert int(up.proxy) == int(row.proxy)
         assert all(up.first_slot <= host < up.first_slot + up.capacity for host in (row.first, row.other))
 
 
+def test_every_queue_is_followed_to_its_end(busy):
+    marks = busy(looks=True).world.marks
+    stations = [int((row > 0).sum()) - 1 for row in marks]
+    assert stations == [1, -1, 3, -1, 4, 5, 5]  # nothing goes through a gateway here, nor takes time in a sidecar
+
+
 def test_a_small_mesh_does_not_look_ahead(busy):
     world = busy(looks=False).world
-    assert (int(world.clock[0].ring), int(world.clock[0].foreseen)) == (0, 0)
+    assert int(world.clock[0].looks) == 0
+    assert not world.marks.any()
 
 
 def test_a_script_that_ends_the_array_of_steps_is_not_read_past_its_end(busy):

@@ -10,8 +10,8 @@ import pytest
 
 from meshsim.analysis.comparison import compare
 from meshsim.analysis.expectations import Result
+from meshsim.analysis.wanted import Wanted
 from meshsim.experiment.breaking import Breaking, Look, State
-from meshsim.experiment.wanted import Wanted
 from meshsim.report import expectations, html, sweep, sweep_pictures, tables
 from meshsim.report.cells import FAILING, cell, hidden, how_to_read, printed
 from meshsim.report.style import render

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meshsim.experiment.wanted import Wanted
+from meshsim.analysis.wanted import Wanted
 from meshsim.report import style, sweep_pictures
 from meshsim.report.panels import Panels, canvas
 from meshsim.report.plots import Plots

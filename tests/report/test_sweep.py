@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from meshsim.experiment.wanted import Wanted
+from meshsim.analysis.wanted import Wanted
 from meshsim.report import sweep, sweep_pictures
 from meshsim.report.style import render
 from meshsim.report.sweep_progress import Progress, sweeping
