@@ -290,6 +290,5 @@ def test_the_engine_agrees_with_an_independent_heap_to_the_last_bit(balancer, pr
     assert oracle.opened > 20 if protocol == "http" else oracle.opened == 2 * 2 + 2 * 2
     held = [proxy.free for proxy in (oracle.ingress, *(pod.proxy for pods in oracle.pods.values() for pod in pods))]
     assert held == [
-        proxy.free.tolist()
-        for proxy in sorted(simulation.mesh.plane.proxies, key=lambda proxy: proxy.kind != INGRESS)
+        proxy.free.tolist() for proxy in sorted(simulation.mesh.plane.proxies, key=lambda proxy: proxy.kind != INGRESS)
     ]
