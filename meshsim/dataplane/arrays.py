@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.dataplane import later, prefetch, state
+from meshsim.dataplane import later, queues, state
 from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.draws import round_keys
 from meshsim.dataplane.state import NONE, RECORDS
@@ -64,8 +64,8 @@ def at_start(
         "attempt_codes": np.zeros(1, dtype=np.int32),
         "hash_tables": np.zeros(16, dtype=np.int32),
         "hash_points": np.zeros(16, dtype=np.uint64),
-        "ahead": state.records("ahead", (prefetch.QUEUES, prefetch.ROWS)),
-        "marks": np.zeros((prefetch.QUEUES, prefetch.STATIONS + 1), dtype=np.int64),
+        "ahead": state.records("ahead", (queues.QUEUES, queues.ROWS)),
+        "marks": np.zeros((queues.QUEUES, queues.STATIONS + 1), dtype=np.int64),
         "calls": state.records("calls", CALLS),
         "call_cells": np.full(2 * CALLS, NONE, dtype=np.int32),
         "requests": state.records("requests", (max(entries, 1), clusters, len(FLOWS), outcomes)),

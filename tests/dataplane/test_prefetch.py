@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from meshsim.dataplane import state
-from meshsim.dataplane.prefetch import QUEUES, ROWS, STATIONS
+from meshsim.dataplane.queues import CALL, ROWS, STATIONS
 from meshsim.scenario.istio.policy import Policy
 
 COUNTS = ("requests", "request_latency", "ingress_latency", "call_latency", "free_at", "proxies", "pods")
 
 #: What the clock knows of what was looked at ahead.
 ASIDE = ("looks", "looked", "glance")
-#: The queue of the calls that are foreseen.
-CALL = QUEUES - 1
 
 
 @pytest.fixture
