@@ -72,7 +72,7 @@ def record_call(w, call, slot, now):
 def _row_for(w, frame, slot, service):
     """Return the row of `World.calls` for a call to a service; each slot knows that of the last one that it had."""
     outcomes = w.requests.shape[3]
-    kind = frame.flow * outcomes + outcome_of(w, frame.code, frame.flag)
+    kind = np.int64(frame.flow) * outcomes + outcome_of(w, frame.code, frame.flag)
     if slot == NONE or w.upstreams[frame.upstream].service != service:
         return _row_of(w, _key_of(w, frame, service, kind))
     host = w.slots[slot]

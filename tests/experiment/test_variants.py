@@ -111,7 +111,8 @@ def test_each_variant_is_prepared_once_for_all_its_replications(monkeypatch: pyt
 
     original = prepared.prepare
     monkeypatch.setattr(prepared, "prepare", counted)
-    experiment.run(meshsim.load(TWO), replications=2, what_if=True)
+    scenario = meshsim.load(TWO)
+    experiment.run(scenario, replications=2, compared=arms(scenario))
     assert [one.document.services["db"].replicas for one in found] == [2, 2, 5]
 
 
