@@ -303,7 +303,7 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "request_latency": (np.dtype("i4"), 4),  # entry, flow, failed, bin
     "ingress_latency": (np.dtype("i4"), 4),  # the same requests by cluster of entry, flow, failed, bin
     "keys": (np.dtype("u8"), 3),  # purpose, round, word
-    "free_at": (np.dtype("f8"), 1),  # when each worker of each proxy is free
+    "free_at": (np.dtype("f8"), 1),  # when the workers of each proxy are free that are not in its own record
     "upstream_of": (np.dtype("i4"), 2),  # proxy, destination
     "members": (np.dtype("i4"), 1),  # slots of each upstream's hosts, by priority and locality
     "available": (np.dtype("i4"), 1),  # the same, healthy ones only
