@@ -45,6 +45,8 @@ class Building:
         self._idle: dict[tuple[int, int], list[int]] = {}
         #: The pod that each sidecar belongs to.
         self._pod_of: dict[int, int] = {}
+        #: Rows of `World.calls` in the order of their keys.
+        self._order_of_calls = np.zeros(0, dtype=np.int64)
         self.pod_names: list[str] = []
         self.proxy_names: list[str] = []
         self.outcomes = BESIDE * (FLAGS + len(plan.codes)) * (2 if plan.delays else 1)

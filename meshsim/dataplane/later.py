@@ -182,6 +182,7 @@ def _measure(w):
         _sort_out(w, number)
     clock.pace = pace
     clock.day = span_of(clock, _first_of_rest(w)) - 1
+    clock.looked = clock.day  # spans had other numbers
 
 
 @jit

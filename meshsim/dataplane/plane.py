@@ -345,11 +345,12 @@ class DataPlane(Building):
             Rows of `state.CALLS`, and what each of them counts by number, in the order of these numbers; ``to`` is the
             number of clusters where no cluster was reached.
         """
-        clock = self.world.clock[0]
-        rows = self._arrays["calls"].view(np.ndarray)[: int(clock.counted)]
-        rows = rows[rows["count"] > 0]
-        found = rows[np.argsort(rows["key"])]
-        clusters = int(clock.clusters)
+        rows = self._arrays["calls"].view(np.ndarray)[: int(self.world.clock[0].counted)]
+        if len(self._order_of_calls) != len(rows):
+            self._order_of_calls = np.argsort(rows["key"])
+        order = self._order_of_calls
+        found = rows.take(order[rows["count"][order] > 0])
+        clusters = int(self.world.clock[0].clusters)
         dimensions = (len(self.plan.edges), clusters, clusters + 1, len(FLOWS), self.outcomes)
         return found, np.unravel_index(found["key"], dimensions)
 

@@ -104,6 +104,6 @@ class Admission:
     def _block(self, service: str, change: int) -> None:
         """Count a service's pods that wait for the webhook; those of gateways are not counted."""
         if service:
-            self._mesh.recorder.blocked[self._cluster, service].add(change, self._mesh.env.now)
+            self._mesh.recorder.blocked.add((self._cluster, service), change, self._mesh.env.now)
             if change > 0:
                 self._mesh.recorder.count("blocked", self._cluster, service)

@@ -105,7 +105,7 @@ class Cluster:
     def _begin_outside(self, placed: PlacedWorkload, outside: Outside) -> None:
         """Have a server ready that no Deployment keeps: nothing admits, replaces or counts it later."""
         mesh = self.mesh
-        mesh.recorder.desired[self.name, placed.service].add(1, mesh.env.now)
+        mesh.recorder.desired.add((self.name, placed.service), 1, mesh.env.now)
         pod = self._pod(placed, outside.name, outside.region, outside.zone)
         pod.outside = outside
         if self._callees(pod) or self._has_sidecar(pod):
@@ -115,7 +115,7 @@ class Cluster:
 
     def _desire(self, replica_set: ReplicaSet, replicas: int) -> None:
         key = (self.name, replica_set.placed.service)
-        self.mesh.recorder.desired[key].add(replicas - replica_set.desired, self.mesh.env.now)
+        self.mesh.recorder.desired.add(key, replicas - replica_set.desired, self.mesh.env.now)
         replica_set.desired = replicas
 
     def _create(self, replica_set: ReplicaSet, slot: Slot, number: int) -> Pod:
@@ -171,7 +171,7 @@ class Cluster:
             hook(pod)
         pod.ready = True
         self.mesh.plane.serve(pod.number)
-        self.mesh.recorder.ready[self.name, pod.service].add(1, self.mesh.env.now)
+        self.mesh.recorder.ready.add((self.name, pod.service), 1, self.mesh.env.now)
         self.mesh.truth.publish(pod)
         if replica_set is not None:
             replica_set.join(pod.number, int(self.mesh.plane.pods[pod.number].proxy))
@@ -239,7 +239,7 @@ class Cluster:
         """Note that a pod is not ready; return whether it was."""
         was, pod.ready = pod.ready, False
         if was:
-            self.mesh.recorder.ready[self.name, pod.service].add(-int(pod.reachable), self.mesh.env.now)
+            self.mesh.recorder.ready.add((self.name, pod.service), -int(pod.reachable), self.mesh.env.now)
         return was
 
     def withdraw(self, pod: Pod) -> None:
@@ -261,7 +261,7 @@ class Cluster:
     def _restore(self, pod: Pod) -> None:
         if pod.reachable and not (pod.ready or pod.gone or pod.draining):
             pod.ready = True
-            self.mesh.recorder.ready[self.name, pod.service].add(1, self.mesh.env.now)
+            self.mesh.recorder.ready.add((self.name, pod.service), 1, self.mesh.env.now)
             self.mesh.truth.publish(pod)
 
     def _drain(self, pod: Pod) -> Process:

@@ -158,8 +158,8 @@ def test_a_pod_that_is_no_longer_wanted_is_not_tried_again(run, event):
         event("scale", "10s", "20s", target=APP, replicas=5),
     ]
     simulation = run(timeline=timeline, duration="150s")
-    blocked = simulation.mesh.recorder.blocked["c1", "app"]
-    seen = [simulation.at(time, lambda: blocked.value) for time in (20.0, 60.0)]
+    blocked = simulation.mesh.recorder.blocked
+    seen = [simulation.at(time, lambda: blocked.value[blocked.places["c1", "app"]]) for time in (20.0, 60.0)]
     simulation.run()
     assert seen == [[1], [0]]
     assert sorted(simulation.app_pods("c1")) == [f"c1/app-{n}.0" for n in range(4)]

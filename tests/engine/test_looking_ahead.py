@@ -59,3 +59,14 @@ def test_looking_ahead_of_a_calendar_with_few_events_is_harmless(plane):
     found = plane(2.0, scale=0.01)
     assert int(found.world.clock[0].handled) > 0
     assert np.all(np.diff(found.world.marks, axis=1) <= 0)
+
+
+def test_looking_ahead_goes_on_when_spans_become_longer(plane):
+    found = plane(1.0)
+    clock = found.world.clock[0]
+    clock.measured_at, clock.measured_after = clock.now, clock.handled
+    found.advance(2.0)
+    assert float(clock.pace) < 1e4
+    joined = found.world.marks[:, 0].copy()
+    found.advance(3.0)
+    assert (found.world.marks[:, 0] - joined).sum() > 100

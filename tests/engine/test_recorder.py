@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from meshsim.engine.recorder import Level, PlaneRecord, Recorder
+from meshsim.engine.levels import Level
+from meshsim.engine.recorder import PlaneRecord, Recorder
 from meshsim.results.frames import concatenate
 
 NEVER = np.inf

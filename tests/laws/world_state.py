@@ -10,6 +10,7 @@ from meshsim.dataplane.gateway import address_of
 from meshsim.dataplane.state import NONE
 from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.kubernetes import Cluster
+from meshsim.engine.levels import Levels
 from meshsim.engine.mesh import Mesh, Proxy
 from meshsim.engine.simulation import Simulation
 
@@ -110,10 +111,16 @@ def levels(mesh: Mesh) -> dict[str, Any]:
     for what, by_service in {
         "desired": recorder.desired, "ready": recorder.ready, "blocked": recorder.blocked,
     }.items():  # fmt: skip
-        found |= {f"{what} {key}": by_service[key].value if key in by_service else 0 for key in recorder.desired}
+        found |= {f"{what} {key}": number for key, number in numbers(by_service).items()}
     for name, record in recorder.control_planes.items():
         found |= {f"ready {name}": record.ready.value, f"connected {name}": record.connected.value}
     return found
+
+
+def numbers(levels: Levels) -> dict[tuple[str, str], int]:
+    """Return the number that each thing has now; one that never stepped has none."""
+    known = [*map(int, levels.value), *[0] * len(levels.places)]
+    return dict(zip(levels.places, known, strict=False))
 
 
 def counted(simulation: Simulation) -> dict[str, Any]:
@@ -138,8 +145,8 @@ def counted(simulation: Simulation) -> dict[str, Any]:
         for replica_set in cluster.replica_sets:
             found[f"desired {(cluster.name, replica_set.placed.service)}"] += replica_set.desired
     # Who waits to be admitted is known to nobody else; no more than are missing.
-    for key, level in mesh.recorder.blocked.items():
-        found[f"blocked {key}"] = level.value
+    for key, number in numbers(mesh.recorder.blocked).items():
+        found[f"blocked {key}"] = number
     return found
 
 

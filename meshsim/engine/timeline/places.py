@@ -121,7 +121,7 @@ def _stop(reach: Reach, pods: Collection[Pod], mode: str) -> Undo | None:
         if len(loss.modes) == 1:
             _leave(reach, pod, silent=mode == "blackhole")
             pod.reachable = False
-            reach.mesh.recorder.ready[pod.cluster, pod.service].add(-int(pod.ready), now)
+            reach.mesh.recorder.ready.add((pod.cluster, pod.service), -int(pod.ready), now)
         elif mode == "blackhole":
             reach.mesh.plane.silence(pod.number)
     return lambda: _bring_back(reach, pods, mode)
@@ -155,7 +155,7 @@ def _bring_back(reach: Reach, pods: Iterable[Pod], mode: str) -> None:
         if not pod.gone:
             reach.mesh.plane.revive(pod.number, loss.state)  # one that did not listen yet goes on to start
             pod.reachable = True
-            reach.mesh.recorder.ready[pod.cluster, pod.service].add(int(pod.ready), now)
+            reach.mesh.recorder.ready.add((pod.cluster, pod.service), int(pod.ready), now)
             if not pod.draining:
                 reach.clusters[pod.cluster].restore(pod)
     reach.mesh.plane.end_silence(now)
