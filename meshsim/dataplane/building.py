@@ -43,6 +43,8 @@ class Building:
         self._used: dict[str, int] = {}
         #: Sidecars of pods that are gone, by service and worker threads, which may differ between its workloads.
         self._idle: dict[tuple[int, int], list[int]] = {}
+        #: Scopes by the destinations that they have.
+        self._scopes: dict[tuple[int, ...], int] = {}
         #: The pod that each sidecar belongs to.
         self._pod_of: dict[int, int] = {}
         #: Rows of `World.calls` in the order of their keys.
@@ -83,12 +85,12 @@ class Building:
         old = self._arrays[name]
         if needed <= len(old):
             return
-        size = max(needed, 2 * len(old))
-        new = state.zeros((size, *old.shape[1:]), old.dtype)
-        if name == "upstream_of":
-            new[...] = NONE
+        new = state.zeros((max(needed, 2 * len(old)), *old.shape[1:]), old.dtype)
         new[: len(old)] = old
-        self._set(name, new.view(np.recarray) if isinstance(old, np.recarray) else new)
+        self._replace(name, new)
+
+    def _replace(self, name: str, array: NDArray[Any]) -> None:
+        self._set(name, array.view(np.recarray) if isinstance(self._arrays[name], np.recarray) else array)
 
     def _take(self, name: str, count: int = 1) -> int:
         """Return the first of ``count`` fresh rows of an array."""
@@ -107,25 +109,36 @@ class Building:
         A sidecar that is not enabled has no workers: requests pass it at once and for nothing.
         """
         index = self._take("proxies")
+        scope = self._scope_of(tuple(callees))
         workers = _workers(settings)
         station = self._take("free_at", max(workers - state.AT_HAND, 0))
         latency = self.plan.distribution(settings.latency)
         if len(self.plan.distribution_rows) != len(self._arrays["distributions"]):
             self._freeze_distributions()
-        self._grow("upstream_of", index + 1)
         self.proxy_names.append(name)
         proxy = self.world.proxies[index]
         proxy.kind, proxy.service = kind, NONE
         proxy.workers, proxy.station, proxy.cpu, proxy.latency = workers, station, settings.cpu, latency
-        proxy.threads, proxy.handshake = max(workers, 1), settings.handshake
+        proxy.threads, proxy.handshake, proxy.scope = max(workers, 1), settings.handshake, scope
+        proxy.first_upstream, proxy.upstreams = self._used.get("upstreams", 0), len(callees)
         self._move_in(index, name, cluster, zone)
         for destination in callees:
             self._add_upstream(index, destination)
         return index
 
+    def _scope_of(self, callees: tuple[int, ...]) -> int:
+        """Return the number of the scope that has these destinations, in this order."""
+        if callees not in self._scopes:
+            self._scopes[callees] = scope = self._take("scopes")
+            self.world.scopes[scope] = NONE
+            self.world.scopes[scope, list(callees)] = np.arange(len(callees))
+        return self._scopes[callees]
+
     def _add_upstream(self, proxy: int, destination: int) -> None:
         index = self._take("upstreams")
-        self._grow("priorities", index + 1)
+        priorities = self._arrays["priorities"]
+        if index >= priorities.shape[1]:
+            self._replace("priorities", np.concatenate([priorities, np.zeros_like(priorities)], axis=1))
         client = self._row("proxies", proxy)
         threads, seed = int(client["threads"]), int(client["seed"])
         part = zlib.crc32(f"{seed}/{destination}".encode()) / 2**32

@@ -12,6 +12,7 @@ from meshsim.dataplane.frames import give_back, is_current, take
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import network_draws, pass_station, transit
+from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.state import (
     CALL,
     FI,
@@ -102,7 +103,7 @@ def on_routed(w, index, aborted, now):
         return
     target = routing.target(w, frame, route)
     destination, operation = w.targets[target].destination, w.targets[target].operation
-    frame.upstream = w.upstream_of[frame.proxy, destination] if destination != NONE else NONE
+    frame.upstream = upstream_of(w, frame.proxy, destination) if destination != NONE else NONE
     if frame.upstream == NONE:
         fail_later(w, index, NC, now)
         return
@@ -137,7 +138,7 @@ def mirror(w, index, target, now):
     if not routing.is_mirrored(w, frame, target):
         return
     destination, operation = w.targets[target].destination, w.targets[target].operation
-    upstream = w.upstream_of[frame.proxy, destination] if destination != NONE else NONE
+    upstream = upstream_of(w, frame.proxy, destination) if destination != NONE else NONE
     if upstream == NONE or operation == NONE:
         return
     path = child(frame.path, target, MIRRORED)
@@ -178,10 +179,9 @@ def attempt(w, index, now):
     host = w.slots[slot]
     frame.tried |= np.uint64(1) << np.uint64((slot - up.first_slot) & 63)
     frame.tried_levels |= 1 << host.priority
-    pool_index = host.pools + frame.worker
     if policy.keeps_host == 1:
-        w.balancers[up.first_balancer + frame.worker].kept = pool_index + 1
-    connection = pool.ready(w, pool_index, policy, now)
+        w.balancers[up.first_balancer + frame.worker].kept = host.pools + frame.worker + 1
+    connection = pool.ready(w, slot, frame.worker, policy, now)
     if connection != NONE:
         if up.active >= policy.max_requests:
             fail_later(w, index, UO, leaves)
@@ -194,8 +194,8 @@ def attempt(w, index, now):
         frame.slot = slot
         frame.state = WAITING
         frame.pod = NONE
-        pool.enqueue(w, pool_index, index)
-        open_or_send(w, pool_index, index, leaves)
+        pool.enqueue(w, host.pools + frame.worker, index)
+        open_or_send(w, host.pools + frame.worker, index, leaves)
 
 
 @jit
@@ -204,7 +204,7 @@ def open_or_send(w, pool_index, opener, now):
     waits = w.pools[pool_index]
     if waits.waiting > waits.promised:
         connecting.open_needed(w, pool_index, opener, now)
-        if waits.ready != NONE:
+        if pool.first_ready(w, waits.slot, waits.worker) != NONE:
             serve_waiting(w, pool_index, now)
 
 
@@ -215,12 +215,12 @@ def serve_waiting(w, pool_index, now):
     up = w.upstreams[waits.upstream]
     policy = w.policies[up.policy]
     while waits.head != NONE:
-        connection = pool.ready(w, pool_index, policy, now)
+        connection = pool.ready(w, waits.slot, waits.worker, policy, now)
         if connection == NONE:
             if waits.waiting <= waits.promised:
                 return
             connecting.open_needed(w, pool_index, waits.head, now)
-            if waits.ready == NONE:
+            if pool.first_ready(w, waits.slot, waits.worker) == NONE:
                 return
             continue
         index = waits.head
@@ -238,7 +238,7 @@ def serve_waiting(w, pool_index, now):
 def kept_host(w, frame, up):
     """Return where a TCP client's connections are: they stay until they break; none if there are none."""
     kept = w.balancers[up.first_balancer + frame.worker].kept - 1
-    if kept == NONE or w.pools[kept].ready == NONE:
+    if kept == NONE or pool.first_ready(w, w.pools[kept].slot, frame.worker) == NONE:
         return NONE
     return w.pools[kept].slot
 

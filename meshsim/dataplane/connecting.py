@@ -19,6 +19,7 @@ from meshsim.dataplane.draws import CONNECTION, DECISION, GATEWAY_PICK, NETWORK,
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import is_cut, network_draws, occupy_worker, pass_station, transit
+from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.state import GONE, NO_FLAG, NONE, SERVING, SILENT, UF
 
 #: Where the salts of a connection's messages begin, apart from those of requests.
@@ -33,7 +34,8 @@ def open_needed(w, pool_index, opener, now):
     waits = w.pools[pool_index]
     up = w.upstreams[waits.upstream]
     policy = w.policies[up.policy]
-    while waits.waiting > waits.promised and waits.ready == NONE:  # where it takes no time, one is open already
+    # Where it takes no time to open one, it is open already.
+    while waits.waiting > waits.promised and pool.first_ready(w, waits.slot, waits.worker) == NONE:
         if not breaker.may_connect(policy, up, waits):
             pool.drop_idle(w, up, now)
             if not breaker.may_connect(policy, up, waits):
@@ -286,9 +288,9 @@ def _gateway_accepts(w, index, now):
 def _choose_pod(w, index, now):
     """Let the gateway choose a pod and connect to it: blind to HTTP, by its own load balancer."""
     connection = w.connections[index]
-    asked = w.upstreams[w.pools[connection.pool].upstream].policy
+    asked = w.upstreams[pool.upstream_of(w, connection)].policy
     own = w.known_as[w.proxies[connection.replica].configuration, asked]  # the client names a service and a subset
-    upstream = w.upstream_of[connection.replica, own] if own != NONE else NONE
+    upstream = upstream_of(w, connection.replica, own) if own != NONE else NONE
     policy = pool.policy_of(w, connection)
     slot = NONE
     if upstream != NONE:

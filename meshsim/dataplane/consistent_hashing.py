@@ -266,7 +266,7 @@ def is_full(w):
     return clock.table_margin > 0 and (
         clock.table_entries + clock.table_margin > len(w.hash_tables)
         or clock.table_entries + clock.table_margin > len(w.hash_points)
-        or clock.tables + w.priorities.shape[1] > len(w.tables)
+        or clock.tables + w.priorities.shape[0] > len(w.tables)
     )
 
 
@@ -290,11 +290,11 @@ def sweep(w):
         entries += w.tables[kept].entries
         kept += 1
     clock.tables, clock.table_entries = kept, entries
-    for upstream in range(w.priorities.shape[0]):
+    for upstream in range(w.priorities.shape[1]):
         if w.upstreams[upstream].built == 0:
             continue
-        for p in range(w.priorities.shape[1]):
-            level = w.priorities[upstream, p]
+        for p in range(w.priorities.shape[0]):
+            level = w.priorities[p, upstream]
             if level.table != NONE:
                 level.table = moved_to[level.table]
 
@@ -306,4 +306,4 @@ def room(w: Any) -> dict[str, int]:
     sweep(w)
     clock = w.clock[0]
     entries = int(clock.table_entries + 2 * clock.table_margin)
-    return {"tables": int(clock.tables) + 2 * w.priorities.shape[1], "hash_tables": entries, "hash_points": entries}
+    return {"tables": int(clock.tables) + 2 * w.priorities.shape[0], "hash_tables": entries, "hash_points": entries}

@@ -81,21 +81,21 @@ def let_go(w, index, broken, now):
     frame.slot = NONE
     state = frame.state
     frame.state = HERE
-    pool_index = w.slots[slot].pools + frame.worker
+    host = w.slots[slot]
     if state == WAITING:
-        pool.leave_queue(w, pool_index, index)
+        pool.leave_queue(w, host.pools + frame.worker, index)
         return
     if state == PURGED:
         return
     up = w.upstreams[frame.upstream]
     up.active -= 1
-    w.slots[slot].active -= 1
+    host.active -= 1
     connection = frame.connection
     frame.connection = NONE
     if w.connections[connection].generation == frame.opening:
         pool.detach(w, connection, w.policies[up.policy], broken, now)
-    if w.pools[pool_index].head != NONE:
-        serve_waiting(w, pool_index, now)
+    if host.waiting > 0 and w.pools[host.pools + frame.worker].head != NONE:
+        serve_waiting(w, host.pools + frame.worker, now)
 
 
 @jit

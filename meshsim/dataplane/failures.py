@@ -14,6 +14,7 @@ from meshsim.dataplane.gateway import address_of, is_black_hole
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.pod import occupy
 from meshsim.dataplane.recorder import record_call
+from meshsim.dataplane.scope import upstreams_of
 from meshsim.dataplane.serving import go_back
 from meshsim.dataplane.state import (
     BRANCH,
@@ -132,7 +133,6 @@ def add_upstream(w, index, proxy, destination, part, first_balancer):
     up.phase = (policy.interval if policy.interval != 0.0 else 1.0) * part
     up.first_balancer = first_balancer
     up.thread = _own_thread(w, up)
-    w.upstream_of[proxy, destination] = index
 
 
 @jit
@@ -147,7 +147,6 @@ def _own_thread(w, up):
 def move_upstream(w, upstream, base, capacity, first_pool):
     """Move an upstream's slots to a larger block, with the attempts that stand on them; new slots get new pools."""
     up = w.upstreams[upstream]
-    shift = base - up.first_slot
     for offset in range(capacity):
         slot = base + offset
         if offset < up.capacity:
@@ -162,20 +161,26 @@ def move_upstream(w, upstream, base, capacity, first_pool):
         if offset >= up.capacity:
             clear_slot(w, slot)
     if up.capacity > 0:
-        _move_with(w, upstream, shift)
+        _move_with(w, upstream, base)
     up.first_slot = base
     up.capacity = capacity
 
 
 @jit
-def _move_with(w, upstream, shift):
-    """Let the attempts and connections that stand on an upstream's slots follow them."""
+def _move_with(w, upstream, base):
+    """Let the attempts and connections that stand on an upstream's slots follow them to where these begin now."""
+    first, end = w.upstreams[upstream].first_slot, w.upstreams[upstream].first_slot + w.upstreams[upstream].capacity
+    shift = base - first
     for index in range(w.clock[0].used):
         frame = w.frames[index]
         if frame.kind == CALL and frame.upstream == upstream and frame.slot != NONE:
             frame.slot += shift
     for index in range(w.clock[0].connections):
         connection = w.connections[index]
+        if connection.state == UNUSED:
+            continue
+        if first <= connection.slot < end:
+            connection.slot += shift
         if connection.gateway_upstream == upstream and connection.leg_slot != NONE:
             connection.leg_slot += shift
 
@@ -237,7 +242,7 @@ def reset_connections(w, pod, replica, address, now):
         zone = w.pods[pod].zone if ends else w.proxies[connection.replica].zone
         if not connecting.reaches_client(w, connection, zone):
             continue
-        pool_index = connection.pool
+        pool_index = pool.pool_of(w, connection)
         pool.broke(w, index)
         if passes and connection.state == OPEN:
             latency = connecting.back_to_client(w, connection, zone)
@@ -263,10 +268,7 @@ def close_gateway(w, address, now):
 @jit
 def forget_hosts(w, proxy):
     """Clear what a proxy knows of its destinations, before another pod takes over its records."""
-    for destination in range(w.upstream_of.shape[1]):
-        upstream = w.upstream_of[proxy, destination]
-        if upstream == NONE:
-            continue
+    for upstream in upstreams_of(w, proxy):
         up = w.upstreams[upstream]
         up.ejected = 0
         up.thread = _own_thread(w, up)
@@ -280,12 +282,9 @@ def forget_client(w, proxy):
     """Clear what a dead pod's sidecar had under way."""
     for index in range(w.clock[0].connections):
         connection = w.connections[index]
-        if connection.state != UNUSED and w.upstreams[w.pools[connection.pool].upstream].proxy == proxy:
+        if connection.state != UNUSED and w.upstreams[pool.upstream_of(w, connection)].proxy == proxy:
             pool.close(w, index)
-    for destination in range(w.upstream_of.shape[1]):
-        upstream = w.upstream_of[proxy, destination]
-        if upstream == NONE:
-            continue
+    for upstream in upstreams_of(w, proxy):
         up = w.upstreams[upstream]
         up.active = 0
         up.retrying = 0

@@ -13,7 +13,9 @@ from meshsim.dataplane.draws import DECISION, NETWORK, child, uniforms
 from meshsim.dataplane.fetching import fetch
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import LEAST_REQUEST, PLAIN
+from meshsim.dataplane.pool import first_ready
 from meshsim.dataplane.queues import CALL, come_to, join, row_of
+from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.serving import repetitions
 from meshsim.dataplane.state import BRANCH, CALL_OUT, END, FORK, INGRESS, NONE
 
@@ -81,56 +83,46 @@ def foresee(w, proxy, route, request, path):
 
 @jit
 def destinations(w):
-    """Find out where the routes of foreseen calls lead, by weight most likely to their first targets."""
+    """Fetch the upstreams that foreseen calls' routes lead to, by weight most likely their first targets."""
     for number in come_to(w, CALL, 1):
         row = row_of(w, CALL, number)
         route = w.routes[row.route]
         row.upstream = NONE if route.targets == 0 else w.targets[route.first_target].destination
         if row.upstream != NONE:
-            fetch(w.upstream_of, np.int64(row.proxy) * w.upstream_of.shape[1] + row.upstream)
             fetch(w.policies, row.upstream)
-
-
-@jit
-def upstreams(w):
-    """Fetch the upstreams of foreseen calls."""
-    for number in come_to(w, CALL, 2):
-        row = row_of(w, CALL, number)
-        if row.upstream != NONE:
-            row.upstream = w.upstream_of[row.proxy, row.upstream]
+            row.upstream = upstream_of(w, row.proxy, row.upstream)
             fetch(w.upstreams, row.upstream)
-            fetch(w.priorities, np.int64(row.upstream) * w.priorities.shape[1])
+            fetch(w.priorities, row.upstream)
 
 
 @jit
 def hosts(w):
     """Fetch the hosts that foreseen calls' balancers will compare."""
-    for number in come_to(w, CALL, 3):
+    for number in come_to(w, CALL, 2):
         row = row_of(w, CALL, number)
         if row.upstream != NONE:
             _draw_hosts(w, row)
 
 
 @jit
-def pools(w):
-    """Fetch the pools of the hosts that foreseen calls will go to."""
-    for number in come_to(w, CALL, 4):
+def slots(w):
+    """Fetch what is known of these hosts."""
+    for number in come_to(w, CALL, 3):
         row = row_of(w, CALL, number)
         if row.upstream != NONE:
-            slot, other = w.available[row.first], w.available[row.other]
-            if w.slots[other].active < w.slots[slot].active:
-                slot = other
-            row.pool = w.slots[slot].pools + row.worker
-            fetch(w.pools, row.pool)
+            row.first, row.other = w.available[row.first], w.available[row.other]
+            fetch(w.slots, row.first)
+            fetch(w.slots, row.other)
 
 
 @jit
 def connections(w):
     """Fetch the connections that foreseen calls will use."""
-    for number in come_to(w, CALL, 5):
+    for number in come_to(w, CALL, 4):
         row = row_of(w, CALL, number)
         if row.upstream != NONE:
-            fetch(w.connections, w.pools[row.pool].ready)
+            slot = row.other if w.slots[row.other].active < w.slots[row.first].active else row.first
+            fetch(w.connections, first_ready(w, slot, row.worker))
 
 
 @jit
@@ -138,7 +130,7 @@ def _draw_hosts(w, row):
     """Draw the hosts that the balancer of a foreseen call will compare, if that is what it does."""
     up = w.upstreams[row.upstream]
     policy = w.policies[up.policy]
-    level = w.priorities[row.upstream, 0]
+    level = w.priorities[0, row.upstream]
     if policy.balancer != LEAST_REQUEST or level.mode != PLAIN or up.priorities > 1:
         row.upstream = NONE
         return

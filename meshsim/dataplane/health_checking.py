@@ -51,8 +51,7 @@ def begin(w, upstream, now):
             host.checking = 1
             host.checked += 1
             host.failing = int(up.built != 0)
-            host.passes = NONE
-            host.failures = 0
+            host.streak = 0
             _send(w, upstream, slot, SENT, now)
 
 
@@ -133,20 +132,18 @@ def _take(w, upstream, slot, result, now):
     """Count the result of a check; the first one a host ever has decides alone."""
     policy = w.policies[w.upstreams[upstream].policy]
     host = w.slots[slot]
-    first = host.passes == NONE
+    first = host.streak == 0
     if result == PASSED:
-        host.failures = 0
-        host.passes = max(host.passes, 0) + 1
-        if host.failing == 1 and (first or host.passes >= policy.healthy_after):
+        host.streak = max(host.streak, 0) + 1
+        if host.failing == 1 and (first or host.streak >= policy.healthy_after):
             host.failing = 0
             slow_start.join_again(w.upstreams[upstream], policy, host, now)
             health_changed(w, upstream, slot, now)
         if host.failing == 0 and host.ejected == 1:
             outlier_detection.come_back(w, upstream, slot, now)
         return
-    host.passes = 0
-    host.failures += 1
-    if host.failing == 0 and (first or result == FAILED or host.failures >= policy.unhealthy_after):
+    host.streak = min(host.streak, 0) - 1
+    if host.failing == 0 and (first or result == FAILED or -host.streak >= policy.unhealthy_after):
         host.failing = 1
         pool.drain(w, slot)
         health_changed(w, upstream, slot, now)

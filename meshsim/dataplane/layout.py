@@ -41,8 +41,8 @@ def lay_out(w, upstream):
     hashed = policy.balancer >= RING_HASH
     position = up.first_slot
     up.localities = 0
-    for p in range(w.priorities.shape[1]):
-        level = w.priorities[upstream, p]
+    for p in range(w.priorities.shape[0]):
+        level = w.priorities[p, upstream]
         if level.first != position:
             level.first = position
             level.mode = _MOVED
@@ -85,7 +85,7 @@ def start(w, upstream, p, anew, now):
     """Prepare the choice among the hosts of a priority; ``anew`` is whether they have changed."""
     up = w.upstreams[upstream]
     policy = w.policies[up.policy]
-    level = w.priorities[upstream, p]
+    level = w.priorities[p, upstream]
     _candidates(w, policy, level)
     if policy.balancer >= RING_HASH:
         if level.count > 0:

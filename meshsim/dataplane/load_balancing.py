@@ -65,7 +65,7 @@ def choose(w, upstream, worker, keyed, key, u0, u1, u2, tried_levels):
     if policy.balancer >= RING_HASH:
         return by_hash(w, upstream, up, policy, keyed, key, u1)
     p = level_of(w, upstream, up.priorities, u0, tried_levels, policy.overprovisioning) if up.priorities > 1 else 0
-    level = w.priorities[upstream, p]
+    level = w.priorities[p, upstream]
     if level.count == 0:
         return NONE
     if level.mode <= WEIGHTED:
@@ -126,7 +126,7 @@ def level_of(w, upstream, count, u, tried, overprovisioning):
     """Return the priority for a uniform draw: 1 … 100 against the cumulated loads (spec §2.6)."""
     draw = int(u * 100.0) + 1
     if tried != 0:
-        p = _other_level(w.priorities[upstream], count, draw, tried, overprovisioning)
+        p = _other_level(w.priorities[:, upstream], count, draw, tried, overprovisioning)
         if p != NONE:
             return p
     return level_of_load(w, upstream, count, draw)
@@ -137,7 +137,7 @@ def level_of_load(w, upstream, count, draw):
     """Return the first priority up to which the loads add up to ``draw`` of 100."""
     cumulated = 0
     for p in range(count):
-        cumulated += w.priorities[upstream, p].load
+        cumulated += w.priorities[p, upstream].load
         if draw <= cumulated:
             return p
     return 0
@@ -284,4 +284,4 @@ def by_hash(w, upstream, up, policy, keyed, key, u):
     if up.priorities > 1:
         p = level_of_load(w, upstream, up.priorities, np.int64(hashed % np.uint64(100)) + 1)
     again = max(keyed - 1, 0)
-    return consistent_hashing.look_up(w, w.priorities[upstream, p], policy.balancer == RING_HASH, hashed, again)
+    return consistent_hashing.look_up(w, w.priorities[p, upstream], policy.balancer == RING_HASH, hashed, again)

@@ -63,11 +63,11 @@ def refresh(w, upstream, now):
     up = w.upstreams[upstream]
     if up.built == 0:
         _begin(w, upstream)
-    levels = w.priorities.shape[1]
+    levels = w.priorities.shape[0]
     first_time = up.built == 0
     at_once, later = _what_changed(w, upstream)
     for p in range(levels):
-        level = w.priorities[upstream, p]
+        level = w.priorities[p, upstream]
         if (at_once >> p) & 1:
             level.refreshed = NEVER if first_time else now
             level.update += 1
@@ -83,8 +83,8 @@ def _begin(w, upstream):
     """Prepare an upstream that no list of endpoints has reached yet."""
     up = w.upstreams[upstream]
     up.latest = NEVER
-    for p in range(w.priorities.shape[1]):
-        level = w.priorities[upstream, p]
+    for p in range(w.priorities.shape[0]):
+        level = w.priorities[p, upstream]
         level.total = 0
         level.healthy = 0
         level.count = 0
@@ -102,7 +102,7 @@ def _what_changed(w, upstream):
     """Return masks of the priorities with hosts added or removed, and of those with a change of health or weight."""
     up = w.upstreams[upstream]
     members, merged = 0, 0
-    stay = np.zeros(w.priorities.shape[1], dtype=np.int64)
+    stay = np.zeros(w.priorities.shape[0], dtype=np.int64)
     for slot in range(up.first_slot, up.first_slot + up.capacity):
         host = w.slots[slot]
         if host.present == 1 and host.level == host.priority:
@@ -111,8 +111,8 @@ def _what_changed(w, upstream):
                 merged |= 1 << host.level
         elif host.present == 1:
             members |= 1 << host.priority
-    for p in range(w.priorities.shape[1]):
-        if stay[p] != w.priorities[upstream, p].total:
+    for p in range(w.priorities.shape[0]):
+        if stay[p] != w.priorities[p, upstream].total:
             members |= 1 << p
     return members, merged
 
@@ -131,7 +131,7 @@ def _is_due(w, upstream, p, now):
 
     Otherwise see to it that it is told one window from now; further changes do not put that off.
     """
-    level = w.priorities[upstream, p]
+    level = w.priorities[p, upstream]
     window = w.policies[w.upstreams[upstream].policy].merge_window
     if window <= 0.0 or math.floor((now - level.refreshed) * 1000.0) > math.floor(window * 1000.0):
         level.refreshed = now
@@ -147,7 +147,7 @@ def _is_due(w, upstream, p, now):
 @jit
 def on_refresh(w, upstream, p, update, now):
     """Tell the merged changes of a priority, unless something was told since that has them all."""
-    level = w.priorities[upstream, p]
+    level = w.priorities[p, upstream]
     if w.upstreams[upstream].built == 0 or level.waits == 0 or level.update != update:
         return
     level.waits = 0
@@ -160,8 +160,8 @@ def on_refresh(w, upstream, p, update, now):
 def forget(w, upstream):
     """Forget every endpoint of an upstream, before another pod takes over the proxy's records."""
     up = w.upstreams[upstream]
-    for p in range(w.priorities.shape[1]):
-        level = w.priorities[upstream, p]
+    for p in range(w.priorities.shape[0]):
+        level = w.priorities[p, upstream]
         if up.built != 0:
             consistent_hashing.drop_table(w, level)
         level.total = 0
@@ -200,11 +200,11 @@ def _tell(w, upstream, levels, now):
     up.built = up.first_slot + 1
     lay_out(w, upstream)
     in_panic = 0
-    for p in range(w.priorities.shape[1]):
-        in_panic |= w.priorities[upstream, p].panic << p
-    distribute_load(w.priorities[upstream], w.priorities.shape[1], policy.panic_threshold, policy.overprovisioning)
-    for p in range(w.priorities.shape[1]):
-        level = w.priorities[upstream, p]
+    for p in range(w.priorities.shape[0]):
+        in_panic |= w.priorities[p, upstream].panic << p
+    distribute_load(w.priorities[:, upstream], w.priorities.shape[0], policy.panic_threshold, policy.overprovisioning)
+    for p in range(w.priorities.shape[0]):
+        level = w.priorities[p, upstream]
         if level.total > 0 or level.count > 0:
             anew = (levels >> p) & 1 == 1 or (in_panic >> p) & 1 != level.panic
             start(w, upstream, p, anew, now)

@@ -23,8 +23,8 @@ def on_connected(w, index, now):
     if connecting.is_cut_off(w, connection):
         on_not_connected(w, index, now)
         return
-    pool_index = connection.pool
-    up = w.upstreams[w.pools[pool_index].upstream]
+    pool_index = pool.pool_of(w, connection)
+    up = w.upstreams[pool.upstream_of(w, connection)]
     start = now
     if w.policies[up.policy].tls == 1:
         if not certificates.client_agrees(w, connection, now):
@@ -32,7 +32,7 @@ def on_connected(w, index, now):
             return
         connection.leg = now  # with TLS a gateway is connected to the pod when the client is
         proxy = w.proxies[up.proxy]
-        start = occupy_worker(w, up.proxy, w.pools[pool_index].worker, now, proxy.handshake)
+        start = occupy_worker(w, up.proxy, connection.worker, now, proxy.handshake)
         start += proxy.handshake if proxy.workers > 0 else 0.0
         connecting.show_certificate(w, index, start)
     pool.opened(w, index, now)
@@ -48,7 +48,7 @@ def on_not_connected(w, index, now):
     if connection.state != CONNECTING:
         return
     trace.note_connection(w, index, trace.NOT_CONNECTED, now)
-    pool_index = connection.pool
+    pool_index = pool.pool_of(w, connection)
     waits = w.pools[pool_index]
     while waits.head != NONE:
         call = waits.head
@@ -80,7 +80,7 @@ def on_broken(w, index, given_up, now):
         elif frame.kind == SERVE and (frame.state == HELD or frame.state == LOST):
             if is_on(w, frame, index) or not is_current(w, frame):
                 give_back(w, number)
-    pool_index = connection.pool
+    pool_index = pool.pool_of(w, connection)
     pool.broke(w, index)
     if w.pools[pool_index].head != NONE:
         serve_waiting(w, pool_index, now)

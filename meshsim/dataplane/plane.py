@@ -21,6 +21,7 @@ from meshsim.dataplane.draws import uniforms
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.load_balancing import RING_HASH
 from meshsim.dataplane.loop import CALENDAR_FULL, CALLS_FULL, CONNECTIONS_FULL, FRAMES_FULL, TRACE_FULL
+from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import ROOM, WHOLE
 from meshsim.errors import SimulationError
@@ -161,7 +162,7 @@ class DataPlane(Building):
         """
         if hosts.priorities.max(initial=0) >= PRIORITIES:
             raise SimulationError(f"failoverPriority gives more than {PRIORITIES} priorities, which is not modelled")
-        upstream = int(self.world.upstream_of[proxy, destination])
+        upstream = self.upstream(proxy, destination)
         self._room()
         policy = self._row("policies", destination)
         if policy["balancer"] >= RING_HASH:
@@ -322,6 +323,10 @@ class DataPlane(Building):
     def proxies(self) -> Any:
         """Return the records of all proxies, shape ``(proxies,)``."""
         return self._arrays["proxies"][: self._used.get("proxies", 0)]
+
+    def upstream(self, proxy: int, destination: int) -> int:
+        """Return the number of a proxy's upstream for a destination; -1 where it does not know it."""
+        return int(upstream_of(self.world, proxy, destination))
 
     def is_alive(self, proxy: int) -> bool:
         """Return whether a proxy is up."""

@@ -7,21 +7,50 @@ last is used first. Source: Envoy conn_pool_base.cc; counts measured on Envoy 1.
 from __future__ import annotations
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.state import CONNECTING, NONE, OPEN, UNUSED
+from meshsim.dataplane.state import AT_HAND, CONNECTING, NONE, OPEN, UNUSED
+
+
+@jit
+def pool_of(w, connection):
+    """Return the number of the pool that a connection is of."""
+    return w.slots[connection.slot].pools + connection.worker
+
+
+@jit
+def upstream_of(w, connection):
+    """Return the number of the upstream that a connection is of."""
+    return w.pools[pool_of(w, connection)].upstream
 
 
 @jit
 def policy_of(w, connection):
     """Return the policy of the destination that a connection is for."""
-    return w.policies[w.upstreams[w.pools[connection.pool].upstream].policy]
+    return w.policies[w.upstreams[upstream_of(w, connection)].policy]
 
 
 @jit
-def ready(w, pool_index, policy, now):
+def first_ready(w, slot, worker):
+    """Return the connection of a worker thread to an endpoint that takes the next request; none if all are busy."""
+    host = w.slots[slot]
+    return host.ready[worker] if worker < AT_HAND else w.pools[host.pools + worker].ready
+
+
+@jit
+def _set_ready(w, slot, worker, index):
+    host = w.slots[slot]
+    if worker < AT_HAND:
+        host.ready[worker] = index
+    else:
+        w.pools[host.pools + worker].ready = index
+
+
+@jit
+def ready(w, slot, worker, policy, now):
     """Return an open connection that can take a request; none if all are busy. Drops the ones past their time."""
-    pool = w.pools[pool_index]
-    while pool.ready != NONE:
-        index = pool.ready
+    while True:
+        index = first_ready(w, slot, worker)
+        if index == NONE:
+            return NONE
         connection = w.connections[index]
         idle = connection.streams == 0
         if idle and policy.idle_timeout > 0.0 and now - connection.since >= policy.idle_timeout:
@@ -33,7 +62,6 @@ def ready(w, pool_index, policy, now):
                 _retire(w, index)
         else:
             return index
-    return NONE
 
 
 @jit
@@ -51,7 +79,7 @@ def detach(w, index, policy, broken, now):
     """Take a request off a connection; a broken one is closed, as is one that takes no more and has no other."""
     connection = w.connections[index]
     connection.streams -= 1
-    if broken or connection.broken == 1 or connection.epoch != w.pools[connection.pool].epoch:
+    if broken or connection.broken == 1 or connection.epoch != w.slots[connection.slot].epoch:
         _unlist(w, index)
         connection.broken |= int(broken)
         if connection.streams == 0:
@@ -75,12 +103,12 @@ def _is_used_up(connection, policy):
 def list_ready(w, index):
     """Put a connection in front of the ones that can take a request."""
     connection = w.connections[index]
-    pool = w.pools[connection.pool]
+    following = first_ready(w, connection.slot, connection.worker)
     connection.previous = NONE
-    connection.next = pool.ready
-    if pool.ready != NONE:
-        w.connections[pool.ready].previous = index
-    pool.ready = index
+    connection.next = following
+    if following != NONE:
+        w.connections[following].previous = index
+    _set_ready(w, connection.slot, connection.worker, index)
     connection.listed = 1
 
 
@@ -91,7 +119,7 @@ def _unlist(w, index):
         return
     connection.listed = 0
     if connection.previous == NONE:
-        w.pools[connection.pool].ready = connection.next
+        _set_ready(w, connection.slot, connection.worker, connection.next)
     else:
         w.connections[connection.previous].next = connection.next
     if connection.next != NONE:
@@ -101,7 +129,7 @@ def _unlist(w, index):
 @jit
 def take(w, pool_index, limit):
     """Return a fresh connection that is being opened and will take ``limit`` requests at a time."""
-    clock = w.clock[0]
+    clock, pool = w.clock[0], w.pools[pool_index]
     index = clock.free_connection
     if index != NONE:
         clock.free_connection = w.connections[index].next
@@ -112,7 +140,8 @@ def take(w, pool_index, limit):
     connection = w.connections[index]
     connection.state = CONNECTING
     connection.listed = 0
-    connection.pool = pool_index
+    connection.slot = pool.slot
+    connection.worker = pool.worker
     connection.streams = 0
     connection.served = 0
     connection.limit = limit
@@ -126,7 +155,6 @@ def take(w, pool_index, limit):
     connection.address = NONE
     connection.replica = NONE
     connection.gateway_upstream = NONE
-    pool = w.pools[pool_index]
     pool.connections += 1
     pool.promised += limit
     w.upstreams[pool.upstream].connections += 1
@@ -137,11 +165,11 @@ def take(w, pool_index, limit):
 def opened(w, index, now):
     """Note that a connection can be used from now on."""
     connection = w.connections[index]
-    pool = w.pools[connection.pool]
-    pool.promised -= connection.limit
+    host = w.slots[connection.slot]
+    w.pools[pool_of(w, connection)].promised -= connection.limit
     connection.state = OPEN
     # To a host that is gone by now it serves those who wait for it, and no one else.
-    connection.epoch = pool.epoch - int(w.slots[pool.slot].present == 0)
+    connection.epoch = host.epoch - int(host.present == 0)
     connection.opened = now
     connection.since = now
     list_ready(w, index)
@@ -152,7 +180,7 @@ def close(w, index):
     """Forget a connection."""
     connection = w.connections[index]
     _unlist(w, index)
-    pool = w.pools[connection.pool]
+    pool = w.pools[pool_of(w, connection)]
     pool.connections -= 1
     if connection.state == CONNECTING:
         pool.promised -= connection.limit
@@ -169,7 +197,7 @@ def close(w, index):
 def close_outdated(w, index):
     """Close an idle connection that is not meant to take any more requests."""
     connection = w.connections[index]
-    if connection.state == OPEN and connection.streams == 0 and connection.epoch != w.pools[connection.pool].epoch:
+    if connection.state == OPEN and connection.streams == 0 and connection.epoch != w.slots[connection.slot].epoch:
         close(w, index)
 
 
@@ -197,18 +225,17 @@ def _retire(w, index):
 def leave(w, index):
     """Do as the server of a busy connection asks: ``connection: close`` of HTTP/1.1, or GOAWAY of HTTP/2."""
     connection = w.connections[index]
-    if connection.epoch == w.pools[connection.pool].epoch and policy_of(w, connection).keeps_host == 0:
+    if connection.epoch == w.slots[connection.slot].epoch and policy_of(w, connection).keeps_host == 0:
         _retire(w, index)
 
 
 @jit
 def drain(w, slot):
     """Close the idle connections to an endpoint; busy ones end with the requests on them."""
-    up = w.upstreams[w.pools[w.slots[slot].pools].upstream]
-    for pool_index in range(w.slots[slot].pools, w.slots[slot].pools + up.threads):
-        pool = w.pools[pool_index]
-        pool.epoch += 1
-        index = pool.ready
+    host = w.slots[slot]
+    host.epoch += 1
+    for worker in range(w.upstreams[w.pools[host.pools].upstream].threads):
+        index = first_ready(w, slot, worker)
         while index != NONE:
             following = w.connections[index].next
             if w.connections[index].streams == 0:
@@ -225,8 +252,8 @@ def drop_idle(w, up, now):
     if policy.idle_timeout <= 0.0:
         return
     for slot in range(up.first_slot, up.first_slot + up.capacity):
-        for pool_index in range(w.slots[slot].pools, w.slots[slot].pools + up.threads):
-            index = w.pools[pool_index].ready
+        for worker in range(up.threads):
+            index = first_ready(w, slot, worker)
             while index != NONE:
                 connection = w.connections[index]
                 following = connection.next
@@ -251,6 +278,7 @@ def enqueue(w, pool_index, call):
         w.frames[pool.tail].next = call
     pool.tail = call
     pool.waiting += 1
+    w.slots[pool.slot].waiting += 1
     w.upstreams[pool.upstream].pending += 1
 
 
@@ -270,6 +298,7 @@ def leave_queue(w, pool_index, call):
     frame.next = NONE
     frame.previous = NONE
     pool.waiting -= 1
+    w.slots[pool.slot].waiting -= 1
     w.upstreams[pool.upstream].pending -= 1
 
 
@@ -278,8 +307,9 @@ def clear(w, pool_index):
     """Forget who waits in a pool that has no connections (any more)."""
     pool = w.pools[pool_index]
     w.upstreams[pool.upstream].pending -= pool.waiting
+    w.slots[pool.slot].waiting -= pool.waiting
     pool.waiting = 0
     pool.head = NONE
     pool.tail = NONE
-    pool.ready = NONE
+    _set_ready(w, pool.slot, pool.worker, NONE)
     pool.promised = 0

@@ -43,7 +43,7 @@ def look_ahead(w):
     if clock.looked < clock.day:
         clock.looked = max(clock.looked + 1, clock.day - DEPTH)
         _find(w, clock.looked + DEPTH)
-    clock.glance = clock.glance + 1 if clock.glance < 23 else 0
+    clock.glance = clock.glance + 1 if clock.glance < 22 else 0
     if clock.glance < 12:
         _look_first(w, clock.glance)
     else:
@@ -93,16 +93,14 @@ def _look_again(w, number):
     elif number == 16:
         _calls_after_responses(w)
     elif number == 17:
-        foresight.upstreams(w)
-    elif number == 18:
         _scripts(w)
-    elif number == 19:
+    elif number == 18:
         foresight.hosts(w)
-    elif number == 20:
+    elif number == 19:
         _connections_of_gateways(w)
+    elif number == 20:
+        foresight.slots(w)
     elif number == 21:
-        foresight.pools(w)
-    elif number == 22:
         _arrivals(w)
     else:
         foresight.connections(w)
@@ -252,7 +250,6 @@ def _of_callers(w):
         row = row_of(w, RESPONSE, number)
         if _answers(w, row):
             call = w.frames[w.frames[row.subject].parent]
-            fetch(w.pools, w.connections[call.connection].pool)
             fetch(w.calls, w.slots[call.slot].counter)
             up = w.upstreams[call.upstream]
             fetch(w.policies, up.policy)

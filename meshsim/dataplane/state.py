@@ -94,18 +94,20 @@ FRAME = _either(
     ),
 )  # fmt: skip
 
-#: Workers of a proxy whose times stand in its own record.
+#: Workers of a proxy that stand in records that are read anyway: their times in the proxy's, their connections that can
+#: take a request in the endpoint's.
 AT_HAND = 2
 #: A sidecar or gateway replica: ``workers`` servers. When each is free is told by ``free`` of the first `AT_HAND`, and
 #: of the others from ``station`` on in `World.free_at`.
 #: ``threads`` is the same and at least one: the worker threads that have their own connections and load balancers.
 #: Its certificate is valid until ``expires`` and signed by the root of bit ``root`` (none: everybody takes it). The
-#: mask ``trusts`` has the roots that it trusts itself. New requests are routed by ``configuration``.
+#: mask ``trusts`` has the roots that it trusts itself. New requests are routed by ``configuration``. It has so many
+#: ``upstreams`` from ``first_upstream`` on; which of them is a destination's is told by its ``scope``.
 PROXY = _record(
     2,
-    cpu="f8", busy="f8", free="2f8", station="i4", latency="i4", configuration="i4", service="i4",
+    cpu="f8", busy="f8", free="2f8", latency="i4", configuration="i4", service="i4", scope="i4", first_upstream="i4",
     cluster="i2", zone="i2", workers="i2", threads="i2", kind="i1", alive="i1", silent="i1",
-    handshake="f8", seed="u8", expires="f8", trusts="i8", root="i4", life="i4",
+    handshake="f8", seed="u8", expires="f8", trusts="i8", root="i4", life="i4", station="i4", upstreams="i4",
 )  # fmt: skip
 
 #: One proxy's view of one destination (Envoy calls it a cluster); its endpoints are the slots from ``first_slot`` on,
@@ -124,37 +126,39 @@ UPSTREAM = _record(
 )  # fmt: skip
 
 #: An endpoint as one proxy sees it. ``host`` is a pod, or -(gateway address) - 2; ``pools`` is the first of its
-#: connection pools, one for each worker thread of the proxy. ``unhealthy`` is what the control plane says, ``failing``
-#: what the proxy's own health checks say. ``level`` and ``shown`` are its priority and whether it was available when
-#: the load balancers last heard of it. ``local``: in the client's own locality. ``counter`` is the row of `World.calls`
-#: of the last call that ended here, at ``counted_pod``, and ``counted`` tells which of its rows (0: there was none).
+#: connection pools, one for each worker thread of the proxy, in all of which so many requests are ``waiting``. Of the
+#: first `AT_HAND` pools ``ready`` is the connection that takes the next request. A connection whose ``epoch`` is not
+#: that of its endpoint takes no more of them. ``unhealthy`` is what the control plane says, ``failing`` what the
+#: proxy's own health checks say: ``streak`` of them passed in a row, or failed (below 0). ``level`` and ``shown`` are
+#: its priority and whether it was available when the load balancers last heard of it. ``local``: in the client's own
+#: locality. ``counter`` is the row of `World.calls` of the last call that ended here, at ``counted_pod``, and
+#: ``counted`` tells which of its rows (0: there was none).
 SLOT = _record(
     2,
-    counted_pod="i4", counted="i4", counter="i4",
-    host="i4", active="i4", pools="i4", volume="i4", successes="i4", errors="i4", gateway_errors="i4",
-    local_errors="i4", locality="i4", priority="i1", present="i1", unhealthy="i1", ejected="i1", level="i1", shown="i1",
-    changed="i1",
+    counted_pod="i4", counter="i4", host="i4", active="i4", pools="i4", ready="2i4", epoch="i4", waiting="i4",
+    counted="i2", locality="i2", volume="i4", successes="i4", errors="i4", gateway_errors="i4", local_errors="i4",
+    priority="i1", present="i1", unhealthy="i1", ejected="i1",
     weight="f8", locality_weight="f8", joined="f8", returned_at="f8", own_share="f8",
-    ejections="i4", multiplier="i4", checked="i4", passes="i4", failures="i4",
-    checking="i1", failing="i1", local="i1",
+    ejections="i4", multiplier="i4", checked="i4", streak="i4",
+    level="i1", shown="i1", changed="i1", checking="i1", failing="i1", local="i1",
 )  # fmt: skip
 
 #: Connections of one worker thread to one endpoint, and the requests that wait for one (first come, first served).
-#: ``promised`` is how many requests the connections that are being opened will take. A connection whose ``epoch`` is
-#: not that of its pool takes no more requests.
+#: ``ready`` is the connection that takes the next request, unless the endpoint's own record tells it. ``promised`` is
+#: how many requests the connections that are being opened will take.
 POOL = _record(
-    ready="i4", head="i4", epoch="i4", upstream="i4", slot="i4", worker="i4", connections="i4", tail="i4",
-    promised="i8", waiting="i4",
+    head="i4", tail="i4", waiting="i4", ready="i4", upstream="i4", slot="i4", worker="i4", connections="i4",
+    promised="i8",
 )  # fmt: skip
 
-#: A connection of a pool. Through an east-west gateway it has a second leg: the replica that accepted it, in its
-#: ``replica_life``, and the pod that the replica chose when it was opened. ``refused``: the server does not take the
-#: client's certificate, of which the client hears after its first requests.
+#: A connection of a ``worker`` thread to an endpoint. Through an east-west gateway it has a second leg: the replica
+#: that accepted it, in its ``replica_life``, and the pod that the replica chose when it was opened. ``refused``: the
+#: server does not take the client's certificate, of which the client hears after its first requests.
 CONNECTION = _record(
     2,
-    generation="i4", next="i4", previous="i4", pool="i4", epoch="i4", streams="i4", served="i4", limit="i4", pod="i4",
-    address="i4", replica="i4", state="i1", listed="i1", broken="i1", refused="i1",
-    zone="i2", server_worker="i2", replica_worker="i2", tries="i2", since="f8",
+    generation="i4", next="i4", previous="i4", slot="i4", epoch="i4", streams="i4", served="i4", limit="i4", pod="i4",
+    replica="i4", address="i2", zone="i2", worker="i2", server_worker="i2", replica_worker="i2", tries="i2",
+    state="i1", listed="i1", broken="i1", refused="i1", since="f8",
     replica_life="i4", gateway_upstream="i4", leg_slot="i4", attempt="i4",
     opened="f8", breaks="f8", leg="f8", request="u8", path="u8", jitter="f8",
 )  # fmt: skip
@@ -269,7 +273,7 @@ TRACE = _record(
 AHEAD = _record(
     1,
     request="u8", path="u8", due="f8", subject="i4", generation="i4", proxy="i4", route="i4", upstream="i4",
-    first="i4", other="i4", worker="i4", pool="i4",
+    first="i4", other="i4", worker="i4",
 )  # fmt: skip
 
 #: What ended in the current time bucket, by edge, clusters, flow and outcome: ``key`` is their place in an array with
@@ -293,7 +297,7 @@ RECORDS: dict[str, np.dtype] = {
 
 #: Every array of the world: its element type and number of dimensions.
 FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in RECORDS.items()} | {
-    "priorities": (PRIORITY, 2),  # upstream, priority
+    "priorities": (PRIORITY, 2),  # priority, upstream: nearly all have but the first
     "links": (LINK, 2),  # zone, zone
     "ahead": (AHEAD, 2),  # queue, row
     "marks": (np.dtype("i8"), 2),  # queue, station: rows before this one have passed it
@@ -304,7 +308,7 @@ FIELDS: dict[str, tuple[np.dtype, int]] = {name: (dtype, 1) for name, dtype in R
     "ingress_latency": (np.dtype("i4"), 4),  # the same requests by cluster of entry, flow, failed, bin
     "keys": (np.dtype("u8"), 3),  # purpose, round, word
     "free_at": (np.dtype("f8"), 1),  # when the workers of each proxy are free that are not in its own record
-    "upstream_of": (np.dtype("i4"), 2),  # proxy, destination
+    "scopes": (np.dtype("i4"), 2),  # scope, destination: its place among the upstreams of each proxy with that scope
     "members": (np.dtype("i4"), 1),  # slots of each upstream's hosts, by priority and locality
     "available": (np.dtype("i4"), 1),  # the same, healthy ones only
     "hash_tables": (np.dtype("i4"), 1),  # places among the available hosts, for each entry of a table

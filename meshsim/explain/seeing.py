@@ -25,7 +25,7 @@ def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> Upstr
     """Return a destination as a proxy sees it at this instant of a run."""
     plane, number = simulation.mesh.plane, configuration_of(simulation, proxy)
     row = plane.plan.known_as[number].get((end.service, end.subset), -1)
-    upstream = int(plane.world.upstream_of[proxy.number, row]) if row >= 0 else -1
+    upstream = plane.upstream(proxy.number, row) if row >= 0 else -1
     if upstream < 0:
         return _not_there(simulation, number, end)
     policy = simulation.mesh.prepared.policies[row]
@@ -62,7 +62,7 @@ def _priorities(simulation: Simulation, upstream: int, policy: Policy) -> Iterat
 
     world = simulation.mesh.plane.world
     for number in range(int(world.upstreams[upstream].priorities)):
-        level = world.priorities[upstream, number]
+        level = world.priorities[number, upstream]
         plain, weighted = _BALANCERS.get(policy.load_balancer, (_named(policy.load_balancer),) * 2)
         balancer = weighted if level.mode == WEIGHTED else plain
         balancer = {BY_LOCALITY: "a locality by weight, then ", BY_ZONE: "the own zone first, then "}.get(
@@ -117,7 +117,7 @@ def _shares(world: Any, upstream: int, taken: Sequence[int]) -> dict[int, float]
     factor = float(world.policies[up.policy].overprovisioning) / 100
     found = dict.fromkeys(taken, 0.0)
     for number in range(int(up.priorities)):
-        level = world.priorities[upstream, number]
+        level = world.priorities[number, upstream]
         own = [slot for slot in taken if int(world.slots[slot].level) == number]
         usable = [slot for slot in own if level.panic or world.slots[slot].shown]
         weights = {slot: float(world.slots[slot].weight) for slot in usable}

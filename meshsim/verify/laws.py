@@ -199,7 +199,8 @@ class Witness:
         wrong = (known.streams != streams) & (known.state != UNUSED)
         yield Law("connections with another number of requests", int(wrong.sum()), 0)
         free = (used.state == OPEN) & (used.listed == 1)
-        listed = [index for pool in np.unique(used.pool).tolist() for index in self._ready(pool)]
+        pools = np.unique(np.stack([used.slot, used.worker]), axis=1)
+        listed = [index for slot, worker in pools.T.tolist() for index in self._ready(slot, worker)]
         yield Law("connections that can be used", len(listed), int(free.sum()))
         yield Law("connections that are listed and full", int((known.streams[listed] >= known.limit[listed]).sum()), 0)
         yield Law("counts below zero", self._negative(), 0)
@@ -211,15 +212,15 @@ class Witness:
         pools, upstreams, calls = self._world.pools, self._world.upstreams, self._frames(CALL)
         used = self._known()[self._known().state != UNUSED]
         opening = used[used.state == CONNECTING]
-        promised = np.zeros(len(pools), dtype=np.int64)
-        np.add.at(promised, opening.pool, opening.limit)
+        own, promised = self._pool_of(used), np.zeros(len(pools), dtype=np.int64)
+        np.add.at(promised, self._pool_of(opening), opening.limit)
         waiting = calls[(calls.slot != NONE) & (calls.state == WAITING)]
-        queues = self._world.slots.pools[waiting.slot] + waiting.worker
+        queues = self._pool_of(waiting)
         legs = used.gateway_upstream[used.gateway_upstream != NONE]  # from an east-west gateway on
-        owners = np.concatenate([pools.upstream[used.pool], legs])
+        owners = np.concatenate([pools.upstream[own], legs])
         counts = {
             "pools with another number of connections": (
-                pools.connections, np.bincount(used.pool, minlength=len(pools)),
+                pools.connections, np.bincount(own, minlength=len(pools)),
             ),
             "pools that promise something else": (pools.promised, promised),
             "pools with another number of waiting requests": (pools.waiting, np.bincount(queues, minlength=len(pools))),
@@ -234,8 +235,15 @@ class Witness:
         """Return the records of all connections there have been."""
         return self._world.connections[: int(self._world.clock["connections"][0])]
 
-    def _ready(self, pool: int) -> Iterator[int]:
-        index = int(self._world.pools[pool].ready)
+    def _pool_of(self, records: Any) -> Any:
+        """Return the pools that connections are of, or calls wait in."""
+        return self._world.slots.pools[records.slot] + records.worker
+
+    def _ready(self, slot: int, worker: int) -> Iterator[int]:
+        from meshsim.dataplane.state import AT_HAND
+
+        host = self._world.slots[slot]
+        index = int(host.ready[worker] if worker < AT_HAND else self._world.pools[host.pools + worker].ready)
         while index != -1:
             yield index
             index = int(self._world.connections[index].next)

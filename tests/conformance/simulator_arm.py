@@ -19,6 +19,7 @@ from meshsim.dataplane.blueprint import Blueprint
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.lowering import lower
 from meshsim.dataplane.plane import DataPlane
+from meshsim.dataplane.scope import upstream_of
 from meshsim.scenario import load as load_scenario
 from meshsim.scenario.istio.clients import Client
 from meshsim.scenario.istio.clients import Request as Asked
@@ -163,7 +164,7 @@ class Run:
         for pod in range(int(self.point.gateway.get("client_pods", 1))):
             self.clients.append(self._client(pod))
         entry = plan.services.index(GATEWAY if self.terminated else UP)
-        self.upstream = int(plane.world.upstream_of[self.clients[0][0], entry])
+        self.upstream = int(upstream_of(plane.world, self.clients[0][0], entry))
         self._push(0.0)
         plane.trace(1)
 
@@ -191,7 +192,7 @@ class Run:
         proxy = self.plane.add_proxy(state.EAST_WEST, name, cluster=0, zone=0, settings=settings, callees=[up])
         self.address = self.plane.add_gateway(0, 0, [proxy])
         self.gateway_proxy = proxy
-        upstream = self.plane.world.upstream_of[proxy, up]
+        upstream = upstream_of(self.plane.world, proxy, up)
         self.plane.world.upstreams[upstream].policy = len(self.plan.destinations) - 1
 
     def _terminating(self, service: int) -> None:

@@ -105,7 +105,7 @@ def _counters(requests: Sequence[Request], run: Run) -> dict[str, float]:
         "upstream_rq_retry_overflow": overflow,
     }
     world = run.plane.world
-    if any(level.panic for level in world.priorities[run.upstream]):
+    if any(level.panic for level in world.priorities[:, run.upstream]):
         found["lb_healthy_panic"] = len(requests)
     return {name: value for name, value in found.items() if value}
 

@@ -14,6 +14,7 @@ from meshsim.dataplane.blueprint import Rules
 from meshsim.dataplane.hosts import Hosts
 from meshsim.dataplane.lowering import lower
 from meshsim.dataplane.plane import DataPlane
+from meshsim.dataplane.scope import upstream_of
 from meshsim.scenario.istio.policy import Policy, Retry
 from meshsim.scenario.istio.routes import Destination, Route
 from meshsim.scenario.schema import Document, EastWestGateway, Gateway
@@ -87,7 +88,7 @@ class Bench:
             self.pods[name] = [self._pod(number, f"{name}-{i}", zone) for i, zone in enumerate(places)]
         for destination, (name, _) in enumerate(self.plan.destinations):
             for proxy in [self.ingress, *(self.proxy_of(pod) for pods in self.pods.values() for pod in pods)]:
-                if self.world.upstream_of[proxy, destination] >= 0:
+                if upstream_of(self.world, proxy, destination) >= 0:
                     self.push(proxy, name, destination=destination)
         self.sources: list[int] = []
 
@@ -115,14 +116,19 @@ class Bench:
             object.__setattr__(given, name, np.array(values, dtype=getattr(given, name).dtype))
         self.plane.push(proxy, self.service(service) if destination is None else destination, given, now)
 
-    def behind_gateway(self, client: int, service: str, *, zone: str, replicas: int = 1) -> tuple[int, list[int]]:
-        """Put a service behind an east-west gateway for one client; return its address and its replicas."""
+    def behind_gateway(
+        self, client: int, service: str, *, zone: str, replicas: int = 1, callees: Sequence[int] = ()
+    ) -> tuple[int, list[int]]:
+        """Put a service behind an east-west gateway for one client; return its address and its replicas.
+
+        These know the ``callees``, too, but no host of theirs.
+        """
         settings = EastWestGateway.model_validate({"cpu": "0s", "latency": "0s", "concurrency": 1})
         number, place = self.service(service), ZONES.index(zone)
         proxies = [
             self.plane.add_proxy(
                 state.EAST_WEST, f"{service}-g{n}", cluster=int(place == 2), zone=place, settings=settings,
-                callees=[number],
+                callees=[number, *callees],
             )
             for n in range(replicas)
         ]  # fmt: skip
@@ -208,7 +214,7 @@ class Bench:
         return [int(self.world.pods[pod].served) for pod in self.pods[service]]
 
     def upstream(self, proxy: int, service: str) -> Any:
-        return self.world.upstreams[self.world.upstream_of[proxy, self.service(service)]]
+        return self.world.upstreams[upstream_of(self.world, proxy, self.service(service))]
 
     @property
     def opened(self) -> int:

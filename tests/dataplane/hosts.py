@@ -34,7 +34,7 @@ class Hosts:
         arrays |= {
             "heap": state.records("heap", 4096), "slots": state.records("slots", capacity),
             "pools": state.records("pools", capacity * threads), "pods": state.records("pods", capacity + 1),
-            "priorities": state.records("priorities", (1, LEVELS)),
+            "priorities": state.records("priorities", (LEVELS, 1)),
             "balancers": state.records("balancers", (LEVELS + capacity) * threads),
             "queue": state.records("queue", capacity * threads),
             "localities": state.records("localities", capacity), "links": state.records("links", (1, 1)),
@@ -43,7 +43,7 @@ class Hosts:
             "hash_points": np.zeros(1, np.uint64), "keys": round_keys(seed, 0),
         }  # fmt: skip
         self.w = w = World(arrays)
-        self.up, self.policy, self.levels = w.upstreams[0], w.policies[0], w.priorities[0]
+        self.up, self.policy, self.levels = w.upstreams[0], w.policies[0], w.priorities[:, 0]
         self.up.threads, self.up.capacity, self.up.priorities, self.up.own_share = threads, capacity, 1, -1.0
         self.up.first_turn = LEVELS * threads
         w.proxies[0].seed, w.proxies[0].alive = seed * 7919, 1
@@ -56,6 +56,7 @@ class Hosts:
                 forget(slot)
             for pool in w.pools[number * threads : (number + 1) * threads]:
                 pool.slot, pool.ready, pool.head, pool.tail = number, -1, -1, -1
+            slot.ready = -1
         for number in range(capacity + 1):
             w.pods[number].seed = consistent_hashing.mix(np.uint64(seed * 1000 + number), np.uint64(5))
             w.pods[number].state = state.SERVING

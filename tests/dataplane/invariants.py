@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from meshsim.dataplane.pool import first_ready, pool_of
 from meshsim.dataplane.state import (
     BRANCH,
     CALL,
@@ -20,8 +21,8 @@ from meshsim.dataplane.state import (
     WAITING,
 )
 
-#: What a pool without connections has: none, nothing promised, nothing ready, nobody who waits.
-EMPTY = [0, 0, NONE, NONE, 0]
+#: What a pool without connections has: nothing ready, nobody who waits, no connections, nothing promised.
+EMPTY = [NONE, NONE, 0, 0, 0]
 
 
 def check(w: Any) -> None:
@@ -43,8 +44,9 @@ def check(w: Any) -> None:
     assert w.clock[0].arrived == w.clock[0].ended + w.clock[0].in_flight
     assert w.clock[0].in_flight == sum(call.source != NONE for call in calls.values())
     _check_connections(w, connections, calls)
-    for number in {int(number) for number in w.upstream_of.ravel() if number != NONE}:
-        _check_upstream(w, number, connections, calls)
+    for proxy in w.proxies:
+        for number in range(proxy.first_upstream, proxy.first_upstream + proxy.upstreams):
+            _check_upstream(w, number, connections, calls)
 
 
 def _check_connections(w: Any, connections: dict[int, Any], calls: dict[int, Any]) -> None:
@@ -70,8 +72,8 @@ def _check_upstream(w: Any, number: int, connections: dict[int, Any], calls: dic
     behind = 0
     for at, connection in connections.items():
         behind += int(connection.gateway_upstream == number)
-        if int(connection.pool) in pools:
-            own.setdefault(int(connection.pool), {})[at] = connection
+        if (pool := int(pool_of(w, connection))) in pools:
+            own.setdefault(pool, {})[at] = connection
     assert up.connections == sum(map(len, own.values())) + behind
     assert up.pending == sum(_check_pool(w, number, pool, own.get(pool, {}), calls) for pool in pools)
     mine = [call for call in calls.values() if call.upstream == number]
@@ -79,6 +81,10 @@ def _check_upstream(w: Any, number: int, connections: dict[int, Any], calls: dic
     assert {slot: int(w.slots[slot].active) for slot in slots if w.slots[slot].active} == dict(active)
     assert up.active == active.total()
     assert up.retrying == sum(call.holds_retry for call in mine)
+    assert all(
+        w.slots[slot].waiting == sum(w.pools[w.slots[slot].pools + worker].waiting for worker in range(up.threads))
+        for slot in slots
+    )
     assert up.ejected == sum(w.slots[slot].ejected for slot in slots)
     assert up.members == sum(w.slots[slot].present for slot in slots)
 
@@ -87,15 +93,16 @@ def _check_pool(w: Any, upstream: int, number: int, connections: dict[int, Any],
     """Check one pool and return how many requests wait in it."""
     pool = w.pools[number]
     assert pool.upstream == upstream
+    first = int(first_ready(w, pool.slot, pool.worker))
     if not connections:
-        assert [int(pool[name]) for name in ("connections", "promised", "ready", "head", "waiting")] == EMPTY
+        assert [first, *(int(pool[name]) for name in ("head", "connections", "promised", "waiting"))] == EMPTY
         return 0
     own = connections.values()
     assert pool.connections == len(own)
     assert pool.promised == sum(connection.limit for connection in own if connection.state == CONNECTING)
     assert pool.promised >= 0
-    ready = _members(w.connections, int(pool.ready))
-    assert sorted(ready) == [at for at, one in connections.items() if one.pool == number and one.listed]
+    ready = _members(w.connections, first)
+    assert sorted(ready) == [at for at, one in connections.items() if one.listed]
     for at in ready:
         assert connections[at].state == OPEN
         assert connections[at].streams < connections[at].limit
@@ -143,8 +150,8 @@ def come_to_rest(bench: Any) -> None:
     check(w)
     left = Counter(int(frame.kind) for frame in w.frames[: w.clock[0].used] if frame.kind != FREE)
     assert not left, {name: left[kind] for name, kind in (("calls", CALL), ("serves", SERVE), ("branches", BRANCH))}
-    for pool in {int(one.pool) for one in w.connections[: w.clock[0].connections] if one.state == OPEN}:
-        assert w.slots[w.pools[pool].slot].present == 1
+    for slot in {int(one.slot) for one in w.connections[: w.clock[0].connections] if one.state == OPEN}:
+        assert w.slots[slot].present == 1
     assert not any(one.state == CONNECTING for one in w.connections[: w.clock[0].connections])
     for pod in bench.plane.pods:
         assert (pod.busy, pod.queued) == (0, 0)

@@ -35,7 +35,7 @@ def workers(bench, service):
     found = Counter()
     for line in bench.traced(SENT):
         if int(line.host) in bench.pods[service]:
-            found[int(bench.world.pools[bench.world.connections[line.connection].pool].worker)] += 1
+            found[int(bench.world.connections[line.connection].worker)] += 1
     return found
 
 
@@ -91,7 +91,7 @@ def test_round_robin_is_kept_by_each_thread(Bench, echo):
     bench.run(4.0)
     turns: dict[int, list[int]] = {}
     for line in bench.traced(SENT):
-        worker = int(bench.world.pools[bench.world.connections[line.connection].pool].worker)
+        worker = int(bench.world.connections[line.connection].worker)
         turns.setdefault(worker, []).append(bench.pods["web"].index(int(line.host)))
     assert set(turns) == {0, 1}
     for hosts in turns.values():

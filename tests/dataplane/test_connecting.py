@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.state import UC
 from meshsim.dataplane.trace import ATTEMPT_ENDED, CONNECTED, NOT_CONNECTED
 from meshsim.scenario.istio.policy import CircuitBreaker, ConnectionPool, Policy, Retry
@@ -383,7 +384,7 @@ def test_a_gateways_view_may_grow_while_it_connects(server):
     bench.push(proxy, "web", hosts=bench.pods["web"][:1])
     bench.send(0.0)
     bench.run(0.15)  # between ClientHello and answer
-    bench.plane._room_for(int(bench.world.upstream_of[proxy, 0]), 16)
+    bench.plane._room_for(int(upstream_of(bench.world, proxy, 0)), 16)
     kill(bench, 0.15, 0)
     bench.push(proxy, "web", now=0.15)
     bench.run(5.0)

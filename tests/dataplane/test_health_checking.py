@@ -35,7 +35,7 @@ def test_a_well_host_is_checked_at_once_and_every_interval_after_the_answer():
     hosts = checked(1)
     fired = [round(time, 3) for time, _ in hosts.fire(1.2)]
     assert fired == [0.0, 0.01, 0.02, 0.52, 0.53, 0.54, 1.04, 1.05, 1.06]
-    assert (hosts.slot(0).failing, hosts.slot(0).passes) == (0, 3)
+    assert (hosts.slot(0).failing, hosts.slot(0).streak) == (0, 3)
 
 
 def test_a_bad_answer_makes_a_host_unhealthy_at_once_and_it_needs_its_threshold_to_come_back():

@@ -54,7 +54,8 @@ def test_a_destination_without_hosts_is_UH(chain):
 def test_a_destination_the_proxy_does_not_know_is_NC(chain):
     # Spec §3.7: the route names a cluster that the proxy has not got.
     bench = chain()
-    bench.world.upstream_of[bench.proxy_of(bench.pods["web"][0]), 1] = state.NONE
+    scope = bench.world.proxies[bench.proxy_of(bench.pods["web"][0])].scope
+    bench.world.scopes[scope, 1] = state.NONE
     once(bench)
     assert bench.calls("app", "web") == {(503, "NC"): 1}
 

@@ -183,13 +183,12 @@ def test_a_gateway_that_does_not_know_a_clients_subset_yet_cannot_pass_it_on(Ben
         {"web": echo(script=[{"call": "app/GET", "on_error": "ignore"}]), "app": echo()}, retry=NEVER, changed=[new]
     )
     client, number = bench.proxy_of(bench.pods["web"][0]), bench.plan.known_as[1]["app", "v2"]
-    address, (replica,) = bench.behind_gateway(client, "app", zone="us/a")
+    address, (replica,) = bench.behind_gateway(client, "app", zone="us/a", callees=[number])  # `Mesh` gives them all
     bench.push(client, "app", hosts=[-address - 2], destination=number)
     bench.plane.configure(client, 1)
     bench.send(0.1)
     bench.run(3.0)
     assert bench.calls("app") == {(503, "UC"): 1}
-    bench.plane._add_upstream(replica, number)  # as `Mesh` gives gateways all destinations
     bench.push(replica, "app", destination=number)
     bench.plane.configure(replica, 1)
     bench.send(3.1)

@@ -8,6 +8,7 @@ import pytest
 from meshsim.dataplane import state
 from meshsim.dataplane.calendar import OUTLIER_TICK, RELEASE
 from meshsim.dataplane.outlier_detection import connected, lower, on_tick, report, threshold_of, tick_at_or_after
+from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.state import DC, NO_FLAG, UC, UF, UT
 from meshsim.scenario.istio.policy import OutlierDetection
 from tests.dataplane.hosts import Hosts
@@ -234,9 +235,9 @@ def test_a_removed_host_no_longer_counts_as_ejected_and_its_return_is_forgotten(
 
 def test_an_ejection_closes_the_hosts_idle_connections():
     hosts = detecting(1, max_ejected=100)
-    epoch = int(hosts.w.pools[hosts.slot(0).pools].epoch)
+    epoch = int(hosts.slot(0).epoch)
     attempts(hosts, answers(*[500] * 5))
-    assert hosts.w.pools[hosts.slot(0).pools].epoch == epoch + 1
+    assert hosts.slot(0).epoch == epoch + 1
 
 
 def test_consecutive_errors_need_no_ticks():
@@ -370,7 +371,7 @@ def client(Bench, echo):
             policies={"app": policy}, retry=Retry(attempts=0), zones={"app": ["eu/a"] * count},
         )  # fmt: skip
         bench.client = bench.proxy_of(bench.pods["web"][0])
-        bench.number = int(bench.world.upstream_of[bench.client, bench.service("app")])
+        bench.number = int(upstream_of(bench.world, bench.client, bench.service("app")))
         bench.slots = [bench.begin(bench.upstream(bench.client, "app")) + i for i in range(count)]
         return bench
 

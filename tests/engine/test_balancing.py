@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from meshsim.dataplane.scope import upstream_of
+
 EJECTS = {"outlierDetection": {"consecutive5xxErrors": 5}}
 NEAR_FIRST = ["topology.kubernetes.io/region", "topology.istio.io/subzone", "topology.kubernetes.io/zone"]
 
@@ -61,7 +63,7 @@ def served(simulation) -> Counter[str]:
 def hosts(simulation, proxy, service="app") -> dict[str, tuple[bool, float]]:
     """Return the pods that a proxy knows: whether they are healthy, and its own service's share where it is."""
     world, names = simulation.mesh.plane.world, simulation.mesh.plane.pod_names
-    up = world.upstreams[world.upstream_of[proxy.number, proxy.destinations[service][0]]]
+    up = world.upstreams[upstream_of(world, proxy.number, proxy.destinations[service][0])]
     slots = [world.slots[slot] for slot in range(up.first_slot, up.first_slot + up.capacity)]
     return {names[slot.host]: (not slot.unhealthy, float(up.own_share)) for slot in slots if slot.present}
 
