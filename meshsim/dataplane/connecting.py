@@ -20,7 +20,7 @@ from meshsim.dataplane.jit import jit
 from meshsim.dataplane.load_balancing import choose
 from meshsim.dataplane.network import is_cut, network_draws, occupy_worker, pass_station, transit
 from meshsim.dataplane.scope import upstream_of
-from meshsim.dataplane.state import GONE, NO_FLAG, NONE, SERVING, SILENT, UF
+from meshsim.dataplane.state import GONE, NONE, SERVING, SILENT, UF
 
 #: Where the salts of a connection's messages begin, apart from those of requests.
 _SALT = 1 << 20
@@ -347,7 +347,7 @@ def on_leg(w, index, now):
     if back < 0.0:
         _leg_times_out(w, index, now)
         return
-    outlier_detection.report(w, connection.gateway_upstream, connection.leg_slot, now, 200, NO_FLAG)
+    outlier_detection.report_connected(w, connection.gateway_upstream, connection.leg_slot, now)
     if pool.policy_of(w, connection).tls == 1:
         _then(w, index, on.LEG_HELLO, now, _there_and_back(back, _one_way(w, connection, replica, server.zone, 6)))
     else:

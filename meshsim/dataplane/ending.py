@@ -100,7 +100,10 @@ def let_go(w, index, broken, now):
 
 @jit
 def leave_host(w, index, code, flag, now):
-    """Give up the attempt's place at its host, and tell outlier detection how it ended if it got that far."""
+    """Give up the attempt's place at its host, and tell outlier detection how it ended if it got that far.
+
+    Of what passes over a TCP connection a proxy sees nothing but that it could not connect.
+    """
     frame = w.frames[index]
     slot = frame.slot
     waited = frame.state == WAITING
@@ -108,7 +111,8 @@ def leave_host(w, index, code, flag, now):
     http1 = frame.upstream != NONE and w.policies[w.upstreams[frame.upstream].policy].http1 == 1
     let_go(w, index, flag == UC or (abandoned and http1), now)
     if slot != NONE and not waited:
-        outlier_detection.report(w, frame.upstream, slot, now, code, flag)
+        if flag == UF or w.policies[w.upstreams[frame.upstream].policy].keeps_host == 0:
+            outlier_detection.report(w, frame.upstream, slot, now, code, flag)
         if trace.sampled(w, frame.request):
             trace.note(w, trace.ATTEMPT_ENDED, index, w.slots[slot].host, NONE, code, flag, now)
 

@@ -18,7 +18,9 @@ from meshsim.dataplane import (
 from meshsim.dataplane.blueprint import Blueprint, PolicyOf, RouteOf, Rules, default_route
 from meshsim.dataplane.lowering_routes import Routing
 from meshsim.scenario.entries import host_of
+from meshsim.scenario.istio.connections import MAX_STREAMS
 from meshsim.scenario.istio.policy import Policy
+from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.requests import Variant, variants
 from meshsim.scenario.schema import CallStep, ComputeStep, Document, Endpoint
 from meshsim.scenario.selectors import workloads_of
@@ -92,7 +94,8 @@ def _lower_services(document: Document, plan: Blueprint) -> None:
         row.hold_worker = int(service.hold_worker)
         row.workers = service.workers
         row.queue = UNLIMITED if service.queue is None else service.queue
-        row.max_streams = UNLIMITED
+        proxied = document.sidecar.enabled and service.protocol != "tcp"
+        row.max_streams = profile(document.istio_version).http2_streams if proxied else UNLIMITED
     plan.arrays["services"] = services
 
 
@@ -106,8 +109,10 @@ def _lower_policies(document: Document, plan: Blueprint, known: Sequence[Variant
         row.keeps_host = int(document.services[service].protocol == "tcp")
         row.http1 = int(document.services[service].protocol == "http" and not policy.connection_pool.h2_upgrade)
         row.tls = int(policy.tls and document.sidecar.enabled)
-        if row.keeps_host:
+        if row.keeps_host:  # what passes over a TCP connection is nothing that a proxy could count
             row.idle_timeout = policy.connection_pool.tcp_idle_timeout
+            row.max_requests, row.max_streams = UNLIMITED, MAX_STREAMS
+            row.requests_per_connection = 0
         if policy.hash is not None and policy.hash.name:
             name = policy.hash.name.lower()
             row.hash_name = names.setdefault(name, len(names))
@@ -217,7 +222,11 @@ class _Caller:
 
 
 def _sequence(script: Sequence[Any], steps: list[dict[str, Any]], branches: list[int], caller: _Caller) -> int:
-    """Append a sequence of steps and its end; return where it starts. Steps stand side by side, branches apart."""
+    """Append a sequence of steps and its end; return where it starts. Steps stand side by side, branches apart.
+
+    A list without steps does nothing.
+    """
+    script = [step for step in script if step != []]
     start = len(steps)
     steps.extend({} for _ in range(len(script) + 1))
     for offset, step in enumerate(script):

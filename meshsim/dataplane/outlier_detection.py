@@ -16,7 +16,7 @@ from meshsim.dataplane.consistent_hashing import identity
 from meshsim.dataplane.draws import DECISION, EJECTION, HEALTHY_TICK, uniforms
 from meshsim.dataplane.jit import jit
 from meshsim.dataplane.locality import health_changed
-from meshsim.dataplane.state import DC, UC, UF, UT
+from meshsim.dataplane.state import DC, NO_FLAG, UC, UF, UT
 from meshsim.scenario.istio.policy import OutlierDetection
 
 #: What the draws of a host's ejections are numbered with.
@@ -66,6 +66,13 @@ def connected(policy, host):
     """
     if policy.split_local == 1:
         host.local_errors = 0
+
+
+@jit
+def report_connected(w, upstream, slot, now):
+    """Count a connection that was opened as a success of its host, for who sees nothing but connections."""
+    connected(w.policies[w.upstreams[upstream].policy], w.slots[slot])
+    report(w, upstream, slot, now, 200, NO_FLAG)
 
 
 @jit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from meshsim.dataplane import calendar as on
-from meshsim.dataplane import certificates, connecting, pool, trace
+from meshsim.dataplane import certificates, connecting, outlier_detection, pool, trace
 from meshsim.dataplane.calling import attempt_fails, goes_to, hold_back, serve_waiting, travel
 from meshsim.dataplane.draws import NETWORK, uniforms
 from meshsim.dataplane.frames import give_back, is_current
@@ -36,6 +36,8 @@ def on_connected(w, index, now):
         start += proxy.handshake if proxy.workers > 0 else 0.0
         connecting.show_certificate(w, index, start)
     pool.opened(w, index, now)
+    if w.policies[up.policy].keeps_host == 1:
+        outlier_detection.report_connected(w, pool.upstream_of(w, connection), connection.slot, now)
     trace.note_connection(w, index, trace.CONNECTED, now)
     serve_waiting(w, pool_index, start)
     pool.close_outdated(w, index)

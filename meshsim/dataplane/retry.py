@@ -61,14 +61,14 @@ def matches(w, route, grpc, code, flag):
         return on & (_RESET | _5XX | _GATEWAY_ERROR) != 0
     if flag != NO_FLAG:
         return False
-    if on & _CODES != 0 and w.retry_codes[route, code] == 1:
-        return True
     if grpc == 1:  # a gRPC server answers 200 with a status: 503 stands for UNAVAILABLE, 500 INTERNAL, 504 DEADLINE
         return (
             (code == 503 and on & _UNAVAILABLE != 0)
             or (code == 500 and on & _INTERNAL != 0)
             or (code == 504 and on & _DEADLINE != 0)
         )
+    if on & _CODES != 0 and w.retry_codes[route, code] == 1:
+        return True
     if code == 409 and on & _4XX != 0:
         return True
     return (code >= 500 and on & _5XX != 0) or (502 <= code <= 504 and on & _GATEWAY_ERROR != 0)

@@ -255,6 +255,9 @@ def _server(scenario: Scenario, service: str, workload: str, labels: Mapping[str
 
 
 def _inbound_limit(document: Document, resources: IstioResources, service: str, labels: Mapping[str, str]) -> int:
+    """Return how many requests at a time a sidecar lets in, 0 for any; over TCP connections it sees none."""
+    if document.services[service].protocol == "tcp":
+        return 0
     namespace = document.services[service].namespace
     limit = resources.inbound_breaker(service, namespace, document.istio_version, labels).max_requests
     return 0 if limit == UNLIMITED else limit

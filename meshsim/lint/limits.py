@@ -10,6 +10,7 @@ from meshsim.mesh.places import Client
 from meshsim.scenario.istio.connections import MAX_STREAMS
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.resolve import DEFAULT
+from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.schema import EastWestGateway, Gateway
 
 _LIMITS = {
@@ -103,21 +104,20 @@ def retries_at_once(facts: Facts) -> Iterator[Found]:
 
 @rule(
     "MS504",
-    "maxConnections does not limit requests over HTTP/2: one connection carries them all.",
+    "maxConnections hardly limits requests over HTTP/2: one connection carries a thousand at a time, or all.",
     spec="3.1",
     fix="limit requests with http2MaxRequests",
 )
 def connections_of_http2(facts: Facts) -> Iterator[Found]:
     """Streams are not connections."""
     for upstream, policy in facts.policies:
-        unlimited = policy.connection_pool.max_concurrent_streams == MAX_STREAMS
-        requests = policy.circuit_breaker.max_requests == UNLIMITED
+        streams = policy.connection_pool.max_concurrent_streams
+        many, requests = streams >= profile(facts.version).http2_streams, policy.circuit_breaker.max_requests
         for name, shown, value, source in _limits(policy):
-            if name == "max_connections" and _http2(facts, upstream) and unlimited and requests:
-                yield (
-                    source,
-                    f"{shown} {value} limits no requests to {title(upstream)}: one HTTP/2 connection carries them all",
-                )
+            if name == "max_connections" and _http2(facts, upstream) and many and requests == UNLIMITED:
+                carries = "them all" if streams >= MAX_STREAMS else f"{streams} at a time"
+                said = f"{shown} {value} hardly limits requests to {title(upstream)}"
+                yield source, f"{said}: each HTTP/2 connection carries {carries}"
 
 
 @rule(

@@ -147,6 +147,15 @@ def test_branches_join_at_the_slowest_and_nested_lists_run_at_once(Bench, echo):
     assert once(bench)[1] == pytest.approx(IN + 0.050 + 0.001)
 
 
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("empty", [[], [[]], [[], [[]]]])
+def test_lists_without_steps_do_nothing(Bench, echo, at, empty):
+    script: list = [{"compute": "1ms"}]
+    script.insert(at, empty)
+    assert once(Bench({"web": echo(script=script)})) == ((200, ""), pytest.approx(IN + 0.001))
+    assert once(Bench({"web": echo(script=[empty])})) == ((200, ""), pytest.approx(IN))
+
+
 def test_fractional_counts_are_met_on_average(chain):
     bench = chain(call={"count": 1.6})
     bench.paced(200)

@@ -7,7 +7,15 @@ import pytest
 
 from meshsim.dataplane import state
 from meshsim.dataplane.calendar import OUTLIER_TICK, RELEASE
-from meshsim.dataplane.outlier_detection import connected, lower, on_tick, report, threshold_of, tick_at_or_after
+from meshsim.dataplane.outlier_detection import (
+    connected,
+    lower,
+    on_tick,
+    report,
+    report_connected,
+    threshold_of,
+    tick_at_or_after,
+)
 from meshsim.dataplane.scope import upstream_of
 from meshsim.dataplane.state import DC, NO_FLAG, UC, UF, UT
 from meshsim.scenario.istio.policy import OutlierDetection
@@ -121,6 +129,17 @@ def test_split_timeouts_and_resets_do_not_add_up_when_every_attempt_gets_a_conne
         connected(made.policy, made.slot(0))
         attempts(made, [(504, flag)])
     assert made.slot(0).ejected == 0
+
+
+def test_split_refusals_do_not_add_up_where_connections_open_in_between():
+    # What an east-west gateway sees of pods, and a TCP client: connections that open or do not.
+    made = detecting(1, max_ejected=100, split_local=1, local_errors=3)
+    for _ in range(5):
+        attempts(made, [(503, UF)] * 2)
+        report_connected(made.w, 0, 0, 0.0)
+    assert made.slot(0).ejected == 0
+    attempts(made, [(503, UF)] * 3)
+    assert made.slot(0).ejected == 1
 
 
 def test_a_limit_of_zero_switches_a_counter_off():

@@ -8,13 +8,25 @@ from meshsim.dataplane import trace
 from meshsim.scenario.istio.policy import CircuitBreaker, ConnectionPool, OutlierDetection, Policy, Retry
 
 RTT, WORK = 0.002, 0.1
+MANY = {"max_concurrent_streams": 5000}
 
 
 @pytest.fixture
 def server(Bench):
     """Return a function that builds a service of ``hosts`` pods: a quick endpoint of 100 ms and a slow one of 1 s."""
 
-    def built(hosts=1, *, protocol="http", workers=1, limits=None, detection=None, retry=None, quick="100ms", **pool):
+    def built(
+        hosts=1,
+        *,
+        protocol="http",
+        workers=1,
+        limits=None,
+        detection=None,
+        retry=None,
+        quick="100ms",
+        sidecar=None,
+        **pool,
+    ):
         policy = Policy(
             connection_pool=ConnectionPool(**pool), circuit_breaker=CircuitBreaker(**(limits or {})),
             load_balancer="ROUND_ROBIN", outlier_detection=detection,
@@ -23,6 +35,7 @@ def server(Bench):
         return Bench(
             {"web": {"endpoints": endpoints, "workers": 1000, "protocol": protocol}}, policies={"web": policy},
             zones={"web": ["eu/a"] * hosts}, gateway={"concurrency": workers}, retry=retry or Retry(attempts=0),
+            sidecar=sidecar,
         )  # fmt: skip
 
     return built
@@ -85,6 +98,53 @@ def test_streams_beyond_the_limit_need_another_connection(server):
     quick(bench, *[1.0] * 6)
     bench.run(2.0)
     assert bench.opened == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "sidecar", "opened"),
+    [({}, False, 2), ({"max_concurrent_streams": 500}, True, 3), (MANY, True, 2), (MANY, False, 1)],
+)
+def test_a_connection_carries_1024_requests_at_once_unless_client_or_server_say_otherwise(
+    server, asked, sidecar, opened
+):
+    # Measured on Envoy 1.40 with http2_protocol_options {} on both sides: 2500 requests on 1024 + 1024 + 452 streams,
+    # and the server announces 1024.
+    bench = server(protocol="http2", sidecar={"enabled": sidecar}, **asked)
+    bench.send(0.0, "GET /", times=1500)
+    bench.run(2.0)
+    assert bench.opened == opened
+
+
+def test_nothing_that_is_counted_in_requests_limits_tcp(server):
+    # Envoy's TCP proxy sees bytes: its pool does not look at max_requests, nor are there requests per connection.
+    limits = {"max_requests": 1}
+    bench = server(protocol="tcp", limits=limits, max_requests_per_connection=1, max_concurrent_streams=1)
+    bench.send(0.0, "GET /", times=5)
+    bench.run(2.0)
+    assert bench.requests() == {(200, ""): 5}
+    assert bench.opened == 1
+
+
+@pytest.mark.parametrize(("protocol", "ejected"), [("http", 1), ("tcp", 0)])
+def test_answers_over_tcp_eject_nobody(server, fail, protocol, ejected):
+    bench = server(protocol=protocol, detection=OutlierDetection(max_ejection_percent=100))
+    fail(bench, *bench.pods["web"], code=500)
+    quick(bench, *[0.2 * number for number in range(8)])
+    bench.run(2.0)
+    assert bench.requests() != {(200, ""): 8}
+    assert bench.slot(bench.ingress, "web", bench.pods["web"][0]).ejected == ejected
+
+
+def test_connections_over_tcp_that_are_refused_eject(server):
+    bench = server(protocol="tcp", detection=OutlierDetection(max_ejection_percent=100))
+    bench.plane.kill(bench.pods["web"][0], 0.0, silent=False, for_good=False)
+    quick(bench, *[0.2 * number for number in range(4)])
+    bench.run(0.9)
+    host = bench.slot(bench.ingress, "web", bench.pods["web"][0])
+    assert (host.errors, host.ejected) == (4, 0)
+    quick(bench, 1.0)
+    bench.run(2.0)
+    assert host.ejected == 1
 
 
 def test_a_request_that_finds_a_connection_on_its_way_shares_the_handshake(server):

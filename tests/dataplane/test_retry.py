@@ -31,6 +31,7 @@ NO_RESPONSE = {"connect", "reset", "try timeout"}
         (("unavailable",), (), 1, {"503"}),
         (("internal",), (), 1, {"500"}),
         (DEFAULT_CONDITIONS, (), 1, {"connect", "503"}),
+        (("retriable-status-codes",), (503,), 1, set()),  # the HTTP code of UNAVAILABLE is 200
         ((), (), 0, set()),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: Envoy's "no limit" of concurrent streams as Istio sets it.
+#: Envoy's "no limit" of concurrent streams.
 MAX_STREAMS = 2**31 - 1
 
 TlsMode = Literal["AUTO", "DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
@@ -20,7 +20,7 @@ class ConnectionPool:
     max_requests_per_connection
         Requests after which a connection is replaced; 0 = no limit, 1 = no keep-alive. Default 0.
     max_concurrent_streams
-        Requests at once on an HTTP/2 connection. Default 2**31 - 1.
+        Requests at once on an HTTP/2 connection; the server may take fewer. Default 1024, before Istio 1.28 2**31 - 1.
     idle_timeout
         Seconds without a request until an HTTP connection is closed; 0 = never. Default 3600.
     tcp_idle_timeout
@@ -39,7 +39,7 @@ class ConnectionPool:
     """
 
     max_requests_per_connection: int = 0
-    max_concurrent_streams: int = MAX_STREAMS
+    max_concurrent_streams: int = 1024
     idle_timeout: float = 3600.0
     tcp_idle_timeout: float = 3600.0
     max_connection_duration: float | None = None

@@ -124,7 +124,7 @@ def resolve(
         outlier_detection_by_mesh=detection is not None and outliers is baseline,
         panic_threshold=_panic(outliers, 0 if unready else profile.panic_without_outlier_detection, sources),
         circuit_breaker=_block(CircuitBreaker(), "circuit_breaker", pool, sources),
-        connection_pool=_connection_pool(pool, mesh, sources),
+        connection_pool=_connection_pool(pool, mesh, profile, sources),
         retry_budget=_retry_budget(rule, profile, sources),
         tls=mode != "DISABLE",
         tls_mode=mode,
@@ -223,13 +223,14 @@ def _zone_aware(
     return replace(zones, self_discovery=knows is not None and knows.value == "true")
 
 
-def _connection_pool(pool: Layer, mesh: Layer, sources: dict[str, str]) -> ConnectionPool:
+def _connection_pool(pool: Layer, mesh: Layer, profile: Profile, sources: dict[str, str]) -> ConnectionPool:
     """Return life and load of connections; HTTP/2 by default is the mesh's word where the rule leaves it to it."""
     name = "connection_pool.h2_upgrade"
     asked, wide = pool.get(name), mesh.get("h2_upgrade")
     if asked is None or asked.value == "DEFAULT":
         asked = wide
-    found = _block(ConnectionPool(), "connection_pool", pool, sources)
+    defaults = ConnectionPool(max_concurrent_streams=profile.http2_streams)
+    found = _block(defaults, "connection_pool", pool, sources)
     sources[name] = asked.source if asked else DEFAULT
     return replace(found, h2_upgrade=asked is not None and asked.value == "UPGRADE")
 

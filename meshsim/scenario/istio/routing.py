@@ -64,7 +64,9 @@ def find(  # noqa: PLR0917
 
 
 def hidden(request: Request, *, closed: bool) -> Route:
-    """Return the route to a service that a client's Sidecar, or the service's ``exportTo``, hides from it (spec §8).
+    """Return the route to a service that a client does not know by this host (spec §3.5, §8).
+
+    A Sidecar, or the service's ``exportTo``, hides it from the client; or the mesh has no such host at all.
 
     It is refused under REGISTRY_ONLY (``closed``). Otherwise it is passed through to the address that the application
     looked up, which Kubernetes balances: no retries and no timeout.
@@ -131,13 +133,12 @@ def _default(
     service = services.get(request.host, "") if request.authority else request.service
     if not service and client.gateway != MESH:
         return _no_route(request)
-    if not service and closed:
-        return _refused(request)
+    if not service:
+        return hidden(request, closed=closed)
     sources = {"timeout": DEFAULT, "destinations": DEFAULT}
     retry = _retry(settings, profile, sources)
-    name = DEFAULT if service else "PassthroughCluster"
     to = ((Destination(service, "", request.authority), 100),)
-    return Route(to, retry=retry, path=request.path, authority=request.host, name=name, sources=sources)
+    return Route(to, retry=retry, path=request.path, authority=request.host, name=DEFAULT, sources=sources)
 
 
 def _tcp(seen: Sequence[VirtualService], client: Client, request: Request) -> Route:

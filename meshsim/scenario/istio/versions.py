@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshsim.scenario.istio.connections import MAX_STREAMS
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -23,6 +25,9 @@ class Profile:
         Percent; the panic threshold of services without outlier detection.
     retry_budget
         Whether DestinationRule has ``retryBudget`` (first tag 1.27.0).
+    http2_streams
+        Requests at once that clients send over an HTTP/2 connection, and that sidecars take, if nothing else is said:
+        Envoy's default, 1024 since its 1.36 (istio#57968; measured on Envoy 1.40), before that all.
     native_sidecars
         Whether the proxy starts before the application by default (ENABLE_NATIVE_SIDECARS=auto).
     default_traffic_policy
@@ -42,6 +47,7 @@ class Profile:
     unready_endpoints: bool
     panic_without_outlier_detection: int
     retry_budget: bool
+    http2_streams: int
     native_sidecars: bool
     default_traffic_policy: bool
     gateway_dedup: bool
@@ -71,6 +77,7 @@ def profile(version: str) -> Profile:
         unready_endpoints=minor >= (1, 31),
         panic_without_outlier_detection=0 if minor >= (1, 31) else 50,
         retry_budget=minor >= (1, 27),
+        http2_streams=1024 if minor >= (1, 28) else MAX_STREAMS,
         native_sidecars=minor >= (1, 28),
         default_traffic_policy=minor >= (1, 31),
         gateway_dedup=minor <= (1, 31),

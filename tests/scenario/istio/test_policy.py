@@ -21,7 +21,7 @@ def test_without_resources_every_setting_is_istios_default():
         connect_timeout=10.0,  # spec §0.14
         connection_pool=ConnectionPool(  # spec §3.1
             max_requests_per_connection=0,
-            max_concurrent_streams=2**31 - 1,
+            max_concurrent_streams=1024,  # Envoy since 1.36, measured on 1.40
             idle_timeout=3600.0,
             tcp_idle_timeout=3600.0,
             max_connection_duration=None,

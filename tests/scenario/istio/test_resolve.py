@@ -103,7 +103,7 @@ RULES = [
         "§3.1: 0 is unset",
         "connectionPool: {http: {maxConcurrentStreams: 0}}",
         "connection_pool.max_concurrent_streams",
-        2**31 - 1,
+        1024,
     ),
     ("§3.1", "connectionPool: {http: {idleTimeout: 1m}}", "connection_pool.idle_timeout", 60.0),
     ("§3.1", "connectionPool: {tcp: {idleTimeout: 1m}}", "connection_pool.tcp_idle_timeout", 60.0),
@@ -190,6 +190,13 @@ def test_fields_of_a_destination_rule_do_not_touch_each_other(read, rule):
 
 def test_the_other_services_keep_the_defaults(read, rule):
     assert read(rule("outlierDetection: {}")).policy("web") == Policy()
+
+
+@pytest.mark.parametrize(("version", "streams"), [("1.27", 2**31 - 1), ("1.28", 1024)])
+def test_an_http2_connection_carries_1024_requests_since_envoy_1_36(read, rule, version, streams):
+    # istio#57968; Envoy's release notes of 1.36.0
+    policy = read(rule("connectionPool: {http: {maxConcurrentStreams: 0}}")).policy(version=version)
+    assert policy.connection_pool.max_concurrent_streams == streams
 
 
 def test_outlier_detection_switches_locality_failover_on_and_panic_off_in_every_version(read, rule):

@@ -32,8 +32,8 @@ def test_without_virtual_services_requests_go_to_their_service(read):
 def test_unknown_hosts_pass_through_unless_the_mesh_is_closed(read):
     # spec §3.5: ALLOW_ANY is the default; REGISTRY_ONLY answers 502
     request = {"authority": "www.example.com"}
-    assert read().route(**request).name == "PassthroughCluster"
-    assert read().route(**request).destinations == ((Destination(""), 100),)
+    route = read().route(**request)
+    assert (route.name, route.destinations, route.retry.attempts) == ("PassthroughCluster", ((CART, 100),), 0)
     for config in ("outboundTrafficPolicy: {mode: ALLOW_ANY}", "outboundTrafficPolicy: {}"):
         assert read(mesh=config).route(**request).direct_code == 0
     closed = read(mesh="outboundTrafficPolicy: {mode: REGISTRY_ONLY}")
