@@ -80,6 +80,8 @@ class Informers:
         self._told: dict[str, tuple[Shard, ...]] = {}
         self._addresses: tuple[GatewayAddress, ...] | None = None
         self._news = mesh.env.event()
+        self._knows_since = 0.0
+        self._learnt: dict[str, float] = {}
         self.applied: tuple[int, ...] = ()
         mesh.truth.listeners.append(self._truth_changed)
 
@@ -106,8 +108,18 @@ class Informers:
         self._addresses = None
 
     def since(self, service: str) -> float:
-        """Return when what it knows of a service last changed, seconds."""
-        return max((watch.since.get(service, 0.0) for watch in self._watches.values()), default=0.0)
+        """Return when what it sends of a service last changed, seconds.
+
+        What came through a watch changed when the API server had it; what a list told, or went with a cluster that is
+        forgotten, changed just then; and with a new process, which may know more or less than the one before,
+        everything did when it had listed what it could.
+        """
+        return max(self._learnt.get(what, self._knows_since) for what in (service, GATEWAYS))
+
+    def _learn(self, what: str, since: float) -> None:
+        """Have it known, and pushed, that a service's endpoints changed (`GATEWAYS`: everything), and when."""
+        self._learnt[what] = max(since, self._learnt.get(what, self._knows_since))
+        self._changed(what, since)
 
     def reviews(self, cluster: str) -> bool:
         """Return whether the API server of a cluster reviews a token for it (TokenReview, spec §5.4)."""
@@ -162,6 +174,8 @@ class Informers:
         while life == self._life:
             missing = [cluster for cluster, watch in self._watches.items() if not watch.synced]
             if not any(self._is_own(cluster) for cluster in missing) and (not missing or env.now >= deadline):
+                self._knows_since = env.now
+                self._learnt.clear()
                 return
             self._news = env.event()
             yield self._news | env.at(deadline) if env.now < deadline < math.inf else self._news
@@ -192,7 +206,7 @@ class Informers:
             self._close(cluster)
             del self._watches[cluster]
             self._forget_what_was_told()
-            self._changed(GATEWAYS, self._mesh.env.now)
+            self._learn(GATEWAYS, self._mesh.env.now)
 
     def renew(self, cluster: str) -> None:
         """Read a cluster's new secret, and open the watch with it."""
@@ -244,19 +258,20 @@ class Informers:
         watch.gateways = truth.gateways_of(cluster)
 
     def _read(self, cluster: str, watch: Watch) -> None:
-        """List everything of a cluster; what differs from before is news."""
-        truth = self._mesh.truth
+        """List everything of a cluster; what differs from before is news, whenever it happened."""
+        truth, now = self._mesh.truth, self._mesh.env.now
         watch.synced = True
         there = truth.shards_of(cluster)
         for service in self._mesh.document.services:
             if service in there or service in watch.heard:
-                self._hear(cluster, service, truth.shard(service, cluster))
+                as_of = truth.since.get((service, cluster), 0.0)
+                self._hear(cluster, service, truth.shard(service, cluster), as_of, now)
         if watch.gateways != truth.gateways_of(cluster):
             watch.gateways = truth.gateways_of(cluster)
             self._addresses = None
-            self._changed(GATEWAYS, truth.since.get((GATEWAYS, cluster), 0.0))
+            self._learn(GATEWAYS, now)
         if cluster == self._group.plane.config_cluster and self.applied != self._group.applied:
-            self._hear_configuration(self._mesh.env.now)
+            self._hear_configuration(now)
 
     def _truth_changed(self, service: str, cluster: str) -> None:
         watch = self._watches.get(cluster)
@@ -265,7 +280,7 @@ class Informers:
 
     def _carry(self, cluster: str, service: str, watch: Watch, closed: simpy.Event) -> Process:
         """Carry one change from an API server to istiod, unless the watch is closed before it arrives."""
-        mesh, truth = self._mesh, self._mesh.truth
+        truth = self._mesh.truth
         shard, gateways, since = (
             truth.shard(service, cluster),
             truth.gateways_of(cluster),
@@ -275,26 +290,26 @@ class Informers:
         if closed.triggered or self._watches.get(cluster) is not watch:
             return
         if service != GATEWAYS:
-            self._hear(cluster, service, shard, since)
+            self._hear(cluster, service, shard, since, since)
         elif gateways != watch.gateways and since >= watch.since.get(GATEWAYS, 0.0):
             watch.gateways, watch.since[GATEWAYS] = gateways, since
             self._addresses = None
-            self._changed(GATEWAYS, mesh.env.now)
+            self._learn(GATEWAYS, since)
 
     def _travel(self, cluster: str, what: str) -> Process:
         mesh = self._mesh
         latency = mesh.streams.duration(f"watch/{self._name}/{cluster}/{what}", mesh.document.kubernetes.watch_latency)
         yield mesh.env.timeout(mesh.network.one_way(mesh.api_servers[cluster].zone, self._zone) + latency)
 
-    def _hear(self, cluster: str, service: str, shard: Shard, since: float | None = None) -> None:
+    def _hear(self, cluster: str, service: str, shard: Shard, as_of: float, since: float) -> None:
+        """Take the state of a service in a cluster ``as_of`` a time; as a change it counts ``since`` another."""
         watch = self._watches[cluster]
-        since = self._mesh.truth.since.get((service, cluster), 0.0) if since is None else since
-        if since < watch.since.get(service, -1.0):
+        if as_of < watch.since.get(service, -1.0):
             return  # an informer delivers the latest state; an older one that was slower is not taken
         if watch.heard.get(service) is not shard and (shard.endpoints or service in watch.heard):
-            watch.heard[service], watch.since[service] = shard, since
+            watch.heard[service], watch.since[service] = shard, as_of
             self._told.pop(service, None)
-            self._changed(service, since)
+            self._learn(service, since)
 
     # --- configuration --------------------------------------------------------------------------------------
 

@@ -75,6 +75,10 @@ class Stream:
         self._ended = False
         self._stalled = False
         self._stalls = 0
+        self._silent_since = 0.0
+        self._told = False
+        self._left = 0.0
+        self._owed: dict[str, float] = {}
         self._reached = 0.0
         self._broken = mesh.env.event()
         self._due = mesh.env.event()
@@ -91,6 +95,7 @@ class Stream:
         self._mesh.configure(self.proxy, istiod.informers.applied)
         for service in self.proxy.destinations:
             self._mesh.apply(self.proxy, service, self._mesh.view_of(self.proxy, service, istiod.informers))
+        self._told = True
         self.configured.succeed()
         self._mesh.env.process(self._live())
 
@@ -136,8 +141,18 @@ class Stream:
         connection = self.connection
         yield env.timeout(round_trip / 2.0 + istiod.pushes.answer(proxy))
         if connection == self.connection:
-            self.waiting = {service: istiod.informers.since(service) for service in proxy.destinations}
+            self.waiting = {service: self._since(istiod, service) for service in proxy.destinations}
             self.send()
+            self._told = True
+
+    def _since(self, istiod: Istiod, service: str) -> float:
+        """Return since when the proxy lacks what a replica that it comes to knows of a service, seconds.
+
+        It was up to date with the one before it, but for what that one had not sent. Where they differ in older things
+        nothing has changed but the replica.
+        """
+        changed = max(istiod.informers.since(each) for each in {service, self.proxy.home or service})
+        return max(changed, min(self._left, self._owed.get(service, self._left)))
 
     def _age(self) -> float:
         return self._mesh.document.istiod.stream_age * (1.0 + AGE_SPREAD * (2.0 * float(self._random.random()) - 1.0))
@@ -169,6 +184,7 @@ class Stream:
             self.lose()
         elif way == SILENT and not self._stalled:
             self._stalled = True
+            self._silent_since = self._mesh.env.now
             self._stalls += 1
             self._mesh.env.process(self._wait(self.connection, self._stalls))
         elif way == OPEN and self._stalled:
@@ -190,7 +206,10 @@ class Stream:
             self._due.callbacks.clear()  # a proxy that is gone is not kept in the calendar
         self.istiod = None
         self.connection += 1
-        self._stalled = False
+        if self._told:
+            self._left = self._silent_since if self._stalled else self._mesh.env.now
+            self._owed = self.waiting
+        self._stalled = self._told = False
         self.waiting, self.place = {}, Place()
         if self.configured.triggered:
             self._mesh.recorder.disconnected[self.proxy.client.cluster].add(1, self._mesh.env.now)

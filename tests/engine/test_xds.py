@@ -296,3 +296,102 @@ def test_a_pod_that_goes_leaves_no_count_behind(quiet, event):
     assert disconnected(simulation) == {"c1": 0, "c2": 0}
     record = simulation.mesh.recorder.control_planes["c1"]
     assert record.connected.value == len(proxies(simulation, "c1"))
+
+
+# --- convergence --------------------------------------------------------------------------------------------
+
+
+def converged(simulation):
+    """Return when proxies apply updates that change something, with how long after the change that is."""
+    seen = []
+    note = simulation.mesh.recorder.converged
+
+    def noted(cluster, seconds):
+        seen.append((simulation.env.now, seconds))
+        note(cluster, seconds)
+
+    simulation.mesh.recorder.converged = noted
+    return seen
+
+
+def secret(event, at, change, duration=None):
+    return event("remote_secret", at, duration, target={"cluster": "c2", "control_plane": "c1"}, change=change)
+
+
+def restart(event, at, seconds):
+    return event("control_plane_down", f"{at}s", f"{seconds}s", target={"cluster": "c1"})
+
+
+@pytest.mark.parametrize("shift", [0, 600])
+@pytest.mark.parametrize("change", ["expired", "removed"])
+def test_convergence_after_a_start_without_a_cluster_does_not_tell_how_late_it_is(quiet, event, change, shift):
+    """Services never changed: what counts is when the new process knew less, and when it heard of them again."""
+    at = 20 + shift
+    timeline = [secret(event, f"{at}s", change, "100s"), restart(event, at + 10, 5)]
+    simulation = quiet(timeline=timeline, duration=f"{260 + shift}s")
+    seen = converged(simulation)
+    simulation.run()
+    times, seconds = zip(*seen, strict=True)
+    assert min(times) < at + 100.0 < max(times)
+    assert max(seconds) < LONGEST_PAUSE, seen
+
+
+def test_convergence_at_another_replica_counts_from_the_end_of_the_stream(quiet, event):
+    """Of two replicas one has started without the other cluster; who comes from there to the other has no change."""
+    timeline = [
+        secret(event, "620s", "expired"),
+        event("control_plane_down", "630s", "5s", target={"cluster": "c1"}, replicas=1),
+    ]
+    simulation = quiet(timeline=timeline, istiod={"replicas": 2, "stream_age": "200s"}, duration="1400s")
+    seen, ends = converged(simulation), lost(simulation)
+    simulation.run()
+    later = [(time, seconds) for time, seconds in seen if time > 700.0]
+    assert later
+    assert all(any(abs(time - seconds - end) < 1e-6 for end in ends) for time, seconds in later), later
+
+
+def test_what_changed_while_a_proxy_was_away_counts_from_the_change(quiet, event):
+    timeline = [
+        event("gateway_down", "20s", "40s", target={"cluster": "c1"}),
+        scaled(event, "30s", 3, "c1"),
+    ]
+    simulation = quiet("primary-remote", timeline=timeline)
+    seen = converged(simulation)
+    simulation.run()
+    late = [(time, seconds) for time, seconds in seen if time > 60.0]
+    assert late
+    assert all(time - seconds == pytest.approx(30.0) for time, seconds in late), late
+
+
+def test_what_waits_in_the_push_queue_when_a_stream_ends_counts_from_the_change(quiet, event):
+    """The replica that pushes is slow, and gone before it sends; the other one has heard of the change as well."""
+    timeline = [
+        scaled(event, "20s", 3, "c1"),
+        event("control_plane_down", "24s", "60s", target={"cluster": "c1"}, replicas=1),
+    ]
+    simulation = quiet(timeline=timeline, istiod={"replicas": 2, "push_time": "6s"})
+    seen = converged(simulation)
+    simulation.run()
+    assert {round(time - seconds, 3) for time, seconds in seen} == {20.0}
+
+
+def test_what_a_list_tells_counts_from_then_as_the_outage_shows_in_staleness(quiet, event):
+    timeline = [event("partition", "20s", "15s", target=OCEAN), scaled(event, "21s", 3)]
+    simulation = quiet(timeline=timeline)
+    seen = converged(simulation)
+    simulation.run()
+    near, far = ([seconds for time, seconds in seen if (time > 30.0) == late] for late in (False, True))
+    assert near
+    assert far
+    assert max(near) < 1.0
+    assert max(far) < 1.0
+
+
+def test_other_gateway_addresses_count_from_the_change(quiet, event):
+    networks = {"c1": {"region": "eu", "network": "n1"}, "c2": {"region": "us", "network": "n2"}}
+    change = event("gateway_address_change", "20s", target={"cluster": "c2"})
+    simulation = quiet(clusters=networks, timeline=[change])
+    seen = converged(simulation)
+    simulation.run()
+    assert seen
+    assert all(time - seconds == pytest.approx(20.0) for time, seconds in seen), seen
