@@ -11,8 +11,6 @@ from meshsim.engine.mesh import Mesh
 
 #: A pause between two tries doubles up to this many times the first one.
 MOST_PAUSES = 16
-#: Who waits for a zone, or for an API server, looks again after this many seconds at first.
-LOOK_PAUSE = 0.5
 
 
 class Admission:
@@ -39,20 +37,13 @@ class Admission:
         self._first_pause = mesh.document.kubernetes.retry_create
         self._waiting: deque[Callable[[], object]] = deque()
 
-    def until(self, condition: Callable[[], bool]) -> Process:
-        """Wait until something is so; the pauses between two looks grow."""
-        pause = LOOK_PAUSE
-        while not condition():
-            yield self._mesh.env.timeout(pause)
-            pause = min(2.0 * pause, MOST_PAUSES * LOOK_PAUSE)
-
     def until_up(self, zone: str | None = None) -> Process:
         """Wait until the API server answers and, if one is given, a zone is not lost."""
-        return self.until(lambda: self._server.up and (zone is None or self._lost[zone] <= 0))
+        return self._mesh.env.until(lambda: self._server.up and (zone is None or self._lost[zone] <= 0))
 
     def until_there(self, zone: str) -> Process:
         """Wait until a zone is not lost."""
-        return self.until(lambda: self._lost[zone] <= 0)
+        return self._mesh.env.until(lambda: self._lost[zone] <= 0)
 
     def when_up(self, action: Callable[[], object]) -> None:
         """Do something that needs the API server: now, or when it is back, in the order of the calls."""

@@ -347,9 +347,9 @@ class Autoscaling:
 
     def _scale_istiod(self, istiod: OfIstiod, period: float) -> None:
         """Do the same for istiod: replicas that are not ready count as missing."""
-        group, one, home = istiod.group, istiod.autoscaler, istiod.group.plane.home
+        group, one = istiod.group, istiod.autoscaler
         before, istiod.used = istiod.used, group.record.spent + group.record.cpu
-        if one.least == one.most == group.replicas or (home and not self._mesh.api_servers[home].up):
+        if one.least == one.most == group.replicas or not group.can_change():
             return
         ready = sum(replica.ready for replica in group.istiods)
         sample = Sample((istiod.used - before) / period, ready, missing=max(group.replicas - ready, 0))

@@ -329,6 +329,10 @@ class IstiodGroup:
 
     # --- replicas come and go -------------------------------------------------------------------------------
 
+    def can_change(self) -> bool:
+        """Return whether pods of istiod can be created and deleted: the API server of its home answers."""
+        return not self.plane.home or self.mesh.api_servers[self.plane.home].up
+
     def scale(self, replicas: int) -> None:
         """Change the number of replicas: new ones start as pods do, the newest go first."""
         now, was, self.replicas = self.mesh.env.now, self.replicas, replicas
@@ -355,8 +359,13 @@ class IstiodGroup:
         istiod.remove()
 
     def roll_out(self) -> Process:
-        """Replace every replica by a new one: a rolling update with the chart's surge and unavailable limits."""
-        mesh, old = self.mesh, [istiod for istiod in self.istiods if istiod not in self._leaving]
+        """Replace every replica by a new one: a rolling update with the chart's surge and unavailable limits.
+
+        Each step waits for the API server of its home, if it has one.
+        """
+        mesh = self.mesh
+        yield from mesh.env.until(self.can_change)
+        old = [istiod for istiod in self.istiods if istiod not in self._leaving]
         mesh.recorder.event(mesh.env.now, "rollout begins", self.plane.name, f"{len(old)} replicas of istiod")
         self._leaving += old
         new = [self._create(istiod.zone) for istiod in old]
@@ -364,6 +373,7 @@ class IstiodGroup:
             self._leave(istiod)
         for fresh in new:
             yield fresh.started | fresh.ended
+            yield from mesh.env.until(self.can_change)
             left = [istiod for istiod in old if istiod in self._leaving]
             if left:
                 self._leave(left[0])

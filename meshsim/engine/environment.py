@@ -13,6 +13,8 @@ from meshsim.dataplane.plane import DataPlane
 
 #: After SimPy's URGENT (0) and NORMAL (1): control events at an instant go before request events at it.
 LAST = 2
+#: Who waits for something to be so looks again after this many seconds at first, after as many as the second at most.
+FIRST_LOOK, LAST_LOOK = 0.5, 8.0
 
 Process = Generator[simpy.Event, Any, Any]
 #: Takes back what a fault did.
@@ -20,7 +22,7 @@ Undo = Callable[[], None]
 
 
 class Environment(simpy.Environment):
-    """SimPy's environment with one addition."""
+    """SimPy's environment with two additions."""
 
     def at(self, time: float, priority: int = 1) -> simpy.Event:
         """Return an event that happens at an absolute time (seconds).
@@ -33,6 +35,13 @@ class Environment(simpy.Environment):
         entry: Any = (time, priority, next(self._eid), event)
         heappush(self._queue, entry)
         return event
+
+    def until(self, condition: Callable[[], bool]) -> Process:
+        """Wait until something is so; the pauses between two looks grow."""
+        pause = FIRST_LOOK
+        while not condition():
+            yield self.timeout(pause)
+            pause = min(2.0 * pause, LAST_LOOK)
 
 
 def advance_freely(env: Environment, plane: DataPlane, end: float) -> Process:

@@ -108,7 +108,7 @@ class GatewaySet:
 
     def _take_place(self) -> Process:
         """Return a place in the pool that is taken from now on; one that drains leaves its place soon."""
-        yield from self.cluster.admission.until(lambda: bool(self._free()))
+        yield from self._mesh.env.until(lambda: bool(self._free()))
         place = self._free()[0]
         self._in_use.add(place)
         return place

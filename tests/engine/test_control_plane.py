@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from meshsim.engine.environment import LAST_LOOK
+
 APP = {"service": "app", "cluster": "c1"}
 QUIET = {"web": {"rate": "0.1/s"}}
 OCEAN = {"from": {"region": "eu"}, "to": {"region": "us"}}
@@ -271,6 +273,44 @@ def test_an_upgrade_during_another_replaces_the_new_replicas(quiet, event):
     assert ready(simulation) == [True] * 2
     assert [istiod.number for istiod in simulation.mesh.groups["c1"].istiods] == [4, 5]
     assert told(simulation, "control plane lost") == []
+
+
+def test_an_upgrade_waits_for_the_api_server_of_its_home(quiet, event):
+    timeline = [
+        event("api_server_down", "10s", "50s", target={"cluster": "c1"}),
+        event("control_plane_rollout", "20s", target={"cluster": "c1"}),
+    ]
+    simulation = quiet(timeline=timeline, istiod={"replicas": 4})
+    old = list(simulation.mesh.groups["c1"].istiods)
+    seen = simulation.at(59.0, lambda: (ready(simulation), simulation.mesh.groups["c1"].istiods == old))
+    simulation.run()
+    assert seen == [([True] * 4, True)]
+    ((began, _),) = told(simulation, "rollout begins")
+    assert 60.0 <= began < 60.0 + LAST_LOOK
+    assert ready(simulation) == [True] * 4
+    assert not set(old) & set(simulation.mesh.groups["c1"].istiods)
+
+
+def test_an_upgrade_deletes_no_replica_while_the_api_server_of_its_home_is_away(quiet, event):
+    """New replicas have read it at 30 s, and are ready when the other cluster has answered, too."""
+    timeline = [
+        event("control_plane_rollout", "20s", target={"cluster": "c1"}),
+        event("api_server_down", "30.05s", "20s", target={"cluster": "c1"}),
+    ]
+    simulation = quiet(timeline=timeline, istiod={"replicas": 4})
+    seen = [simulation.at(time, lambda: ready(simulation)) for time in (29.0, 49.0, 80.0)]
+    simulation.run()
+    assert [value for (value,) in seen] == [[True] * 3 + [False] * 4, [True] * 7, [True] * 4]
+
+
+def test_an_upgrade_of_a_control_plane_outside_all_clusters_waits_for_nobody(quiet, event):
+    timeline = [
+        event("api_server_down", "10s", "50s", target={"cluster": "*"}),
+        event("control_plane_rollout", "20s", target={"control_plane": "external"}),
+    ]
+    simulation = quiet("external", deployments=["external"], timeline=timeline)
+    simulation.run()
+    assert told(simulation, "rollout begins") == [(20.0, "external")]
 
 
 def test_a_crash_loop_ends_streams_again_and_again(quiet, event):
