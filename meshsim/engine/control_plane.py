@@ -58,6 +58,8 @@ class IstiodGroup:
         Its replicas; during a rollout, old and new ones.
     replicas
         How many are wanted.
+    zones
+        Numbers of the zones that they are spread over.
     root, trusts
         What it signs certificates with, and which roots it tells proxies to trust.
     ca_causes
@@ -86,13 +88,17 @@ class IstiodGroup:
         self._made = 0
         self.record = mesh.recorder.control_planes[plane.name]
         self.record.memory = self._memory
-        zones = spread(plane.replicas, plane.zones)
-        self.istiods = [self._new(mesh.zones.index((plane.region, zone))) for zone in zones]
+        self.zones = [mesh.zones.index((plane.region, zone)) for zone in plane.zones]
+        self.istiods = [self._new(zone) for zone in self._spread(plane.replicas)]
 
     @cached_property
     def _names(self) -> dict[int, str]:
         """Names of changes of configuration; of no use where there are none."""
         return {happening.number: happening.name for happening in happenings(self.mesh.document)}
+
+    def _spread(self, replicas: int) -> list[int]:
+        """Return the zone's number of each replica."""
+        return [self.zones[self.plane.zones.index(zone)] for zone in spread(replicas, self.plane.zones)]
 
     def _new(self, zone: int) -> Istiod:
         self._made += 1
@@ -145,7 +151,7 @@ class IstiodGroup:
     def _door(self, cluster: str) -> tuple[int, list[list[str]]] | None:
         """Return the gateway that leads from a cluster to istiod: its zone, and of each replica why it is down."""
         if self.plane.entrance:
-            return self.mesh.zones.index((self.plane.region, self.plane.zones[0])), self._entrance
+            return self.zones[0], self._entrance
         home = self.plane.gateway_to(cluster)
         gateway: EastWest | None = self.mesh.gateways.get(home) if home is not None else None
         if home is None or gateway is None:
@@ -338,8 +344,8 @@ class IstiodGroup:
         now, was, self.replicas = self.mesh.env.now, self.replicas, replicas
         self.mesh.recorder.event(now, "scaled", self.plane.name, f"{was} to {replicas} replicas of istiod")
         staying = [istiod for istiod in self.istiods if istiod not in self._leaving]
-        for zone in spread(replicas, self.plane.zones)[len(staying) :]:
-            self._create(self.mesh.zones.index((self.plane.region, zone)))
+        for zone in self._spread(replicas)[len(staying) :]:
+            self._create(zone)
         for istiod in staying[replicas:]:
             self._remove(istiod)
 

@@ -68,7 +68,7 @@ class Istiod:
     def create(self, after: float) -> None:
         """Start as a new pod, ``after`` so many seconds."""
         self.pushes.begin()
-        self.mesh.env.process(self._start(after))
+        self.mesh.env.process(self._start(after, self._life))
 
     def fail(self, *, silent: bool) -> None:
         """Be lost, for one more cause, with all it knows; ``silent``: without closing its connections."""
@@ -83,7 +83,7 @@ class Istiod:
         self.causes.remove(silent)
         if not self.causes:
             self._life += 1
-            self.mesh.env.process(self._start(self.mesh.document.istiod.restart_time))
+            self.mesh.env.process(self._start(self.mesh.document.istiod.restart_time, self._life))
 
     def remove(self) -> None:
         """Be gone for good."""
@@ -97,9 +97,8 @@ class Istiod:
         self.informers.forget()
         self.pushes.clear()
 
-    def _start(self, after: float) -> Process:
-        """Start the process, read what is to be known, and be ready."""
-        life = self._life
+    def _start(self, after: float, life: int) -> Process:
+        """Start the process, read what is to be known, and be ready, unless this ``life`` has ended before."""
         yield self.mesh.env.timeout(after)
         if life != self._life:
             return

@@ -218,6 +218,14 @@ def test_when_a_replica_is_lost_its_proxies_go_to_the_others_and_nobody_else_mov
     assert told(simulation, "control plane lost") == []
 
 
+def test_a_replica_that_is_created_while_all_are_lost_starts_when_they_do(quiet, event):
+    simulation = quiet(timeline=[event("control_plane_down", "10s", "60s", target={"cluster": "c1"})])
+    simulation.at(20.0, lambda: simulation.mesh.groups["c1"].scale(2))
+    seen = [simulation.at(time, lambda: ready(simulation)) for time in (69.0, 80.0)]
+    simulation.run()
+    assert [value for (value,) in seen] == [[False, False], [True, True]]
+
+
 def test_replicas_know_each_for_itself(quiet, event):
     """One restarts while c2's API server is away: only its own proxies lose c2's endpoints."""
     timeline = [

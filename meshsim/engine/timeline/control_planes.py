@@ -47,12 +47,13 @@ def control_plane_rollout(reach: Reach, event: ControlPlaneRollout) -> Undo | No
     return nothing if groups else None
 
 
-def lose_replicas(
-    group: IstiodGroup, mode: str, zones: Collection[int] | None = None, replicas: int | None = None
-) -> Undo | None:
-    """Lose replicas of istiod with the place that they run in; ``mode`` tells what their connections see."""
-    here = any(zones is None or istiod.zone in zones for istiod in group.istiods)
-    return group.fail(replicas, zones, silent=mode == "blackhole") if here else None
+def lose_replicas(group: IstiodGroup, mode: str, zones: Collection[int] | None = None) -> Undo | None:
+    """Lose replicas of istiod with the place that they run in; ``mode`` tells what their connections see.
+
+    A zone that has none at the moment may be given one meanwhile, by an autoscaler: that one is lost, too.
+    """
+    at_home = zones is None or any(zone in zones for zone in group.zones)
+    return group.fail(None, zones, silent=mode == "blackhole") if at_home else None
 
 
 # --- certificates -------------------------------------------------------------------------------------------

@@ -126,6 +126,29 @@ def test_an_external_control_plane_goes_with_the_place_that_it_is_in(run, event,
     assert ready_istiods(simulation, "external") == ["a", "b"]
 
 
+@pytest.mark.parametrize("mode", ["blackhole", "refuse"])
+def test_a_replica_of_istiod_that_is_created_in_a_lost_zone_starts_when_the_zone_is_back(run, event, mode):
+    """None ran there when the zone was lost."""
+    outage = event("zone_outage", "10s", "60s", target={"zone": "eu/b"}, mode=mode)
+    simulation = run(timeline=[outage], load=QUIET)
+    group = simulation.mesh.groups["c1"]
+    simulation.at(20.0, lambda: group.scale(2))
+    seen = [simulation.at(time, lambda: ready_istiods(simulation, "c1")) for time in (69.0, 80.0)]
+    simulation.run()
+    assert [value for (value,) in seen] == [["a"], ["a", "b"]]
+
+
+def test_a_zone_in_which_a_control_plane_never_runs_is_no_loss_of_it(run, event):
+    """An external control plane in zone a: it is no target of an outage of b, and grows meanwhile."""
+    outage = event("zone_outage", "10s", "60s", target={"zone": "eu/b"})
+    simulation = run("external", deployments={"external": {"place": "eu/a"}}, load=QUIET, timeline=[outage])
+    group = simulation.mesh.groups["external"]
+    simulation.at(20.0, lambda: group.scale(2))
+    seen = simulation.at(69.0, lambda: ready_istiods(simulation, "external"))
+    simulation.run()
+    assert seen == [["a", "a"]]
+
+
 def test_pods_refuse_when_what_kept_them_silent_is_over(run, event):
     timeline = [
         event("zone_outage", "10s", "40s", target={"zone": "eu/a"}, mode="refuse"),
