@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import simpy
 
+from meshsim.engine.crash_loop import crash_again_and_again
 from meshsim.engine.discovery import Credential
 from meshsim.engine.east_west import EastWest
 from meshsim.engine.environment import Process, Undo
@@ -21,8 +22,6 @@ from meshsim.mesh.deployment import ControlPlane
 from meshsim.mesh.placement import spread
 from meshsim.scenario.happenings import happenings
 
-#: Kubernetes restarts a container that crashes after 10 s, then 20 s, … at most 5 min.
-FIRST_CRASH_PAUSE, LONGEST_CRASH_PAUSE = 10.0, 300.0
 #: The istiod chart's rolling update: as many new replicas as old, a quarter of the old ones may go first.
 UNAVAILABLE = 0.25
 #: Who applies configuration tries again after this many seconds.
@@ -215,25 +214,15 @@ class IstiodGroup:
         return undo
 
     def crash_loop(self, replicas: int | None, runs_for: float) -> Undo:
-        """Let replicas crash again and again, ``runs_for`` seconds after each start (Kubernetes' CrashLoopBackOff)."""
+        """Let replicas crash again and again, ``runs_for`` seconds after each start."""
         ended = self.mesh.env.event()
         for istiod in self.istiods[:replicas]:
-            self.mesh.env.process(self._crash(istiod, runs_for, ended))
+            self.mesh.env.process(crash_again_and_again(self.mesh.env, istiod, runs_for, ended))
 
         def undo() -> None:
             ended.succeed()
 
         return undo
-
-    def _crash(self, istiod: Istiod, runs_for: float, ended: simpy.Event) -> Process:
-        env, pause = self.mesh.env, FIRST_CRASH_PAUSE
-        while not ended.triggered:
-            istiod.fail(silent=False)
-            yield ended | env.timeout(pause)
-            istiod.recover(silent=False)
-            if not ended.triggered:
-                yield ended | env.timeout(runs_for)
-            pause = min(2.0 * pause, LONGEST_CRASH_PAUSE)
 
     @property
     def slowness(self) -> float:

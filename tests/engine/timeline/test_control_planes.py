@@ -33,10 +33,22 @@ def test_some_replicas_of_istiod_are_lost(run, event):
 def test_a_crash_loop_backs_off_and_ends(run, event):
     timeline = [event("control_plane_crash_loop", "10s", "60s", target={"control_plane": "c1"}, runs_for="8s")]
     simulation = run(timeline=timeline, load=QUIET, istiod={"restart_time": "1s"})
-    # crashes at 10, 28 (after 10 s of pause and 8 s), 56 (after 20 s and 8 s); the last start is at the end, at 70
-    seen = [simulation.at(time, lambda: ready(simulation)[0]) for time in (15.0, 25.0, 40.0, 52.0, 65.0, 80.0)]
+    # crashes at 10, 18 (started at once, and 8 s), 36 (after 10 s of pause and 8 s), 64 (after 20 s and 8 s); the last
+    # start is at the end, at 70
+    times = (10.5, 15.0, 20.0, 32.0, 45.0, 60.0, 69.0, 80.0)
+    seen = [simulation.at(time, lambda: ready(simulation)[0]) for time in times]
     simulation.run()
-    assert [value for (value,) in seen] == [False, True, False, True, False, True]
+    assert [value for (value,) in seen] == [False, True] * 4
+
+
+@pytest.mark.parametrize(("runs_for", "starts"), [("10m", [10.0, 610.0, 1210.0]), ("590s", [10.0, 610.0, 1220.0])])
+def test_an_istiod_that_ran_for_ten_minutes_before_it_crashed_is_started_at_once(run, event, runs_for, starts):
+    """It crashes at 610 and 1210 s, or at 600 and 1200 s and then waits for 10 and 20 s."""
+    loop = event("control_plane_crash_loop", "10s", "1390s", target={"control_plane": "c1"}, runs_for=runs_for)
+    simulation = run(timeline=[loop], load={"web": {"rate": "0.01/s"}}, duration="1400s")
+    tables = simulation.run()
+    started = [time - 5.0 for time, name in told(tables, "control plane ready") if name == "c1"]
+    assert started == pytest.approx(starts, abs=0.1)
 
 
 def test_slowness_multiplies_and_is_gone_to_the_last_bit(run, event):
