@@ -206,7 +206,7 @@ def _percentage(value: object) -> float:
     return number
 
 
-def _duration(shortest: float) -> Callable[[object], float]:
+def _duration(*, zero: bool) -> Callable[[object], float]:
     def convert(value: object) -> float:
         if value == "0":
             value = "0s"
@@ -215,8 +215,8 @@ def _duration(shortest: float) -> Callable[[object], float]:
             raise ValueError(
                 f"{described(value)} is no duration to Istio, which has no days; write {seconds / 3600:g}h"
             )
-        if seconds < shortest:
-            raise ValueError(f"{value} is shorter than 1ms, the shortest that Istio takes")
+        if seconds < 0.001 and not (zero and seconds == 0.0):
+            raise ValueError(f"{value} is shorter than 1ms, the shortest that Istio takes{' besides 0s' * zero}")
         return seconds
 
     return convert
@@ -256,9 +256,9 @@ PERCENT = Scalar("a whole number from 0 to 100", _whole(0, 100))
 PERCENTAGE = Scalar("a number from 0 to 100", _percentage)
 NUMBER = Scalar("a number", _number)
 #: Istio takes no duration below a millisecond (spec §8) …
-DURATION = Scalar("a duration", _duration(0.001))
+DURATION = Scalar("a duration", _duration(zero=False))
 #: … except where zero means off.
-DURATION_OR_ZERO = Scalar("a duration, or 0s", _duration(0.0))
+DURATION_OR_ZERO = Scalar("a duration, or 0s", _duration(zero=True))
 
 
 # --- the check ------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from meshsim.scenario.istio.fields import (
     map_of,
     table,
 )
-from meshsim.scenario.istio.fields_traffic import PORT_NUMBER
+from meshsim.scenario.istio.fields_traffic import PORT_NUMBER, one_of
 from meshsim.scenario.istio.matching import pattern
 
 #: Everything that Istio's validation takes in retryOn besides HTTP status codes (route.v3 RetryPolicy.retry_on).
@@ -69,8 +69,22 @@ def _retry_on(value: object) -> tuple[tuple[str, ...], tuple[int, ...]]:
     return tuple(conditions), tuple(codes)
 
 
+def _separated(value: object) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Refuse what istiod's validation refuses: it splits at commas, and " reset" or nothing is no condition."""
+    found = _retry_on(value)
+    parts = str(value).split(",") if value else []
+    meant = [part.strip() for part in parts if part.strip()]
+    if parts != meant:
+        what = "a blank" if len(parts) == len(meant) else "an empty part"
+        hint = f"; did you mean '{','.join(meant)}'?" if meant else ""
+        raise ValueError(f"{described(value)} has {what}, which Istio refuses{hint}")
+    return found
+
+
 _HTTP_CODES = frozenset(int(code) for code in HTTPStatus)
-RETRY_ON = Scalar("retry conditions and HTTP codes, separated by commas", _retry_on)
+RETRY_ON = Scalar("retry conditions and HTTP codes, separated by commas", _separated)
+#: Nobody validates the one in MeshConfig, and what reads it leaves blanks away (route/retry/retry.go, parseRetryOn).
+_MESH_RETRY_ON = Scalar(RETRY_ON.name, _retry_on)
 
 _RETRIES = table(
     {
@@ -95,7 +109,11 @@ def _off_but_set(retries: Mapping[str, Any]) -> str:
 RETRIES = _RETRIES.checked(_off_but_set)
 #: MeshConfig.defaultHttpRetryPolicy (spec §3.3).
 MESH_RETRIES = table(
-    {**_RETRIES.fields, "perTryTimeout": DURATION.unused("is not read here by Istio; set it in a VirtualService")}
+    {
+        **_RETRIES.fields,
+        "perTryTimeout": DURATION.unused("is not read here by Istio; set it in a VirtualService"),
+        "retryOn": _MESH_RETRY_ON.to("retry.on"),
+    }
 ).to("retry")
 
 
@@ -150,7 +168,7 @@ GRPC_CODES = {
 
 REGEX = Scalar("a regular expression (RE2)", _re2)
 HTTP_STATUS = Scalar("an HTTP status", _status)
-STRING_MATCH = table({"exact": STRING, "prefix": STRING, "regex": REGEX})
+STRING_MATCH = table({"exact": STRING, "prefix": STRING, "regex": REGEX}).checked(one_of("exact", "prefix", "regex"))
 
 HTTP_MATCH = table(
     {
@@ -195,7 +213,7 @@ _FAULT = table(
                 "percent": PERCENT.inert(),
                 "percentage": _PERCENT_VALUE.inert(),
             }
-        ),
+        ).checked(one_of("fixedDelay", "exponentialDelay")),
         "abort": table(
             {
                 "httpStatus": HTTP_STATUS.inert(),
@@ -203,7 +221,7 @@ _FAULT = table(
                 "http2Error": STRING.unused("is not implemented by Istio: nothing is aborted"),
                 "percentage": _PERCENT_VALUE.inert(),
             }
-        ),
+        ).checked(one_of("httpStatus", "grpcStatus", "http2Error")),
     }
 )
 
@@ -232,12 +250,31 @@ _REDIRECT = table(
     }
 )
 
-_REWRITE = table({"uri": STRING, "authority": STRING, "uriRegexRewrite": table({"match": REGEX, "rewrite": STRING})})
+
+def _one_rewrite(rewrite: Mapping[str, Any]) -> str:
+    """Refuse what istiod refuses (validateHTTPRewrite); an empty text is a field left away."""
+    regex = rewrite.get("uriRegexRewrite")
+    if rewrite.get("uri") and regex is not None:
+        return "uri and uriRegexRewrite cannot both be set"
+    if regex is not None and not (regex.get("match") and regex.get("rewrite")):
+        return "uriRegexRewrite needs both match and rewrite"
+    something = rewrite.get("uri") or rewrite.get("authority") or regex is not None
+    return "" if something else "needs one of uri, uriRegexRewrite and authority"
+
+
+_REWRITE = table(
+    {"uri": STRING, "authority": STRING, "uriRegexRewrite": table({"match": REGEX, "rewrite": STRING})}
+).checked(_one_rewrite)
 
 
 def _one_answer(rule: Mapping[str, Any]) -> str:
-    """Refuse what istiod refuses: a rule that does several things with a request at once."""
+    """Refuse what istiod refuses: a rule that does several things at once (validateHTTPRouteConflict)."""
     found = [name for name in ("route", "redirect", "directResponse", "delegate") if rule.get(name) is not None]
+    if found[:1] in (["redirect"], ["directResponse"]):  # nothing is sent on that could be changed or held up
+        found += [name for name in ("fault", "rewrite") if rule.get(name) is not None]
+    if len(found) < 2 and "delegate" not in found:  # istiod does not look at the mirrors of a rule that delegates
+        mirrors = [name for name in ("mirror", "mirrors") if rule.get(name)]
+        found = mirrors if len(mirrors) == 2 else found
     return f"{found[0]} and {found[1]} cannot both be set" if len(found) > 1 else ""
 
 

@@ -153,8 +153,14 @@ RULE_TLS = table(
 ).to("tls")
 
 
-def _one_of(*names: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return a check that at most one of these fields is set, as the "oneof" of Istio's API demands."""
+def one_of(*names: str) -> Callable[[Mapping[str, Any]], str]:
+    """Return a check that at most one of these fields is set, as the "oneof" of Istio's API demands.
+
+    Examples
+    --------
+    >>> one_of("exact", "prefix")({"prefix": "/cart", "exact": "/"})
+    'exact and prefix cannot both be set'
+    """
 
     def check(setting: Mapping[str, Any]) -> str:
         found = [name for name in names if name in setting]
@@ -164,8 +170,8 @@ def _one_of(*names: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _hash_parts(setting: Mapping[str, Any]) -> str:
-    keys = _one_of("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName")
-    return keys(setting) or _one_of("minimumRingSize", "ringHash", "maglev")(setting)
+    keys = one_of("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName")
+    return keys(setting) or one_of("minimumRingSize", "ringHash", "maglev")(setting)
 
 
 #: Most entries of a ring that Envoy takes (ring_hash.proto).
@@ -243,7 +249,7 @@ LOAD_BALANCER = table(
             {"duration!": DURATION.inert(), "minimumPercent": PERCENTAGE.inert(), "aggression": _AGGRESSION.inert()}
         ).to("warmup"),
     }
-).checked(_one_of("simple", "consistentHash"))
+).checked(one_of("simple", "consistentHash"))
 
 _PORT_POLICY: dict[str, FieldType] = {
     "loadBalancer": LOAD_BALANCER,

@@ -117,10 +117,58 @@ def test_a_delegate_of_nobody_is_named_once(read, plain):
         ("fault: {delay: {fixedDelay: 0s}}", ".fault.delay.fixedDelay: 0s is shorter than 1ms"),
         ("match: [{url: {exact: /}}]", ".match[0].url: unknown field 'url'; did you mean 'uri'?"),
         ("mirror: {hosts: a}", ".mirror.hosts: unknown field 'hosts'; did you mean 'host'?"),
+        ("match: [{uri: {prefix: /a, exact: /b}}]", ".match[0].uri: exact and prefix cannot both be set"),
+        ("match: [{headers: {a: {exact: b, regex: c}}}]", ".match[0].headers.a: exact and regex cannot both be set"),
+        (
+            "fault: {abort: {httpStatus: 500, grpcStatus: UNAVAILABLE}}",
+            ".fault.abort: httpStatus and grpcStatus cannot both be set",
+        ),
+        (
+            "fault: {delay: {fixedDelay: 1s, exponentialDelay: 1s}}",
+            ".fault.delay: fixedDelay and exponentialDelay cannot both be set",
+        ),
+        ("mirror: {host: a}\nmirrors: [{destination: {host: a}}]", ": mirror and mirrors cannot both be set"),
+        (
+            "rewrite: {uri: /a, uriRegexRewrite: {match: a, rewrite: b}}",
+            ".rewrite: uri and uriRegexRewrite cannot both be set",
+        ),
+        ("rewrite: {uriRegexRewrite: {match: a}}", ".rewrite: uriRegexRewrite needs both match and rewrite"),
+        ("rewrite: {}", ".rewrite: needs one of uri, uriRegexRewrite and authority"),
+        ("timeout: 0.5ms", ".timeout: 0.5ms is shorter than 1ms, the shortest that Istio takes besides 0s"),
+        (
+            "retries: {attempts: 1, retryOn: '5xx, connect-failure'}",
+            ".retries.retryOn: '5xx, connect-failure' has a blank, which Istio refuses; did you mean '5xx,connect-fail",
+        ),
+        (
+            "retries: {attempts: 1, retryOn: '5xx,'}",
+            ".retries.retryOn: '5xx,' has an empty part, which Istio refuses; did you mean '5xx'?",
+        ),
     ],
 )
 def test_what_istio_refuses_is_refused(body, message, read, route):
     assert f"VirtualService/cart: spec.http[0]{message}" in read(route(body)).messages[0]
+
+
+@pytest.mark.parametrize("answer", ["redirect: {uri: /a}", "directResponse: {status: 503}"])
+@pytest.mark.parametrize("other", ["fault: {delay: {fixedDelay: 1s}}", "rewrite: {uri: /}"])
+def test_what_the_proxy_answers_itself_is_neither_held_up_nor_rewritten(answer, other, read, plain):
+    (message,) = read(plain["VirtualService"](f"http:\n- {answer}\n  {other}")).messages
+    first, second = (text.partition(":")[0] for text in (answer, other))
+    assert message.endswith(f"spec.http[0]: {first} and {second} cannot both be set")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "timeout: 0s",
+        "retries: {attempts: 1, retryOn: ''}",
+        "rewrite: {uri: '', uriRegexRewrite: {match: a, rewrite: b}}",
+        "mirror: {host: web}\nmirrors: []",
+        "match: [{uri: {prefix: ''}}]",
+    ],
+)
+def test_an_empty_value_is_no_second_one(body, read, route):
+    assert read(route(body)).messages == []
 
 
 def test_a_redirect_has_a_code_that_envoy_knows(read, plain):
