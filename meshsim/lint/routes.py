@@ -9,7 +9,7 @@ from meshsim.lint.facts import Facts, title, warned
 from meshsim.lint.registry import Found, listed, rule
 from meshsim.scenario import requests as asked
 from meshsim.scenario.istio import hosts
-from meshsim.scenario.istio.clients import serves
+from meshsim.scenario.istio.clients import MESH, serves
 from meshsim.scenario.istio.routes import Destination, HttpRule, VirtualService
 from meshsim.scenario.selectors import workloads_of
 
@@ -177,6 +177,23 @@ def http_rules_for_tcp(facts: Facts) -> Iterator[Found]:
             meant = name in asked and one.precision(hosts.full_name(facts.identity(name))) > 0
             if service.protocol == "tcp" and meant and not one.tcp:
                 yield entry.source, f"{entry.number} does nothing for {name}: its protocol is tcp"
+
+
+@rule(
+    "MS410",
+    "Rules for connections (tcp, tls) do nothing for a service that speaks HTTP.",
+    spec="3.5",
+    fix="write http rules, or set the service's protocol to tcp",
+)
+def tcp_rules_for_http(facts: Facts) -> Iterator[Found]:
+    """Sidecars route by request there; that a gateway has no rule for HTTP is a warning of its own."""
+    asked = {flow.request.service for flow in facts.flows if flow.client.gateway == MESH}
+    for one in facts.resources.virtual_services:
+        for entry in one.tcp if MESH in one.gateways and not one.http else ():
+            for name, service in facts.document.services.items():
+                meant = name in asked and one.precision(hosts.full_name(facts.identity(name))) > 0
+                if service.protocol != "tcp" and meant:
+                    yield entry.source, f"{entry.number} does nothing for {name}: its protocol is {service.protocol}"
 
 
 @rule(

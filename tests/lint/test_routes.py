@@ -73,6 +73,18 @@ def test_http_rules_of_a_tcp_service_do_nothing(told: Told) -> None:
     assert "MS408" in told(routes({"timeout": "1s"}), services={"cart": {"protocol": "tcp"}})
 
 
+def test_tcp_rules_of_an_http_service_do_nothing(told: Told) -> None:
+    to = {"route": [{"destination": {"host": "cart"}}]}
+    tcp, http = routes(), routes({})
+    del tcp["spec"]["http"]
+    tcp["spec"]["tcp"] = [to]
+    assert told(tcp)["MS410"] == ["tcp[0] does nothing for cart: its protocol is http"]
+    assert "MS410" not in told(tcp, services={"cart": {"protocol": "tcp"}})
+    assert "MS410" not in told({**http, "spec": {**http["spec"], "tcp": [to]}})
+    tcp["spec"]["gateways"] = ["front"]
+    assert "MS410" not in told(tcp)
+
+
 def test_a_sidecar_may_hide_a_service_that_is_called(told: Told) -> None:
     def sidecar(host: str) -> dict[str, Any]:
         named = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "default"}}

@@ -300,6 +300,12 @@ HTTP_ROUTE = table(
     }
 ).checked(_one_answer)
 
+
+def _some_rule(spec: Mapping[str, Any]) -> str:
+    """Refuse what istiod refuses: a VirtualService that says nothing of any request."""
+    return "" if any(spec.get(name) for name in ("http", "tls", "tcp")) else "needs rules: http, tls or tcp"
+
+
 VIRTUAL_SERVICE = table(
     {
         "hosts": STRINGS.inert(),
@@ -311,4 +317,4 @@ VIRTUAL_SERVICE = table(
         "tcp": list_of(table({"match": list_of(table({**_L4_MATCH, "sourceSubnet": STRING})), "route": _L4_ROUTE})),
         "exportTo": STRINGS.inert(),
     }
-)
+).checked(_some_rule)

@@ -33,7 +33,7 @@ class Kind:
     def table(self) -> Table:
         """Return the fields of a whole resource."""
         whole = {"apiVersion": STRING, "kind": STRING, "metadata": ANY, "status": ANY}
-        spec = "spec!" if self.spec.required else "spec"
+        spec = "spec!" if self.spec.required or self.spec.verify else "spec"
         return table({**{name: kind.inert() for name, kind in whole.items()}, spec: self.spec})
 
 

@@ -149,6 +149,18 @@ def test_what_istio_refuses_is_refused(body, message, read, route):
     assert f"VirtualService/cart: spec.http[0]{message}" in read(route(body)).messages[0]
 
 
+@pytest.mark.parametrize("rules", ["http: []", "http: null", "gateways: [front]", "http: []\ntls: []\ntcp: []"])
+@pytest.mark.parametrize("hosts", ["[cart]", "[]"])
+def test_a_virtual_service_has_rules(rules, hosts, read, plain):
+    (message,) = read(plain["VirtualService"](rules, hosts=hosts)).messages
+    assert message.endswith("VirtualService/cart: spec: needs rules: http, tls or tcp")
+
+
+def test_a_virtual_service_has_a_spec(read):
+    text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: cart}"
+    assert read(text).messages == ["mesh.yaml:1: VirtualService/cart: spec is required"]
+
+
 @pytest.mark.parametrize("answer", ["redirect: {uri: /a}", "directResponse: {status: 503}"])
 @pytest.mark.parametrize("other", ["fault: {delay: {fixedDelay: 1s}}", "rewrite: {uri: /}"])
 def test_what_the_proxy_answers_itself_is_neither_held_up_nor_rewritten(answer, other, read, plain):
