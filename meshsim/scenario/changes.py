@@ -11,8 +11,9 @@ from meshsim.errors import Problem
 from meshsim.scenario.checks.configuration import Key, key_of, parse_key
 from meshsim.scenario.happenings import Happening, happenings
 from meshsim.scenario.istio import IstioResources, read_resources
+from meshsim.scenario.requests import labels_of
 from meshsim.scenario.schema import ConfigChange, Document
-from meshsim.scenario.selectors import Controls, select_control_planes
+from meshsim.scenario.selectors import Controls, select_control_planes, workloads_of
 from meshsim.scenario.tree import Node, Path
 
 #: Kinds of resources that have an effect when a change applies or deletes them.
@@ -292,6 +293,11 @@ def read(document: Document, root: Node, paths: Sequence[Path]) -> tuple[IstioRe
         ports={name: service.port for name, service in services.items()},
         outside={name: service.host for name, service in services.items() if service.host is not None},
         places={name: region.zones for name, region in document.regions.items()},
+        pods=[
+            (service.namespace, labels_of(document, name, workload))
+            for name, service in document.services.items()
+            for workload in workloads_of(document, name)
+        ],
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from meshsim.errors import Problem, did_you_mean
-from meshsim.scenario.istio import hosts, workloads
+from meshsim.scenario.istio import hosts, scopes, workloads
 from meshsim.scenario.istio.balancing import TRAFFIC_DISTRIBUTION
 from meshsim.scenario.istio.destination_rules import DestinationRule, merged
 from meshsim.scenario.istio.fields import Check, described
@@ -22,6 +22,7 @@ from meshsim.scenario.istio.rule_reading import destination_rule, warn_unused_ru
 from meshsim.scenario.istio.rules import RETRIES_OFF, Resource
 from meshsim.scenario.istio.scopes import (
     PeerAuthentication,
+    Pods,
     ProxyConfig,
     Sidecar,
     peer_authentication,
@@ -30,7 +31,7 @@ from meshsim.scenario.istio.scopes import (
 )
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.istio.virtual_services import delegated, virtual_service, warn_unused_routes
-from meshsim.scenario.istio.workloads import GatewayResource, gateway
+from meshsim.scenario.istio.workloads import GatewayResource, Workload, gateway
 from meshsim.scenario.tree import Path
 
 
@@ -46,6 +47,7 @@ def read_resources(
     ports: Mapping[hosts.Service, int] | None = None,
     outside: Mapping[hosts.Service, str] | None = None,
     places: Mapping[str, Collection[str]] | None = None,
+    pods: Sequence[Pods] | None = None,
 ) -> tuple[IstioResources, list[Problem]]:
     """Read parsed Kubernetes objects and a MeshConfig.
 
@@ -71,6 +73,8 @@ def read_resources(
         The host of each service that is known by another name than Kubernetes' own.
     places
         Zones by region, for the localities of endpoints; None = they are not checked.
+    pods
+        Workloads of the services, for resources that select them; None = nobody looks for resources that select none.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def read_resources(
     >>> resources.policy("cart", "default", "1.31").outlier_detection.consecutive_5xx, problems
     (5, [])
     """
-    reading = Reading(services, version, outside, places)
+    reading = Reading(services, version, outside, places, pods)
     reading.traffic_distributions.update(
         {reading.identity(service): value for service, value in (traffic_distributions or {}).items()}
     )
@@ -140,10 +144,12 @@ class Reading:
         version: str,
         outside: Mapping[hosts.Service, str] | None = None,
         places: Mapping[str, Collection[str]] | None = None,
+        pods: Sequence[Pods] | None = None,
     ) -> None:
         self.known = sorted(services)
         self.outside = outside or {}
         self.places = places
+        self.pods = pods
         self.services = sorted(self.identity(service) for service in services)
         self.names = {hosts.full_name(self.identity(service)): service[0] for service in self.known}
         self.version = version
@@ -154,9 +160,9 @@ class Reading:
         self.routes: list[tuple[Resource, VirtualService]] = []
         self.traffic_distributions: dict[hosts.Service, str] = {}
         self.ports: dict[hosts.Service, int] = {}
-        self.peers: list[PeerAuthentication] = []
-        self.sidecars: list[Sidecar] = []
-        self.proxies: list[ProxyConfig] = []
+        self.peers: list[tuple[Resource, PeerAuthentication]] = []
+        self.sidecars: list[tuple[Resource, Sidecar]] = []
+        self.proxies: list[tuple[Resource, ProxyConfig]] = []
         self.gateways: list[GatewayResource] = []
         self.mesh: dict[str, Origin] = {}
         self.mesh_settings: list[Setting] = []
@@ -238,11 +244,11 @@ class Reading:
             case "VirtualService":
                 self.routes.append((resource, virtual_service(resource, self.names, self.report)))
             case "PeerAuthentication":
-                self.peers.append(peer_authentication(resource))
+                self.peers.append((resource, peer_authentication(resource)))
             case "Sidecar":
-                self.sidecars.append(self._sidecar(resource))
+                self.sidecars.append((resource, self._sidecar(resource)))
             case "ProxyConfig":
-                self.proxies.append(proxy_config(resource))
+                self.proxies.append((resource, proxy_config(resource)))
             case "Gateway":
                 self.gateways.append(gateway(resource))
             case "IstioOperator":
@@ -298,6 +304,7 @@ class Reading:
         entries, machines = self._of("ServiceEntry"), self._of("WorkloadEntry")
         workloads.check(entries, machines, self.services, self.places, self.report)
         known = tuple(workloads.workload(resource) for resource in machines)
+        self._warn_scopes(root, entries, known)
         routes = delegated(self.routes, self.report)
         warn_unused_routes(routes, self.services, self.report)
         return IstioResources(
@@ -311,13 +318,24 @@ class Reading:
             warnings=self.report.warnings(),
             services=tuple(self.known),
             outside=tuple(self.outside.items()),
-            peer_authentications=tuple(self.peers),
-            sidecars=tuple(self.sidecars),
-            proxy_configs=tuple(self.proxies),
+            peer_authentications=tuple(one for _, one in self.peers),
+            sidecars=tuple(one for _, one in self.sidecars),
+            proxy_configs=tuple(one for _, one in self.proxies),
             gateways=tuple(self.gateways),
             service_entries=tuple(workloads.external_service(resource, known) for resource in entries),
             workload_entries=known,
         )
+
+    def _warn_scopes(self, root: str, entries: Sequence[Resource], machines: Sequence[Workload]) -> None:
+        """Warn of resources that count for no workload, endpoints of ServiceEntries and WorkloadEntries included."""
+        if self.pods is None:
+            return
+        given = [
+            (one.namespace, inner.get("labels") or {}) for one in entries for inner in one.spec.get("endpoints") or []
+        ]
+        pods = [*self.pods, *given, *((one.namespace, dict(one.endpoint.labels)) for one in machines)]
+        for read in (self.peers, self.sidecars, self.proxies):
+            scopes.warn_unused(read, pods, root, self.report)
 
     def _warn_zones(self) -> None:
         """Warn of zone-aware routing without the proxies' knowledge of their own service (spec §2.8)."""

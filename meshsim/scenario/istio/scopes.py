@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar, get_args
 
 from meshsim.scenario.istio import hosts
+from meshsim.scenario.istio.fields import NO_EFFECT
+from meshsim.scenario.istio.report import Report
 from meshsim.scenario.istio.resolve import Setting
 from meshsim.scenario.istio.rules import Resource
+from meshsim.scenario.tree import Path
 
 Labels = tuple[tuple[str, str], ...]
+#: Namespace and labels of a workload.
+Pods = tuple[str, Mapping[str, str]]
 MutualTls = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 
 
@@ -30,7 +35,9 @@ _T = TypeVar("_T", bound=Scoped)
 
 
 def in_scope(resources: Iterable[_T], namespace: str, labels: Mapping[str, str], root: str) -> list[_T]:
-    """Return the resources for a workload: those that select it, its namespace's, then those of the root namespace.
+    """Return the resources for a workload: one that selects it, its namespace's, then that of the root namespace.
+
+    Of several in one place the first counts; in Istio the oldest (policy_applier.go, sidecar.go, proxy_config.go).
 
     Examples
     --------
@@ -38,15 +45,55 @@ def in_scope(resources: Iterable[_T], namespace: str, labels: Mapping[str, str],
     >>> in_scope([mesh, own], "shop", {"app": "cart"}, "istio-system") == [own, mesh]
     True
     """
-    found: list[tuple[int, _T]] = []
+    found: dict[int, _T] = {}
     for resource in resources:
-        own = resource.namespace == namespace
-        if resource.selector:
-            if own and all(labels.get(key) == value for key, value in resource.selector):
-                found.append((0, resource))
-        elif own or resource.namespace == root:
-            found.append((1 if own else 2, resource))
-    return [resource for _, resource in sorted(found, key=lambda pair: pair[0])]
+        place = _place(resource, namespace, labels, root)
+        if place is not None:
+            found.setdefault(place, resource)
+    return [found[place] for place in sorted(found)]
+
+
+def _place(resource: Scoped, namespace: str, labels: Mapping[str, str], root: str) -> int | None:
+    """Return how wide the resource of a workload is: 0 by its selector, 1 of its namespace, 2 of the mesh."""
+    if resource.selector:
+        selects = all(labels.get(key) == value for key, value in resource.selector)
+        return 0 if selects and resource.namespace == namespace else None
+    if resource.namespace == namespace:
+        return 1
+    return 2 if resource.namespace == root else None
+
+
+def warn_unused(read: Iterable[tuple[Resource, Scoped]], pods: Sequence[Pods], root: str, report: Report) -> None:
+    """Warn of resources of one kind that are for no workload, or for none for which another does not count before.
+
+    Parameters
+    ----------
+    read
+        The resources of the kind and what they say, in order.
+    pods
+        All workloads.
+    root
+        Istio's root namespace.
+    report
+        Takes the warnings.
+    """
+    places: list[dict[int, str]] = [{} for _ in pods]
+    for resource, one in read:
+        found = [(taken, _place(one, *workload, root)) for taken, workload in zip(places, pods, strict=True)]
+        before = [taken.setdefault(place, resource.origin.title) for taken, place in found if place is not None]
+        if not before:
+            at, message = _nobody(resource, one)
+            report.warn(resource.origin, ("spec",), f"{message}: it {NO_EFFECT}", at)
+        elif resource.origin.title not in before:
+            message = f"has no effect: {before[0]} counts before it"
+            report.warn(resource.origin, ("spec",), message, ("metadata", "name"))
+
+
+def _nobody(resource: Resource, one: Scoped) -> tuple[Path, str]:
+    """Return the field by which a resource is for no workload, and how."""
+    if not one.selector:
+        return ("metadata", "namespace"), f"no service is in namespace {one.namespace}"
+    return ("spec", "selector" if "selector" in resource.spec else "workloadSelector"), "selects no service's pods"
 
 
 # --- PeerAuthentication -----------------------------------------------------------------------------------------
@@ -87,8 +134,8 @@ def mutual_tls(
 ) -> MutualTls:
     """Return what a workload's proxy accepts; PERMISSIVE, both, by default.
 
-    Source: spec §8; Istio pilot/pkg/security/authn/policy_applier.go: the narrowest resource that sets a mode counts,
-    of two in one place the first.
+    Source: spec §8; Istio pilot/pkg/security/authn/policy_applier.go: the narrowest resource that sets a mode counts;
+    of two in one place the first, even if it sets none.
 
     Parameters
     ----------

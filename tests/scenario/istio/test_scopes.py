@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from meshsim.scenario import load
 from meshsim.scenario.istio import CircuitBreaker
+from meshsim.scenario.scenario import EXAMPLE
 
 CART = {"app": "cart"}
 
@@ -37,6 +39,7 @@ UNSET = peer("cart", "{selector: {matchLabels: {app: cart}}, mtls: {mode: UNSET}
         (peer("other", "{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}}"), "PERMISSIVE"),
         (peer("bank", "{mtls: {mode: STRICT}}", "bank"), "PERMISSIVE"),
         (peer("first", "{mtls: {mode: STRICT}}") + peer("second", "{mtls: {mode: DISABLE}}"), "STRICT"),
+        (MESH + peer("first", "{}") + peer("second", "{mtls: {mode: DISABLE}}"), "STRICT"),
         (peer("empty", "{mtls: {}}"), "PERMISSIVE"),
     ],
 )
@@ -61,6 +64,68 @@ def test_a_mode_for_a_port_counts_for_that_port_of_selected_workloads(read):
 def test_the_root_namespace_may_be_another(read):
     found = read(peer("mesh", "{mtls: {mode: STRICT}}", "mesh-root"), mesh="rootNamespace: mesh-root")
     assert found.resources.mutual_tls("shop", CART) == "STRICT"
+
+
+# --- those without effect ---------------------------------------------------------------------------------------
+
+PODS = [
+    ("shop", {"app": "cart", "version": "v1"}),
+    ("shop", {"app": "cart", "version": "v2"}),
+    ("shop", {"app": "web", "version": "v1"}),
+    ("bank", {"app": "ledger"}),
+]
+KINDS = [("PeerAuthentication", "security"), ("Sidecar", "networking"), ("ProxyConfig", "networking")]
+
+
+def selecting(kind, name, labels, namespace="shop"):
+    field, inner = ("workloadSelector", "labels") if kind == "Sidecar" else ("selector", "matchLabels")
+    group = dict(KINDS)[kind]
+    return resource(kind, name, namespace, f"{{{field}: {{{inner}: {labels}}}}}", group)
+
+
+@pytest.mark.parametrize(("kind", "group"), KINDS)
+@pytest.mark.parametrize("namespace", ["istio-system", "shop"])
+def test_the_second_of_one_place_is_named(kind, group, namespace, read):
+    text = "".join(resource(kind, name, namespace, group=group) for name in ("first", "second"))
+    assert read(text + resource(kind, "other", "bank", group=group), pods=PODS).warnings == (
+        f"mesh.yaml:8: {kind}/second: metadata.name: has no effect: {kind} {namespace}/first counts before it",
+    )
+
+
+@pytest.mark.parametrize(("kind", "_"), KINDS)
+def test_of_two_that_select_the_same_workloads_the_second_is_named(kind, _, read):
+    cart, old, newer = "{app: cart}", "{version: v1}", "{app: cart, version: v2}"
+    found = read(selecting(kind, "cart", cart) + selecting(kind, "old", old) + selecting(kind, "new", newer), pods=PODS)
+    assert found.warnings == (
+        f"mesh.yaml:13: {kind}/new: metadata.name: has no effect: {kind} shop/cart counts before it",
+    )
+
+
+@pytest.mark.parametrize(("kind", "group"), KINDS)
+def test_one_that_is_for_no_workload_is_named(kind, group, read):
+    elsewhere = resource(kind, "there", "elsewhere", group=group)
+    found = read(selecting(kind, "own", "{app: ledger}") + elsewhere, pods=PODS)
+    field = "workloadSelector" if kind == "Sidecar" else "selector"
+    assert [warning.split(": ", 1)[1] for warning in found.warnings] == [
+        f"{kind}/own: spec.{field}: selects no service's pods: it has no effect in meshsim yet",
+        f"{kind}/there: metadata.namespace: no service is in namespace elsewhere: it has no effect in meshsim yet",
+    ]
+
+
+def test_machines_are_workloads_too(read):
+    entry = resource("WorkloadEntry", "machine", "bank", "{address: 10.0.0.1, labels: {app: ledger, on: metal}}")
+    own = selecting("PeerAuthentication", "metal", "{on: metal}", "bank")
+    assert read(entry + own, pods=PODS).warnings == ()
+
+
+def test_the_labels_of_a_scenarios_workloads_are_those_that_are_selected():
+    own = {"selector": {"matchLabels": {"app": "web", "version": "v1", "tier": "front"}}, "mtls": {"mode": "STRICT"}}
+    head = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": {"name": "web"}}
+    web = EXAMPLE["services"]["web"]
+    for tier, unused in (("front", 0), ("back", 1)):
+        services = {"web": web | {"workloads": {"web-v1": {"labels": {"tier": tier}}}}}
+        found = load({**EXAMPLE, "services": services, "istio": [{**head, "spec": own}]})
+        assert len(found.warnings) == unused
 
 
 # --- Sidecar ----------------------------------------------------------------------------------------------------
