@@ -245,9 +245,8 @@ class _Bill:
         pods = self.tables["pods"]
         wanted = self._by_cluster(self.grid, pods, pods["desired_seconds"].to_numpy(dtype=float)) / self.grid.lengths
         for at, (cluster, body) in enumerate(self.document.clusters.items()):
-            replicas = there[at] / settings.concurrency
-            paid = np.maximum(replicas, wanted[at]) if settings.enabled else replicas
-            cores, bytes_ = busy[at] * self._correction(settings), replicas * self._memory()
+            paid = np.maximum(there[at], wanted[at]) if settings.enabled else there[at]
+            cores, bytes_ = busy[at] * self._correction(settings), there[at] * self._memory()
             request = self.document.cost.sidecar
             yield from self._computing(_Pods("sidecars", cluster, body.region, request, paid, cores, bytes_))
 
@@ -259,10 +258,9 @@ class _Bill:
                 settings = self.document.ingress.get(cluster, Gateway())
             else:
                 settings = self.document.gateways.get(cluster, EastWestGateway())
-            replicas = there[at] / settings.concurrency
-            exists = replicas.sum(axis=1, keepdims=True) > 0
-            paid = np.maximum(replicas, _least(settings.replicas, settings.autoscale) * exists)
-            cores, bytes_ = busy[at] * self._correction(settings), replicas * self._memory()
+            exists = there[at].sum(axis=1, keepdims=True) > 0
+            paid = np.maximum(there[at], _least(settings.replicas, settings.autoscale) * exists)
+            cores, bytes_ = busy[at] * self._correction(settings), there[at] * self._memory()
             place, request = f"{cluster} {kind}", self.document.cost.gateway
             yield from self._computing(_Pods("gateways", place, body.region, request, paid, cores, bytes_))
 
@@ -303,13 +301,13 @@ class _Bill:
         yield Item(pods.part, pods.place, "memory", price, reserved * MONTH, pods.bytes / GIB * MONTH)
 
     def _proxies(self, kind: str) -> tuple[Values, Values]:
-        """Return the worker threads of proxies of one kind, and how many of them are busy, by cluster."""
+        """Return how many proxies of one kind there are, and how many of their worker threads are busy, by cluster."""
         table = self.tables["proxies"]
         table = table[(table["kind"] == kind).to_numpy(dtype=bool)]
-        workers = self._by_cluster(self.grid, table, table["worker_seconds"].to_numpy(dtype=float))
+        alive = self._by_cluster(self.grid, table, table["proxy_seconds"].to_numpy(dtype=float))
         busy = self._by_cluster(self.grid.counted, table, table["busy_seconds"].to_numpy(dtype=float))
         lengths = self.grid.counted.lengths
-        return workers / self.grid.lengths, np.divide(busy, lengths, out=busy * np.nan, where=lengths > 0)
+        return alive / self.grid.lengths, np.divide(busy, lengths, out=busy * np.nan, where=lengths > 0)
 
     def _by_cluster(self, grid: Grid, table: pd.DataFrame, values: Rows) -> Values:
         """Return sums by cluster and cell of a grid; shape of the clusters, then of the grid."""

@@ -23,6 +23,7 @@ from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.routes import Route, VirtualService
 from meshsim.scenario.istio.scopes import in_scope
 from meshsim.scenario.outside import Labels
+from meshsim.scenario.proxies import sidecar_threads
 from meshsim.scenario.requests import labels_of
 from meshsim.scenario.schema import Document, Sidecar
 from meshsim.scenario.selectors import outside_of, workloads_of
@@ -241,11 +242,11 @@ def _has_sidecar(document: Document, service: str, workload: str) -> bool:
 def _server(scenario: Scenario, service: str, workload: str, labels: Mapping[str, str]) -> Server:
     document, resources = scenario.document, scenario.resources
     namespace = document.services[service].namespace
-    threads = resources.concurrency(namespace, labels)
     sidecar = document.sidecar
     if sidecar.enabled and not _has_sidecar(document, service, workload):
         sidecar = sidecar.model_copy(update={"enabled": False})
-    if threads:  # 0 is one for each processor of the node, which the scenario does not tell
+    threads = sidecar_threads(document, resources, service, workload)
+    if threads != sidecar.concurrency:
         sidecar = sidecar.model_copy(update={"concurrency": threads})
     return Server(
         sidecar,

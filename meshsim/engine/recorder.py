@@ -315,11 +315,13 @@ class Recorder:
         self._busy_proxies = proxies["busy"].copy()
         places = (proxies["cluster"], proxies["kind"])
         busy = self._summed(*places, self._busy_proxies - before, len(_KINDS))
-        workers = self._summed(*places, (proxies["workers"] * proxies["alive"]).astype(float), len(_KINDS))
-        for cluster, kind in np.argwhere(workers + busy).tolist():
-            available = workers[cluster, kind] * (bucket[1] - bucket[0])
+        workers = proxies["workers"] * proxies["alive"]  # a sidecar that is not enabled has none
+        threads, alive = (self._summed(*places, of.astype(float), len(_KINDS)) for of in (workers, workers > 0))
+        length = bucket[1] - bucket[0]
+        for cluster, kind in np.argwhere(threads + busy).tolist():
             names = (self._clusters[cluster], _KINDS[kind])
-            self.tables["proxies"].append((*bucket, *names, float(busy[cluster, kind]), float(available)))
+            there = (float(of[cluster, kind] * length) for of in (threads, alive))
+            self.tables["proxies"].append((*bucket, *names, float(busy[cluster, kind]), *there))
 
     def _summed(
         self, clusters: NDArray[Any], columns: NDArray[Any], values: NDArray[np.float64], width: int

@@ -20,6 +20,7 @@ from meshsim.scenario.istio.destination_rules import DestinationRule, Subset
 from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Route
+from meshsim.scenario.proxies import sidecar_threads
 from meshsim.scenario.requests import Variant
 from meshsim.scenario.schema import CallStep, Gateway, Service
 from meshsim.scenario.selectors import several_networks, workloads_of
@@ -278,18 +279,25 @@ class Facts:
 
     def clients(self, upstream: Upstream) -> tuple[Client, ...]:
         """Return the localities that have proxies which send requests to a destination."""
-        found: dict[tuple[str, str], None] = {}
-        for caller in self.callers(upstream):
-            if caller == ("", ""):
-                found |= dict.fromkeys(
-                    (name, zone) for name in self.ingress_clusters for zone in zones_of(self.document, name)
-                )
-            else:
-                inside = [body for body in self.placed if body.outside is None]
-                bodies = [body for body in inside if (body.service, body.name) == caller]
-                found |= dict.fromkeys((body.cluster, zone) for body in bodies for zone in body.zones)
+        found = [client for caller in self.callers(upstream) for client in self.localities(caller)]
+        return tuple(dict.fromkeys(found))
+
+    def localities(self, caller: tuple[str, str]) -> tuple[Client, ...]:
+        """Return the localities that have proxies of a caller, as of `callers`."""
+        if caller == ("", ""):
+            found = [(name, zone) for name in self.ingress_clusters for zone in zones_of(self.document, name)]
+        else:
+            bodies = [body for body in self.placed if (body.service, body.name) == caller and body.outside is None]
+            found = [(body.cluster, zone) for body in bodies for zone in body.zones]
         clusters = self.document.clusters
-        return tuple(Client(name, clusters[name].network, clusters[name].region, zone) for name, zone in found)
+        places = dict.fromkeys(found)
+        return tuple(Client(name, clusters[name].network, clusters[name].region, zone) for name, zone in places)
+
+    def threads(self, caller: tuple[str, str], cluster: str) -> int:
+        """Return the worker threads of each proxy of a caller, as of `callers`, in a cluster."""
+        if caller == ("", ""):
+            return self.document.ingress.get(cluster, Gateway()).concurrency
+        return sidecar_threads(self.document, self.resources, *caller)
 
     def views(self, upstream: Upstream, client: Client, *, dedup: bool | None = None) -> tuple[HostView, ...]:
         """Return the hosts of a destination as a client sees them.

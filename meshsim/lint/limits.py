@@ -67,16 +67,22 @@ def connections_have_a_floor(facts: Facts) -> Iterator[Found]:
             policy.circuit_breaker.max_connections,
             policy.sources.get("circuit_breaker.max_connections", ""),
         )
-        most = max((len(facts.views(upstream, client)) for client in facts.clients(upstream)), default=0)
-        threads = facts.document.sidecar.concurrency
-        if source not in {"", DEFAULT} and limit < most * threads:
+        threads, hosts = max(_threads_and_hosts(facts, upstream), key=lambda found: found[0] * found[1], default=(0, 0))
+        if source not in {"", DEFAULT} and limit < threads * hosts:
             yield (
                 source,
                 (
                     f"maxConnections {limit} does not hold for {title(upstream)}: each of {threads} worker threads "
-                    f"may open one connection to each of {most} hosts, {most * threads} in all"
+                    f"may open one connection to each of {hosts} hosts, {threads * hosts} in all"
                 ),
             )
+
+
+def _threads_and_hosts(facts: Facts, upstream: Upstream) -> Iterator[tuple[int, int]]:
+    """Yield the worker threads of each kind of client of a destination, and how many hosts of it they see."""
+    for caller in facts.callers(upstream):
+        for client in facts.localities(caller):
+            yield facts.threads(caller, client.cluster), len(facts.views(upstream, client))
 
 
 @rule(
@@ -222,8 +228,8 @@ def _threads(facts: Facts, upstream: Upstream, cluster: str) -> Iterator[int]:
     """Yield the worker threads of each proxy in a cluster that sends requests to a destination."""
     for caller in facts.callers(upstream):
         if caller == ("", ""):
-            gateway = facts.document.ingress.get(cluster, Gateway())
-            yield from [gateway.concurrency] * gateway.replicas * (cluster in facts.ingress_clusters)
+            replicas = facts.document.ingress.get(cluster, Gateway()).replicas * (cluster in facts.ingress_clusters)
         else:
             bodies = [body for body in facts.placed if (body.service, body.name, body.cluster) == (*caller, cluster)]
-            yield from [facts.document.sidecar.concurrency] * sum(body.replicas for body in bodies)
+            replicas = sum(body.replicas for body in bodies)
+        yield from [facts.threads(caller, cluster)] * replicas

@@ -13,7 +13,7 @@ from typing import Any
 from meshsim.scenario.own_balancers import used
 
 #: Raised when files of older meshsim versions can no longer be read.
-FORMAT = 4
+FORMAT = 5
 
 _PACKAGES = (
     "meshsim",

@@ -126,6 +126,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("kind", "str", "'sidecar', 'ingress' or 'east-west'"),
         ("busy_seconds", "float64", "worker-seconds spent on requests"),
         ("worker_seconds", "float64", "worker-seconds available"),
+        ("proxy_seconds", "float64", "proxy-seconds alive, whatever their worker threads"),
     ),
     "events": _columns(
         *_RUN,

@@ -73,10 +73,10 @@ def test_a_phase_is_scaled_to_a_month_whatever_its_length():
     assert value(summary, "cost_cross_region", run=RUN) == pytest.approx(2.0 * 0.02 * a_month)
 
 
-def proxies(kind: str, replicas: float, busy: float, cluster: str = "eu-1") -> Tables:
-    """Return an hour of proxies with two worker threads each that are busy for so many cores."""
-    tables = Tables()
-    seconds = {"worker_seconds": replicas * 2 * 3600.0, "busy_seconds": busy * 3600.0}
+def proxies(kind: str, replicas: float, busy: float, cluster: str = "eu-1", threads: int = 2) -> Tables:
+    """Return an hour of proxies with so many worker threads each that are busy for so many cores."""
+    tables, hours = Tables(), replicas * 3600.0
+    seconds = {"proxy_seconds": hours, "worker_seconds": hours * threads, "busy_seconds": busy * 3600.0}
     return tables.add("proxies", RUN, 0.0, 3600.0, cluster=cluster, kind=kind, **seconds)
 
 
@@ -93,6 +93,12 @@ def test_sidecars_that_use_less_than_they_request_cost_what_they_request():
 def test_sidecars_that_use_more_cpu_than_they_request_cost_what_they_use():
     found = bill(proxies("sidecar", 10, 3.0), document())
     assert found["cost_sidecars"] == pytest.approx((3.0 * 0.03 + 1.25 * 0.004) * 730)
+
+
+@pytest.mark.parametrize("kind", ["sidecar", "ingress", "east-west"])
+def test_proxies_cost_the_same_whatever_their_worker_threads(kind):
+    two, four = (bill(proxies(kind, 10, 0.4, threads=threads), document()) for threads in (2, 4))
+    assert two == four
 
 
 def test_sidecars_of_an_older_istio_use_what_its_document_says():

@@ -128,3 +128,10 @@ def test_a_proxy_that_is_gone_has_no_certificate(recorder, proxies):
     proxies.expires, proxies.alive = 1.0, [0, 1, 0]
     recorder.close_bucket(5.0, {}, {}, last=True)
     assert config(recorder, "expired_seconds") == [4.0, 0.0]
+
+
+def test_proxies_are_counted_whatever_their_worker_threads(recorder, proxies):
+    proxies.workers = [4, 0, 1]  # the sidecar of the second is not enabled
+    recorder.close_bucket(5.0, {}, {}, last=True)
+    found = [(row["cluster"], row["worker_seconds"], row["proxy_seconds"]) for row in rows(recorder, "proxies")]
+    assert found == [("eu-1", 20.0, 5.0), ("us-1", 5.0, 5.0)]

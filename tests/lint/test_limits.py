@@ -27,6 +27,16 @@ def test_connections_have_a_floor_of_one_per_thread_and_host(told: Told) -> None
     assert "MS502" not in told(pool(tcp={"maxConnections": 8}))
 
 
+def test_connections_have_a_floor_by_the_threads_that_each_client_has(told: Told) -> None:
+    four = {"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig", "metadata": {"name": "four"}}
+    four["spec"] = {"selector": {"matchLabels": {"app": "web"}}, "concurrency": 4}
+    (found,) = told(pool(tcp={"maxConnections": 8}), four)["MS502"]
+    assert found.endswith("each of 4 worker threads may open one connection to each of 4 hosts, 16 in all")
+    assert "MS502" not in told(pool(tcp={"maxConnections": 4}), mesh_config={"defaultConfig": {"concurrency": 1}})
+    of_web = rule({"connectionPool": {"tcp": {"maxConnections": 8}}}, host="web")
+    assert "16 in all" in told(of_web, ingress={"us-1": {"concurrency": 4}})["MS502"][0]
+
+
 def test_max_retries_is_about_retries_at_once(told: Told) -> None:
     assert "at once" in told(pool(http={"maxRetries": 3}))["MS503"][0]
     assert "MS503" not in told(pool(http={"maxRetries": 50}))
@@ -71,6 +81,7 @@ def test_connections_are_limited_at_the_gateway_too(told: Told) -> None:
         (3, {"gateways": {"eu-1": {"replicas": 2}, "us-1": {"replicas": 2}}}),
         (3, {"services": {"web": {"replicas": 1}}}),
         (3, {"sidecar": {"concurrency": 1}}),
+        (3, {"mesh_config": {"defaultConfig": {"concurrency": 1}}}),
     ],
 )
 def test_a_limit_that_a_gateway_keeps_is_right(told: Told, limit: int, changes: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def _bucket(
         rows["config"].append((*key, cluster, 20, late, cut_off, 0.0, 0.0, 3))
         rows["convergence"].append((*key, cluster, int(bin_of(0.25 + random.exponential(0.1))), 3))
         for kind in ("sidecar", "ingress", "east-west"):
-            rows["proxies"].append((*key, cluster, kind, 1.0 + random.random(), 10.0))
+            rows["proxies"].append((*key, cluster, kind, 1.0 + random.random(), 10.0, 5.0))
         for service in ("frontend", "cart"):
             blocked = 1 if behind and start in (110.0, 130.0) else 0
             rows["pods"].append(

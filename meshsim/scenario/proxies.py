@@ -1,0 +1,30 @@
+"""Worker threads of proxies: what the scenario says of them, and what Istio's resources do."""
+
+from __future__ import annotations
+
+from meshsim.scenario.istio import IstioResources
+from meshsim.scenario.requests import labels_of
+from meshsim.scenario.schema import Document
+
+
+def sidecar_threads(document: Document, resources: IstioResources, service: str, workload: str) -> int:
+    """Return the worker threads of a workload's sidecar: as a ProxyConfig or MeshConfig asks, else the scenario's own.
+
+    Parameters
+    ----------
+    document, resources
+        The scenario, and what Istio's resources in it say.
+    service, workload
+        Whose sidecar.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> scenario = load({**EXAMPLE, "mesh_config": {"defaultConfig": {"concurrency": 4}}})
+    >>> sidecar_threads(scenario.document, scenario.resources, "web", "web")
+    4
+    """
+    labels = labels_of(document, service, workload)
+    asked = resources.concurrency(document.services[service].namespace, labels)
+    return asked or document.sidecar.concurrency  # 0 is one for each processor of the node, which nobody tells
