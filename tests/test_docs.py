@@ -124,7 +124,8 @@ def default_of(model: type[fields.Strict], name: str) -> str:
         return "everywhere"
     if (model, name) == (schema.Document, "deployments"):
         return f"`[{', '.join(field.default)}]`"
-    return shown(model.model_construct().model_dump(mode="json", by_alias=True, warnings=False)[name])
+    given = model.model_construct(_fields_set={name})
+    return shown(given.model_dump(mode="json", by_alias=True, warnings=False)[name])
 
 
 def shown(value: Any) -> str:

@@ -23,6 +23,7 @@ from meshsim.engine.views import Known, View, Views
 from meshsim.mesh.deployment import ControlPlane
 from meshsim.mesh.placement import Zone, zones_of
 from meshsim.mesh.places import Client
+from meshsim.scenario.proxies import gateway_threads
 from meshsim.scenario.schema import Gateway
 
 if TYPE_CHECKING:
@@ -161,12 +162,13 @@ class Mesh:
         self, kind: int, name: str, where: Client, settings: Gateway, destinations: Sequence[int]
     ) -> Proxy:
         """Add a replica of a gateway."""
+        threads = gateway_threads(settings, self.prepared.scenario.resources)
         number = self.plane.add_proxy(
             kind,
             name,
             cluster=self.clusters.index(where.cluster),
             zone=self.zone_number(where.cluster, where.zone),
-            settings=settings,
+            settings=settings.model_copy(update={"concurrency": threads}),
             callees=destinations,
         )
         return self.register(number, name, kind, where, destinations)

@@ -20,7 +20,7 @@ from meshsim.scenario.istio.destination_rules import DestinationRule, Subset
 from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Route
-from meshsim.scenario.proxies import sidecar_threads
+from meshsim.scenario.proxies import gateway_threads, sidecar_threads
 from meshsim.scenario.requests import Variant
 from meshsim.scenario.schema import CallStep, Gateway, Service
 from meshsim.scenario.selectors import several_networks, workloads_of
@@ -296,7 +296,7 @@ class Facts:
     def threads(self, caller: tuple[str, str], cluster: str) -> int:
         """Return the worker threads of each proxy of a caller, as of `callers`, in a cluster."""
         if caller == ("", ""):
-            return self.document.ingress.get(cluster, Gateway()).concurrency
+            return gateway_threads(self.document.ingress.get(cluster, Gateway()), self.resources)
         return sidecar_threads(self.document, self.resources, *caller)
 
     def views(self, upstream: Upstream, client: Client, *, dedup: bool | None = None) -> tuple[HostView, ...]:

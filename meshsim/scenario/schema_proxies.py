@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from meshsim.scenario.fields import Cores, Distribution, Duration, Fraction, Lognormal, Percentiles, Strict
 from meshsim.scenario.schema_values import Replicas
@@ -35,6 +35,12 @@ class Gateway(Strict):
         Lognormal(lognormal=Percentiles(p50="82us", p99="149us"))
     )
     handshake: Annotated[Duration, Field(description="worker time of a TLS handshake, on each side")] = 0.0004
+
+    @model_serializer(mode="wrap")
+    def _without_what_others_say(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave worker threads out that nobody gave: Istio's resources may say how many there are."""
+        dumped: dict[str, Any] = dump(self)
+        return {name: value for name, value in dumped.items() if name != "concurrency" or name in self.model_fields_set}
 
 
 class EastWestGateway(Gateway):

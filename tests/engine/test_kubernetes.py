@@ -233,6 +233,15 @@ def test_no_gateway_replica_starts_without_the_webhook(run, event):
 
 
 @pytest.mark.parametrize("kind", ["east-west", "ingress"])
+def test_gateways_run_with_the_threads_of_the_mesh_unless_they_have_their_own(run, kind):
+    own = {"c2": {"concurrency": 1}}
+    simulation = run(**TWO, mesh_config={"defaultConfig": {"concurrency": 4}}, gateways=own, ingress=own)
+    pools = [simulation.clusters[name].gateways[kind].pool for name in ("c1", "c2")]
+    workers = [{int(simulation.mesh.plane.proxies[proxy.number].workers) for proxy in pool} for pool in pools]
+    assert workers == [{4}, {1}]
+
+
+@pytest.mark.parametrize("kind", ["east-west", "ingress"])
 def test_a_gateway_rollout_replaces_every_replica_and_keeps_one_serving(run, kind):
     simulation = run(**TWO, gateways={"c1": {"replicas": 2}}, ingress={"c1": {"replicas": 2}}, duration="150s")
     gateway = simulation.clusters["c1"].gateways[kind]

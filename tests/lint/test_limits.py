@@ -35,6 +35,10 @@ def test_connections_have_a_floor_by_the_threads_that_each_client_has(told: Told
     assert "MS502" not in told(pool(tcp={"maxConnections": 4}), mesh_config={"defaultConfig": {"concurrency": 1}})
     of_web = rule({"connectionPool": {"tcp": {"maxConnections": 8}}}, host="web")
     assert "16 in all" in told(of_web, ingress={"us-1": {"concurrency": 4}})["MS502"][0]
+    four = {"mesh_config": {"defaultConfig": {"concurrency": 4}}}
+    assert "16 in all" in told(of_web, **four)["MS502"][0]
+    two = {name: {"concurrency": 2} for name in ("eu-1", "us-1")}
+    assert "MS502" not in told(of_web, **four, ingress=two)
 
 
 def test_max_retries_is_about_retries_at_once(told: Told) -> None:
