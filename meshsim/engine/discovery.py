@@ -65,6 +65,13 @@ class Informers:
         Number of the zone it runs in.
     changed
         Called with a service (`GATEWAYS` for everything) and the time of the change when there is news.
+
+    Attributes
+    ----------
+    running
+        Whether the process is there, so that it watches its clusters, or tries to.
+    applied
+        Changes of the configuration that it has heard of, in force.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class Informers:
         self._news = mesh.env.event()
         self._knows_since = 0.0
         self._learnt: dict[str, float] = {}
+        self.running = False
         self.applied: tuple[int, ...] = ()
         mesh.truth.listeners.append(self._truth_changed)
 
@@ -125,7 +133,12 @@ class Informers:
         """Return whether the API server of a cluster reviews a token for it (TokenReview, spec §5.4)."""
         return self._reachable(cluster)
 
-    def _is_own(self, cluster: str) -> bool:
+    def _is_home(self, cluster: str) -> bool:
+        """Return whether it needs no secret to watch a cluster."""
+        return cluster == self._group.plane.home
+
+    def _is_needed(self, cluster: str) -> bool:
+        """Return whether it does not start without a cluster: its home, and the one that keeps its configuration."""
         return cluster in (self._group.plane.home, self._group.plane.config_cluster)
 
     def _reachable(self, cluster: str) -> bool:
@@ -133,17 +146,13 @@ class Informers:
         watch = self._watches.get(cluster)
         if watch is None or not server.up or not self._mesh.connected(self._zone, server.zone):
             return False
-        return self._is_own(cluster) or watch.holds == self._group.credentials[cluster].valid
-
-    @property
-    def running(self) -> bool:
-        """Return whether the process is there: it watches its own cluster from its start on."""
-        return bool(self._watches)
+        return self._is_home(cluster) or watch.holds == self._group.credentials[cluster].valid
 
     # --- start and end --------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Know all that there is at time zero."""
+        self.running = True
         for cluster in self._group.plane.watches:
             self._open(cluster, at_once=True)
         self.applied = self._group.applied
@@ -151,6 +160,7 @@ class Informers:
     def forget(self) -> None:
         """Lose everything with the process."""
         self._life += 1
+        self.running = False
         for cluster in self._watches:
             self._close(cluster)
         self._watches.clear()
@@ -164,25 +174,31 @@ class Informers:
     def sync(self) -> Process:
         """Read all API servers; end when each has answered, or the remote ones have had their time (spec §4.2).
 
-        Its own is waited for as long as it takes, and so is the one that keeps the configuration.
+        Its own is waited for as long as it takes, and so is the one that keeps the configuration, and a secret for it.
         """
-        env, life = self._mesh.env, self._life
+        env, life, watched = self._mesh.env, self._life, self._group.plane.watches
+        self.running = True
         # Istio waits for as long as it takes if the limit is zero.
         deadline = env.now + (self._mesh.document.istiod.remote_cluster_timeout or math.inf)
-        for cluster in self._group.plane.watches:
+        for cluster in watched:
             self.add(cluster)
         while life == self._life:
-            missing = [cluster for cluster, watch in self._watches.items() if not watch.synced]
-            if not any(self._is_own(cluster) for cluster in missing) and (not missing or env.now >= deadline):
+            missing = [cluster for cluster in watched if self._is_missing(cluster)]
+            if not any(self._is_needed(cluster) for cluster in missing) and (not missing or env.now >= deadline):
                 self._knows_since = env.now
                 self._learnt.clear()
                 return
             self._news = env.event()
             yield self._news | env.at(deadline) if env.now < deadline < math.inf else self._news
 
+    def _is_missing(self, cluster: str) -> bool:
+        """Return whether a cluster has not answered yet; one without a secret is not asked."""
+        watch = self._watches.get(cluster)
+        return self._is_needed(cluster) if watch is None else not watch.synced
+
     def add(self, cluster: str) -> None:
         """Watch a cluster, if there is a secret for it."""
-        if cluster not in self._watches and (self._is_own(cluster) or self._stored(cluster) is not None):
+        if cluster not in self._watches and (self._is_home(cluster) or self._stored(cluster) is not None):
             self._open(cluster)
 
     def _open(self, cluster: str, *, at_once: bool = False) -> None:
@@ -200,9 +216,9 @@ class Informers:
     def drop(self, cluster: str) -> None:
         """Forget a cluster whose secret was removed: its endpoints and gateways are no longer sent to anybody.
 
-        Its own, and the one that keeps its configuration, it watches without a secret.
+        The secret for the cluster that keeps its configuration is a file to istiod, which it reads when it starts.
         """
-        if cluster in self._watches and not self._is_own(cluster):
+        if cluster in self._watches and not self._is_needed(cluster):
             self._close(cluster)
             del self._watches[cluster]
             self._forget_what_was_told()

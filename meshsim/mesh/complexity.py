@@ -25,7 +25,7 @@ class Complexity:
         Replicas of istiod, all control planes together, before any autoscaling.
     remote_secrets
         Remote secrets to create, rotate and guard: for each control plane one for each cluster that it watches, other
-        than its home and the cluster that keeps its configuration.
+        than its home.
     config_places
         Clusters whose API servers keep Istio configuration that is to be the same everywhere.
     config_objects
@@ -99,14 +99,17 @@ def complexity(document: Document, name: str) -> Complexity:
 
 
 def secrets_of(plane: ControlPlane) -> tuple[str, ...]:
-    """Return the clusters that a control plane has a remote secret for.
+    """Return the clusters that a control plane has a remote secret for: all that it watches, except its home.
+
+    One outside all clusters has one for the cluster of its configuration, too (istio.io, Install Istio with an External
+    Control Plane: ``create-remote-secret --type=config``).
 
     Examples
     --------
     >>> secrets_of(ControlPlane("eu-1", "eu-1", ("eu-1",), ("eu-1", "us-1"), "eu-1", "eu", ("a",)))
     ('us-1',)
     """
-    return tuple(cluster for cluster in plane.watches if cluster not in {plane.home, plane.config_cluster})
+    return tuple(cluster for cluster in plane.watches if cluster != plane.home)
 
 
 def _is_configuration(resource: dict[str, object]) -> bool:

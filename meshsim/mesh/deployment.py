@@ -26,7 +26,8 @@ class ControlPlane:
     serves
         Clusters whose proxies get configuration, certificates and injection from it.
     watches
-        Clusters whose API servers it watches: its home, and those it has a remote secret for (spec §4.2).
+        Clusters whose API servers it watches: its home, and those it has a remote secret for (spec §4.2), among which
+        is always that of its configuration.
     config_cluster
         Cluster whose API server keeps its Istio configuration.
     region, zones
@@ -123,9 +124,8 @@ def _control_plane(document: Document, deployment: Deployment, name: str, body: 
     else:
         region, zones = document.clusters[home].region, zones_of(document, home)
     config_cluster = body.config_cluster or home or body.serves[0]
-    # Its own cluster and that of its configuration are watched without a remote secret.
-    without_secret = [cluster for cluster in (home, config_cluster) if cluster]
-    watched = document.clusters if body.watches is None else dict.fromkeys([*without_secret, *body.watches])
+    always = [cluster for cluster in (home, config_cluster) if cluster]
+    watched = document.clusters if body.watches is None else dict.fromkeys([*always, *body.watches])
     roots = document.identity.roots
     return ControlPlane(
         name, home, tuple(body.serves), tuple(watched), config_cluster, region,

@@ -114,7 +114,7 @@ class ControlPlane(Strict):
         str | None, Field(description="whose API server keeps its Istio configuration: home, or the first served")
     ] = None
     watches: Annotated[
-        list[str] | None, Field(description="clusters it has a remote secret for, besides home; all by default")
+        list[str] | None, Field(description="clusters it watches besides home and config_cluster; all by default")
     ] = None
     replicas: Annotated[Replicas | None, Field(description="of istiod; as in `istiod` by default")] = None
     gateway_replicas: Annotated[Replicas, Field(description="of the gateway in front of one outside all clusters")] = 1

@@ -140,9 +140,9 @@ def test_a_watch_that_is_opened_again_brings_no_news_if_there_are_none(quiet, ev
 # --- start --------------------------------------------------------------------------------------------------
 
 
-def started(simulation):
+def started(simulation, group="c1"):
     events = simulation.mesh.recorder.tables["events"]
-    return [time for time, kind, subject, _ in events if (kind, subject) == ("control plane ready", "c1")]
+    return [time for time, kind, subject, _ in events if (kind, subject) == ("control plane ready", group)]
 
 
 def test_a_restarted_istiod_is_ready_when_all_clusters_have_answered(quiet, event):
@@ -269,14 +269,37 @@ def test_a_secret_that_is_removed_while_istiod_starts_is_not_used(quiet, event):
     assert known(simulation) == {"c1": 4, "c2": 0}
 
 
-@pytest.mark.parametrize("change", ["removed", "expired", "rotated"])
-def test_the_config_cluster_of_an_external_control_plane_is_watched_without_a_secret(quiet, event, change):
-    lost = event("remote_secret", "20s", "40s", target={"cluster": "*"}, change=change, picked_up=False)
-    simulation = quiet("external", deployments=["external"], timeline=[lost])
-    seen = simulation.at(59.0, lambda: known(simulation, "external"))
+def of_config_cluster(event, at, change, duration=None, **fields):
+    return event("remote_secret", at, duration, target={"cluster": "c1"}, change=change, **fields)
+
+
+@pytest.mark.parametrize(("change", "picked_up", "heard"), [
+    ("removed", True, 2), ("expired", True, 4), ("rotated", False, 4), ("rotated", True, 2),
+])  # fmt: skip
+def test_an_external_control_plane_needs_a_good_secret_for_its_config_cluster(quiet, event, change, picked_up, heard):
+    """One that is removed was read when istiod started."""
+    lost = of_config_cluster(event, "20s", change, picked_up=picked_up)
+    scaled = event("scale", "30s", target={"cluster": "c1", "service": "app"}, replicas=2)
+    simulation = quiet("external", deployments=["external"], timeline=[lost, scaled])
     simulation.run()
-    assert seen == [{"c1": 4, "c2": 0 if change == "removed" else 4}]
-    assert known(simulation, "external") == ALL
+    assert known(simulation, "external") == {"c1": heard, "c2": 4}
+    own = [proxy for proxy in simulation.mesh.proxies.values() if proxy.client.cluster == "c1"]
+    assert any(simulation.mesh.groups["external"].signs(proxy) for proxy in own) == (heard == 2)
+
+
+@pytest.mark.parametrize("watches", [["c2"], []])
+@pytest.mark.parametrize("change", ["removed", "expired"])
+def test_an_external_istiod_does_not_start_without_a_good_secret_for_its_config_cluster(quiet, event, change, watches):
+    timeline = [
+        of_config_cluster(event, "10s", change, "90s"),
+        event("control_plane_down", "15s", "5s", target={"control_plane": "external"}),
+    ]
+    planes = {"external": {"place": "eu", "serves": ["c1", "c2"], "config_cluster": "c1", "watches": watches}}
+    simulation = quiet("x", deployments={"x": {"control_planes": planes}}, timeline=timeline, duration="200s")
+    simulation.run()
+    (ready,) = started(simulation, "external")
+    assert 100.0 < ready < 165.0
+    assert known(simulation, "external")["c1"] == 4
 
 
 @pytest.mark.parametrize(("change", "refused"), [("expired", True), ("removed", True), ("rotated", False)])

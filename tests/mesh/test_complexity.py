@@ -63,9 +63,9 @@ def test_one_network_exposes_gateways_for_control_only():
     }
 
 
-def test_an_external_control_plane_reads_its_config_cluster_without_a_remote_secret():
+def test_an_external_control_plane_has_a_secret_for_each_cluster_that_of_its_configuration_too():
     found = complexity(mesh(THREE, networks=False, deployments=["external"]), "external")
-    assert (found.control_planes, found.remote_secrets, found.config_places) == (1, 2, 1)
+    assert (found.control_planes, found.remote_secrets, found.config_places) == (1, 3, 1)
     assert (found.exposed_gateways, found.exposed_ports, found.blast_radius_clusters) == (1, 2, 3)
 
 

@@ -130,7 +130,7 @@ def test_a_control_plane_may_run_where_it_serves_nobody():
     assert found.gateway_to("us-1") == "eu-1"
 
 
-def test_own_cluster_and_that_of_the_configuration_are_watched_without_a_secret():
+def test_own_cluster_and_that_of_the_configuration_are_always_watched():
     assert plane(serves=list(CLUSTERS), watches=["us-1"]).watches == ("eu-1", "us-1")
     assert plane(serves=list(CLUSTERS), watches=[], config_cluster="eu-2").watches == ("eu-1", "eu-2")
     assert plane(serves=list(CLUSTERS), watches=[], place="us").watches == ("eu-1",)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.environment import Undo
 from meshsim.engine.timeline.reach import Reach, nothing, together
+from meshsim.mesh.complexity import secrets_of
 from meshsim.scenario.schema_timeline import (
     ApiServerDown,
     CertificateAuthorityDown,
@@ -129,8 +130,8 @@ def remote_secret(reach: Reach, event: RemoteSecret) -> Undo | None:
         _change_secret(reach, group, cluster, event)
         for group in reach.mesh.groups.values()
         if matches(event.target.control_plane, group.plane.name)
-        for cluster in group.plane.watches
-        if cluster in watched and cluster not in (group.plane.home, group.plane.config_cluster)
+        for cluster in secrets_of(group.plane)
+        if cluster in watched
     )
 
 

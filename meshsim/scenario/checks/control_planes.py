@@ -108,7 +108,7 @@ def _watched(document: Document, body: ControlPlane, path: Path) -> Iterator[Fin
     for index, cluster in enumerate(watches):
         if cluster not in document.clusters:
             yield unknown((*path, index), "cluster", cluster, document.clusters)
-    # Its own cluster and that of its configuration are watched without a remote secret.
+    # Its own cluster and that of its configuration are always watched.
     home = body.home or body.serves[0] if body.place is None else None
     known = {*watches, home, body.config_cluster or home or body.serves[0]}
     unseen = [cluster for cluster in body.serves if cluster not in known]
