@@ -286,6 +286,7 @@ def _inherited(root: HttpRule, own: HttpRule, matches: tuple[Match, ...]) -> Htt
         rewrite=own.rewrite or root.rewrite,
         mirror=own.mirror or root.mirror,
         mirror_percent=root.mirror_percent if own.mirror_percent is None else own.mirror_percent,
+        mirrors=own.mirrors or root.mirrors,
     )
 
 

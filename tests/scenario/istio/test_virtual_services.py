@@ -58,6 +58,18 @@ def test_rules_of_a_delegate_take_the_place_of_the_one_that_points_to_them(deleg
     assert newer.name == "VirtualService bank/carts (mesh.yaml:19) http[0]"
 
 
+def test_a_delegate_without_mirrors_has_those_of_its_root(delegation):
+    # virtualservice.go, mergeHTTPRoute
+    def copies(own=""):
+        mirrors = "\n  mirrors: [{destination: {host: web}, percentage: {value: 40}}, {destination: {host: cart}}]"
+        cart = f"http:\n- {own}route: [{{destination: {{host: cart.shop.svc.cluster.local}}}}]"
+        found = delegation(root="http:\n- delegate: {name: carts, namespace: bank}" + mirrors, delegate=cart)
+        return [(mirror.destination.service, mirror.percent) for mirror in found.route().mirrors]
+
+    assert copies() == [("web", 40.0), ("cart", 100.0)]
+    assert copies("mirrors: [{destination: {host: web.shop.svc.cluster.local}}]\n  ") == [("web", 100.0)]
+
+
 def test_a_rule_of_a_delegate_that_contradicts_its_root_is_dropped_and_named(delegation):
     found = delegation()
     assert said(found) == [
