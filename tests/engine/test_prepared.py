@@ -102,6 +102,15 @@ def test_a_servers_own_limit_follows_the_rule_for_its_service():
     assert found.blueprint.inbound_limits.sum() == 14
 
 
+def test_connections_of_tcp_services_end_after_the_idle_time_of_tcp():
+    pool = {"connectionPool": {"tcp": {"idleTimeout": "1m"}, "http": {"idleTimeout": "2m"}}}
+    services = {**SMALL["services"], "db": {**SMALL["services"]["db"], "protocol": "tcp"}}
+    rules = [destination_rule(host, trafficPolicy=pool) for host in ("app", "db.data.svc.cluster.local")]
+    found = prepare(load({**SMALL, "services": services, "istio": rules})).blueprint
+    idle = dict(zip(found.destinations, found.arrays["policies"].idle_timeout.tolist(), strict=True))
+    assert (idle["app", ""], idle["db", ""]) == (120.0, 60.0)
+
+
 def test_a_route_that_no_change_touches_is_the_same_whether_asked_for_again_or_not():
     istio = [
         virtual_service("app", timeout="5s"),

@@ -224,7 +224,13 @@ def _zone_aware(
 
 
 def _connection_pool(pool: Layer, mesh: Layer, profile: Profile, sources: dict[str, str]) -> ConnectionPool:
-    """Return life and load of connections; HTTP/2 by default is the mesh's word where the rule leaves it to it."""
+    """Return life and load of connections; HTTP/2 by default is the mesh's word where the rule leaves it to it.
+
+    The idle time of TCP connections is that of HTTP, too, where no other is given (cluster_traffic_policy.go).
+    """
+    idle, tcp_idle = "connection_pool.idle_timeout", "connection_pool.tcp_idle_timeout"
+    if idle not in pool and tcp_idle in pool:
+        pool = {**pool, idle: pool[tcp_idle]}
     name = "connection_pool.h2_upgrade"
     asked, wide = pool.get(name), mesh.get("h2_upgrade")
     if asked is None or asked.value == "DEFAULT":

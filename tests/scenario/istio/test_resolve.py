@@ -107,6 +107,13 @@ RULES = [
     ),
     ("§3.1", "connectionPool: {http: {idleTimeout: 1m}}", "connection_pool.idle_timeout", 60.0),
     ("§3.1", "connectionPool: {tcp: {idleTimeout: 1m}}", "connection_pool.tcp_idle_timeout", 60.0),
+    ("§3.1: of HTTP, too", "connectionPool: {tcp: {idleTimeout: 1m}}", "connection_pool.idle_timeout", 60.0),
+    (
+        "§3.1: HTTP has its own",
+        "connectionPool: {tcp: {idleTimeout: 1m}, http: {idleTimeout: 2m}}",
+        "connection_pool.idle_timeout",
+        120.0,
+    ),
     ("§3.1", "connectionPool: {tcp: {maxConnectionDuration: 1h}}", "connection_pool.max_connection_duration", 3600.0),
     ("§3.1", "connectionPool: {http: {h2UpgradePolicy: UPGRADE}}", "connection_pool.h2_upgrade", True),
     ("§3.1", "connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}", "connection_pool.h2_upgrade", False),
