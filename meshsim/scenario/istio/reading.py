@@ -240,7 +240,9 @@ class Reading:
     def _use(self, kind: str, resource: Resource) -> None:
         match kind:
             case "DestinationRule":
-                self.rules.append((resource, destination_rule(resource, profile(self.version), self.report)))
+                has = profile(self.version)
+                ejects = has.default_traffic_policy and any(one.name == "outlier_detection" for one in self.baseline)
+                self.rules.append((resource, destination_rule(resource, has, self.report, mesh_ejects=ejects)))
             case "VirtualService":
                 self.routes.append((resource, virtual_service(resource, self.names, self.report)))
             case "PeerAuthentication":
@@ -294,7 +296,8 @@ class Reading:
 
     def resources(self) -> IstioResources:
         """Return what was read, with the warnings that need all of it."""
-        for (kind, _, _), resource in self.named.items():
+        # What the mesh has counts for the rules that stand before it, too.
+        for (kind, _, _), resource in sorted(self.named.items(), key=lambda kept: kept[0][0] != "IstioOperator"):
             self._use(kind, resource)
         roots = [setting.value for setting in self.mesh_settings if setting.name == "root_namespace"]
         root = roots[0] if roots else ROOT_NAMESPACE

@@ -23,8 +23,20 @@ from meshsim.scenario.istio.versions import Profile
 from meshsim.scenario.tree import Path
 
 
-def destination_rule(resource: Resource, profile: Profile, report: Report) -> DestinationRule:
-    """Return what a DestinationRule says, and warn of the parts that have no effect."""
+def destination_rule(
+    resource: Resource, profile: Profile, report: Report, *, mesh_ejects: bool = False
+) -> DestinationRule:
+    """Return what a DestinationRule says, and warn of the parts that have no effect.
+
+    Parameters
+    ----------
+    resource, profile
+        The resource, and what the scenario's Istio has.
+    report
+        Takes the warnings.
+    mesh_ejects
+        Whether the mesh has outlier detection for services without their own.
+    """
     spec = resource.spec
     policy = spec.get("trafficPolicy")
     selector = (spec.get("workloadSelector") or {}).get("matchLabels") or {}
@@ -32,7 +44,7 @@ def destination_rule(resource: Resource, profile: Profile, report: Report) -> De
         message = f"the DestinationRule serves only clients with these labels, and {NO_EFFECT}"
         report.warn(resource.origin, ("spec", "workloadSelector"), message)
     place: Path = ("spec", "trafficPolicy")
-    lint = partial(_lint, resource, profile=profile, report=report)
+    lint = partial(_lint, resource, profile=profile, report=report, mesh_ejects=mesh_ejects)
     whole = _traffic_policy(resource, policy, place) if policy else None
     above = whole.over({}, 0) if whole else {}
     lint(above, place)
@@ -67,22 +79,31 @@ def _blocks(resource: Resource, policy: Mapping[str, Any], path: Path) -> Blocks
 
 
 def _lint(
-    resource: Resource, used: Mapping[str, tuple[Setting, ...]], path: Path, *, profile: Profile, report: Report
+    resource: Resource,
+    used: Mapping[str, tuple[Setting, ...]],
+    path: Path,
+    *,
+    profile: Profile,
+    report: Report,
+    mesh_ejects: bool,
 ) -> None:
     """Warn of settings that are there and change nothing, in Istio too."""
     values = {setting.name: setting.value for settings in used.values() for setting in settings}
     for found in (found for found in resource.settings if found.path[: len(path)] == path):
-        if found.name in values and (why := _inert(found, values, profile)):
+        if found.name in values and (why := _inert(found, values, profile, mesh_ejects=mesh_ejects)):
             report.warn(resource.origin, found.path, why)
 
 
-def _inert(found: Found, values: Mapping[str, Any], profile: Profile) -> str:
-    """Return why a setting changes nothing; nothing where it does."""
+def _inert(found: Found, values: Mapping[str, Any], profile: Profile, *, mesh_ejects: bool) -> str:
+    """Return why a setting changes nothing; nothing where it does.
+
+    Outlier detection of the mesh is enough for the weights of localities that come with failover, not for priorities.
+    """
     balancer = values.get("load_balancer", "LEAST_REQUEST")
     if found.name in ZERO_IS_UNSET and found.value == 0:
         return "has no effect: 0 means 'not set' to Istio"
     failover = found.name in {"locality.failover", "locality.failover_priority"} and found.value
-    if failover and "outlier_detection" not in values:
+    if failover and "outlier_detection" not in values and not mesh_ejects:
         return "has no effect without outlierDetection, in Istio too"
     warms_up = "hash" not in values and balancer in {"LEAST_REQUEST", "LEAST_CONN", "ROUND_ROBIN", "UNSPECIFIED"}
     if found.name in {"warmup", "warmup_duration"} and not warms_up:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from meshsim.scenario.istio.policy import CircuitBreaker, OutlierDetection, Policy, RetryBudget
@@ -169,6 +171,33 @@ def test_the_settings_of_the_services_port_replace_the_destinations_and_those_of
             "has no effect: it is for port 81, and the services have port 80"
         ),
     )
+
+
+FAILOVER = "loadBalancer: {localityLbSetting: {failover: [{from: eu, to: us}]}}"
+EJECTS = "defaultTrafficPolicy: {outlierDetection: {}}"
+
+
+@pytest.mark.parametrize(
+    ("mesh", "version", "without"),
+    [("", "1.31", True), (EJECTS, "1.31", False), ("defaultTrafficPolicy: {connectionPool: {}}", "1.31", True),
+     (EJECTS, "1.30", True)],
+)  # fmt: skip
+def test_failover_has_an_effect_where_the_mesh_ejects(mesh, version, without, read, rule):
+    found = read(rule(FAILOVER), mesh=mesh, version=version)
+    assert any("has no effect without outlierDetection" in warning for warning in found.warnings) == without
+    if version == "1.31":
+        assert found.policy().locality_weighted != without
+
+
+def test_outlier_detection_of_an_operator_counts_for_rules_before_it(read, rule):
+    operator = f"""
+        ---
+        apiVersion: install.istio.io/v1alpha1
+        kind: IstioOperator
+        spec: {{meshConfig: {{{EJECTS}}}}}
+        """
+    found = read(rule(FAILOVER) + textwrap.dedent(operator))
+    assert (found.warnings, found.policy().locality_weighted) == ((), True)
 
 
 LINTS = [
