@@ -320,7 +320,8 @@ class _Bill:
     def _correction(self, settings: Sidecar | Gateway) -> float:
         """Return by how much the CPU measured is to be multiplied, for an Istio whose proxies need more for a request.
 
-        What the scenario says itself counts as it is; so does an east-west gateway, of which nothing is published.
+        What the scenario says other than the default counts as it is: a resolved scenario does not tell a default that
+        was written from one that was not. So does an east-west gateway, of which nothing is published.
         """
         default = type(settings).model_fields["cpu"].default
         if isinstance(settings, EastWestGateway) or settings.cpu != default:

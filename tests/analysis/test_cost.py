@@ -107,6 +107,10 @@ def test_sidecars_of_an_older_istio_use_what_its_document_says():
     assert found["cost_sidecars"] == pytest.approx((5.0 * 0.03 + 1.25 * 0.004) * 730)
     own = document(istio_version="1.23", sidecar={"cpu": "400us"})  # the scenario's own figure counts as it is
     assert bill(proxies("sidecar", 10, 2.0), own)["cost_sidecars"] == pytest.approx((2 * 0.03 + 1.25 * 0.004) * 730)
+    default = document(istio_version="1.23", sidecar={"cpu": "200us"})  # counts as not said
+    assert bill(proxies("sidecar", 10, 2.0), default) == found
+    near = document(istio_version="1.23", sidecar={"cpu": "200.1us"})
+    assert bill(proxies("sidecar", 10, 2.0), near) == bill(proxies("sidecar", 10, 2.0), own)
 
 
 def test_pods_that_are_lost_are_paid_for_as_others_will_come():
