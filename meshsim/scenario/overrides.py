@@ -45,6 +45,9 @@ def applied(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
     for override in overrides:
         with gathering(problems):
             path, value = parse(override)
+            if path[0] == "include":
+                message = "files are included before anything is changed; name them in the scenario itself"
+                raise ScenarioError([Problem(message, format_path(path), FILE)])
             root = put(root, path, value)
     return root, problems
 

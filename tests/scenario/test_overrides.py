@@ -91,6 +91,14 @@ def test_the_last_of_two_changes_wins(load_changed):
         ("seed={a: 1", "seed: not valid YAML at column 6: a mapping { … } is not closed, or a comma is missing"),
         ("seed=1\n---\n2", "seed: more than one value"),
         ("seed=*x", "seed: the alias *x has no anchor &x above it"),
+        (
+            "include=[nosuch.yaml]",
+            "include: files are included before anything is changed; name them in the scenario itself",
+        ),
+        (
+            "include[0]=nosuch.yaml",
+            "include[0]: files are included before anything is changed; name them in the scenario itself",
+        ),
     ],
 )
 def test_a_wrong_override_is_told_as_one(override, message, load_changed):
