@@ -11,6 +11,8 @@ from meshsim.errors import Problem
 from meshsim.scenario.checks.configuration import Key, key_of, parse_key
 from meshsim.scenario.happenings import Happening, happenings
 from meshsim.scenario.istio import IstioResources, read_resources
+from meshsim.scenario.manifests import UNREAD
+from meshsim.scenario.partial import emptied
 from meshsim.scenario.requests import labels_of
 from meshsim.scenario.schema import ConfigChange, Document
 from meshsim.scenario.selectors import Controls, select_control_planes, workloads_of
@@ -261,7 +263,7 @@ def read(document: Document, root: Node, paths: Sequence[Path]) -> tuple[IstioRe
     root
         Its tree, for files and lines.
     paths
-        Where the resources stand, in order.
+        Where the resources stand, in order; those that could not be read are passed over.
 
     Examples
     --------
@@ -270,9 +272,10 @@ def read(document: Document, root: Node, paths: Sequence[Path]) -> tuple[IstioRe
     >>> read(Document.model_validate(EXAMPLE), from_python(EXAMPLE), [])[1]
     []
     """
+    readable = [path for path in paths if _resource(document, path) != UNREAD]
 
     def locate(index: int, path: Path) -> tuple[str, int]:
-        place = root.locate((*paths[index], *path))
+        place = root.locate((*readable[index], *path))
         return place.file, place.line
 
     def locate_mesh(path: Path) -> tuple[str, int]:
@@ -281,7 +284,7 @@ def read(document: Document, root: Node, paths: Sequence[Path]) -> tuple[IstioRe
 
     services = {(name, service.namespace): service for name, service in document.services.items()}
     return read_resources(
-        [_resource(document, path) for path in paths],
+        [_resource(document, path) for path in readable],
         locate,
         document.mesh_config,
         locate_mesh,
@@ -322,6 +325,30 @@ def problems(document: Document, root: Node) -> list[Problem]:
     _, of_mesh = read(document, root, [])
     _, found = read(document, root, applied)
     return [problem for problem in found if problem not in of_mesh]
+
+
+def misread(document: Document, root: Node) -> list[Problem]:
+    """Return what is wrong with the MeshConfig and the resources themselves, in a document of which not all is known.
+
+    Parameters
+    ----------
+    document
+        What is known of the scenario; among its resources may be some that could not be read.
+    root
+        Its tree.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.partial import without
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> from meshsim.scenario.tree import from_python
+    >>> given = {**EXAMPLE, "mesh_config": {"connectTimeout": 5}}
+    >>> part = without(Document.model_validate(given), ["services"])
+    >>> [str(problem) for problem in misread(part, from_python(given))]
+    ['MeshConfig: connectTimeout: 5 has no unit; write 5s or 5ms']
+    """
+    whole = emptied(document)
+    return [*read(whole, root, resource_paths(whole, []))[1], *problems(whole, root)]
 
 
 def without_effect(document: Document, root: Node) -> list[str]:

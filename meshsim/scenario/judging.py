@@ -31,9 +31,9 @@ class Judging:
     def __init__(self, verdict: Verdict, *, unread: bool = False) -> None:
         assert verdict.document is not None  # noqa: S101 (for the type checker)
         self.verdict = verdict
-        lost = verdict.lost | ({"istio"} if unread else set())
-        known = without(verdict.document, lost)
-        self.resources, self.wrong = self._read(known)
+        whole = without(verdict.document, verdict.lost)
+        known = without(whole, {"istio"} if unread else ())
+        self.resources, self.wrong = self._read(known, whole)
         #: The document, with what Istio's resources put behind its services; without what is lost.
         self.document = _with_entries(known, self.resources)
         #: Warnings of configurations that changes make.
@@ -64,14 +64,17 @@ class Judging:
             problems += self._changed(sound, planes)
         return in_order([*verdict.problems, *problems]), in_order(warnings)
 
-    def _read(self, document: Document) -> tuple[IstioResources, list[Problem]]:
-        """Return what the resources of the first configuration say, and what is wrong with those of all."""
+    def _read(self, document: Document, whole: Document) -> tuple[IstioResources, list[Problem]]:
+        """Return what the resources of the first configuration say, and what is wrong with those of all.
+
+        Where not all is known that they are read with, what is wrong with those that can be read is still told.
+        """
         root = self.verdict.root
         try:
             resources, wrong = changes.read(document, root, changes.resource_paths(document, []))
             return resources, [*wrong, *changes.problems(document, root)]
         except NotKnownError:
-            return IstioResources(), []
+            return IstioResources(), changes.misread(whole, root)
 
     def _changed(self, document: Document, planes: changes.PlanesOf | None) -> list[Problem]:
         try:

@@ -13,7 +13,7 @@ from meshsim.scenario.tree import Node, Place, from_python, printable
 
 _MAX_LISTS = 10
 #: Stands for what cannot be read, so that nobody takes its list for empty.
-_UNREAD = from_python({"kind": "unread"})
+UNREAD = {"kind": "unread"}
 
 
 def with_resources(root: Node) -> tuple[Node, list[str], list[Problem]]:
@@ -103,7 +103,7 @@ class _Collector:
                 documents = read_documents(file)
             except ScenarioError as error:
                 self.problems += [asked_by(problem, path, item.place) for problem in error.problems]
-                self.kept.append(_UNREAD)
+                self.kept.append(from_python(UNREAD))
                 return
             if not documents:
                 message = f"{printable(name.value)} is empty and has no effect"
@@ -125,7 +125,7 @@ class _Collector:
             self.skipped.setdefault(source, Counter())[printable(kind.value[:60])] += 1
 
     def refuse(self, message: str, path: str, place: Place) -> None:
-        self.kept.append(_UNREAD)
+        self.kept.append(from_python(UNREAD))
         self.problems.append(Problem(message, path, place.file, place.line))
 
     def warnings(self) -> Iterator[str]:

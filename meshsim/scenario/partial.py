@@ -18,6 +18,8 @@ _OBLIGING = {
     "load": {"s": {"rate": "1/s"}},
     "timeline": [{"event": "cluster_down", "start": "2m", "duration": "1m", "target": {"cluster": "c"}}],
 }
+#: Sections that Istio's resources stand in or are read with, and what each has in it when there is nothing.
+_OF_RESOURCES: dict[str, Any] = {"istio": [], "mesh_config": {}, "regions": {}, "services": {}, "timeline": []}
 
 
 class NotKnownError(Exception):
@@ -63,6 +65,19 @@ def without(document: Document, sections: Collection[str]) -> Document:
     return part
 
 
+def if_known(document: Document, section: str) -> Any:
+    """Return a section of a document, or None where the document does not know it.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> part = without(Document.model_validate(EXAMPLE), ["load"])
+    >>> if_known(part, "seed"), if_known(part, "load")
+    (1, None)
+    """
+    return document.__dict__.get(section)
+
+
 def obliging(document: Document, sections: Collection[str]) -> Document:
     """Return a document with sections that have whatever results can be asked for, in the place of some.
 
@@ -79,3 +94,21 @@ def obliging(document: Document, sections: Collection[str]) -> Document:
     replaced = set(sections) & {"clusters", "services"} | (_PHASES if _PHASES & set(sections) else frozenset())
     whole = Document.model_validate(_OBLIGING)
     return document.model_copy(update={name: getattr(whole, name) for name in replaced})
+
+
+def emptied(document: Document) -> Document:
+    """Return a document that has nothing where it does not know what Istio's resources are and what they name.
+
+    What is read of its resources is then wrong by itself, and not for want of what it names.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> part = without(Document.model_validate(EXAMPLE), ["services"])
+    >>> emptied(part).services, emptied(part).regions["eu"].zones
+    ({}, ['a', 'b'])
+    """
+    unknown = _OF_RESOURCES.keys() - document.__dict__.keys()
+    if "regions" in unknown:  # where endpoints of services lie cannot be looked up
+        unknown |= {"services"}
+    return document.model_copy(update={name: _OF_RESOURCES[name] for name in unknown}) if unknown else document

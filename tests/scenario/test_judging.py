@@ -87,6 +87,7 @@ MISTAKES = {
     ("http1MaxPendingRequests", "http1MaxPending"): (
         "DestinationRule/cart: spec.trafficPolicy.connectionPool.http.http1MaxPending"
     ),
+    ("istio:\n", "istio:\n- {path: nosuch.yaml}\n"): "istio[0]",
     ("duration: 5m", "warm_up: -1s"): "warm_up",
     ("name: shop", "name: 3"): "name",
 }
@@ -133,8 +134,60 @@ def test_options_and_resources_that_cannot_be_read_are_told_with_the_rest(tmp_pa
     with pytest.raises(ScenarioError) as caught:
         meshsim.load(file, ["services.wep.replicas=3", "seed=x"])
     assert sorted(problem.path for problem in caught.value.problems) == [
-        "istio[1]", "istio[2]", "load.web.rate", "seed", "services.wep.replicas",
+        "DestinationRule/cart", "istio[1]", "istio[2]", "load.web.rate", "seed", "services.wep.replicas",
     ]  # fmt: skip
+
+
+#: What makes it unknown which resources there are, or what they are read with.
+UNKNOWN = {
+    "a file that is not there": ("istio:\n", "istio:\n- {path: nosuch.yaml}\n"),
+    "no resource": ("istio:\n", "istio:\n- {kind: DestinationRule}\n"),
+    "one of a change": ("decision:", "- {event: config_change, start: 30s, apply: [{path: nosuch.yaml}]}\ndecision:"),
+    "one of a variant": ("    two:", "    more: {apply: [{path: nosuch.yaml}]}\n    two:"),
+    "services": (MESH[MESH.index("services:") : MESH.index("load:")], "services: 3\n"),
+    "regions": (MESH[MESH.index("regions:") : MESH.index("clusters:")], "regions: 3\n"),
+}
+_RULE = "apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: web}"
+#: Mistakes in resources, and in what names them.
+OF_RESOURCES = {
+    "field": ("http1MaxPendingRequests", "http1MaxPending"),
+    "version": ("- apiVersion: networking.istio.io/v1\n", "- apiVersion: networking.istio.io/v9\n"),
+    "MeshConfig": ("deployments:", "mesh_config: {connectTimeout: 5}\ndeployments:"),
+    "change": ("decision:", f"- {{event: config_change, start: 2m, apply: [{{{_RULE}, spec: {{}}}}]}}\ndecision:"),
+    "variant": ("delete: [DestinationRule/cart]", f"apply: [{{{_RULE}, spec: {{hots: web}}}}]"),
+    "deleted by a variant": ("delete: [DestinationRule/cart]", "delete: [cart]"),
+    "no change": ("decision:", "- {event: config_change, start: 20s}\ndecision:"),
+}
+
+
+def messages(text: str, tmp_path) -> set[str]:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        meshsim.load(file)
+    return {problem.message.split(" (one of")[0].split("; did you mean")[0] for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_mistakes_in_resources_are_told_where_others_cannot_be_read(unknown, tmp_path):
+    text = MESH.replace(*UNKNOWN[unknown], 1)
+    alone = messages(text, tmp_path)
+    for mistake, change in OF_RESOURCES.items():
+        if change[0] in text:
+            told = alone | messages(MESH.replace(*change, 1), tmp_path)
+            assert messages(text.replace(*change, 1), tmp_path) == told, mistake
+
+
+def test_what_resources_that_cannot_be_read_may_be_is_not_asked_for(tmp_path):
+    text = MESH.replace("none: {delete", "# none: {delete").replace("istio:\n", "istio:\n- {path: nosuch.yaml}\n")
+    deletion = "- {event: config_change, start: 20s, delete: [cart, DestinationRule/it-may-have]}\n"
+    text = text.replace("decision:", f"{deletion}decision:")
+    assert paths(text, tmp_path) == {"istio[0]", "timeline[2].delete[0]"}
+    host = "    replicas: {eu-1: 2}\n"
+    text = text.replace(host, f"{host}    host: it.may.have\n")
+    assert paths(text, tmp_path) == {"istio[0]", "timeline[2].delete[0]"}
+    text = text.replace("it.may.have", "web.default.svc.cluster.local")
+    assert paths(text, tmp_path) == {"istio[0]", "services.cart.host", "timeline[2].delete[0]"}
 
 
 def test_a_variant_whose_resources_cannot_be_read_does_not_change_nothing(tmp_path):

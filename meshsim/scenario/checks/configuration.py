@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from meshsim.errors import cut, did_you_mean
 from meshsim.scenario.checks.finding import Finding, shortened, twice
+from meshsim.scenario.partial import if_known
 from meshsim.scenario.schema import ConfigChange, Document
 from meshsim.scenario.tree import Path, printable
 
@@ -18,17 +19,35 @@ _NAMESPACE = "default"
 
 def deleted_resources_exist(document: Document) -> Iterator[Finding]:
     """Yield changes of configuration that change nothing, and deletions of what is neither there nor applied before."""
-    present = [key for resource in document.istio if (key := key_of(resource)) is not None]
+    given = resources_of(document)
+    present = list(given or ())
     for index, event in _in_time(document):
         path: Path = ("timeline", index)
         if not event.apply and not event.delete:
             yield Finding(path, "changes nothing; give resources to apply or delete")
         yield from deleted_twice((*path, "delete"), event.delete)
-        # Files that are not read yet may hold anything.
-        readable = not any("path" in resource for resource in [*document.istio, *event.apply])
+        readable = given is not None and not any("path" in resource for resource in event.apply)
         for place, text in enumerate(event.delete):
             yield from _deletion(text, present, (*path, "delete", place), readable=readable)
         present += [key for resource in event.apply if (key := key_of(resource)) is not None]
+
+
+def resources_of(document: Document) -> list[Key] | None:
+    """Return the resources of ``istio:``; None where they are not all known: files not read may hold anything.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> rule = {"kind": "DestinationRule", "metadata": {"name": "web"}}
+    >>> resources_of(Document.model_validate({**EXAMPLE, "istio": [rule]}))
+    [('DestinationRule', 'default', 'web')]
+    >>> resources_of(Document.model_validate({**EXAMPLE, "istio": [rule, {"path": "more.yaml"}]})) is None
+    True
+    """
+    resources = if_known(document, "istio")
+    if resources is None or any("path" in resource for resource in resources):
+        return None
+    return [key for resource in resources if (key := key_of(resource)) is not None]
 
 
 def _in_time(document: Document) -> list[tuple[int, ConfigChange]]:

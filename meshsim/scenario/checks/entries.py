@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from meshsim.errors import did_you_mean
 from meshsim.scenario.checks.finding import Finding, unknown
 from meshsim.scenario.entries import host_of
+from meshsim.scenario.partial import if_known
 from meshsim.scenario.schema import Document
 from meshsim.scenario.selectors import replicas_of, workloads_of
 from meshsim.scenario.tree import Path
@@ -14,11 +16,12 @@ from meshsim.scenario.tree import Path
 
 def hosts_have_entries(document: Document) -> Iterator[Finding]:
     """Yield services with a host that no ServiceEntry has, or that two services have."""
-    known = list(_entry_hosts(document))
+    resources = if_known(document, "istio")
+    known = list(_entry_hosts(resources or ()))
     seen: dict[str, str] = {}
     for name, service in document.services.items():
         host, path = host_of(name, service), ("services", name, "host")
-        if service.host is not None and service.entry is None and host not in known:
+        if resources is not None and service.host is not None and service.entry is None and host not in known:
             hint = did_you_mean(host, known) if known else ""
             yield Finding(path, f"no ServiceEntry in istio has the host {host!r}{hint}")
         if host in seen:
@@ -26,9 +29,9 @@ def hosts_have_entries(document: Document) -> Iterator[Finding]:
         seen.setdefault(host, name)
 
 
-def _entry_hosts(document: Document) -> Iterator[str]:
+def _entry_hosts(resources: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the hosts of ServiceEntries, which may have any shape here."""
-    for resource in document.istio:
+    for resource in resources:
         items = resource.get("items")
         for one in items if isinstance(items, list) else [resource]:
             spec = one.get("spec") if isinstance(one, dict) and one.get("kind") == "ServiceEntry" else None

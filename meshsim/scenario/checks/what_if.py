@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from meshsim.errors import ScenarioError
-from meshsim.scenario.checks.configuration import deleted_twice, key_of, no_resource, parse_key
+from meshsim.scenario.checks.configuration import deleted_twice, no_resource, parse_key, resources_of
 from meshsim.scenario.checks.finding import Finding, unknown
 from meshsim.scenario.overrides import parse_path
 from meshsim.scenario.schema import Document
@@ -64,7 +64,7 @@ def variants_change_what_they_may(document: Document) -> Iterator[Finding]:
         if not (variant.apply or variant.delete or variant.set_):
             yield Finding(path, "changes nothing; give resources to apply or delete, or fields to set")
         yield from deleted_twice((*path, "delete"), variant.delete)
-        known = [key for resource in document.istio if (key := key_of(resource)) is not None]
+        known = resources_of(document) or ()
         for place, text in enumerate(variant.delete):
             if parse_key(text) is None:
                 yield Finding((*path, "delete", place), no_resource(text, known))
