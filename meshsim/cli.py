@@ -65,7 +65,7 @@ def compare(
     changes: SetOption = [],  # noqa: B006
     replications: ReplicationsOption = None,
     precision: PrecisionOption = None,
-    max_replications: MaxReplicationsOption = 100,
+    max_replications: MaxReplicationsOption = None,
     budget: BudgetOption = None,
     jobs: JobsOption = 1,
     engine: EngineOption = "local",
@@ -100,7 +100,7 @@ def run(
     variant: VariantOption = None,
     replications: ReplicationsOption = None,
     precision: PrecisionOption = None,
-    max_replications: MaxReplicationsOption = 100,
+    max_replications: MaxReplicationsOption = None,
     budget: BudgetOption = None,
     jobs: JobsOption = 1,
     engine: EngineOption = "local",

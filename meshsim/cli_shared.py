@@ -48,7 +48,8 @@ PrecisionOption = Annotated[
     ),
 ]
 MaxReplicationsOption = Annotated[
-    int, typer.Option("--max-replications", min=1, help="of --precision: runs per deployment at most")
+    int | None,
+    typer.Option("--max-replications", min=1, help="of --precision: runs per deployment at most; 100 by default"),
 ]
 BudgetOption = Annotated[
     str | None,
@@ -80,7 +81,9 @@ SchedulerOption = Annotated[
 ]
 
 
-def how_many(replications: int | None, precision: str | None, most: int, budget: str | None) -> int | Precision | None:
+def how_many(
+    replications: int | None, precision: str | None, most: int | None, budget: str | None
+) -> int | Precision | None:
     """Return how many replications are wanted, as a number or as the precision that they have to reach.
 
     Raises
@@ -100,13 +103,19 @@ def how_many(replications: int | None, precision: str | None, most: int, budget:
             problems.append(Problem(str(error), file=option))
     if precision is None and budget is not None:
         problems.append(Problem("is the time that --precision may take; give that too, such as 5%", file="--budget"))
+    if precision is None and most is not None:
+        message = "is the most that --precision may run; give that too, such as 5%, or say --replications"
+        problems.append(Problem(message, file="--max-replications"))
     if precision is not None and replications is not None:
         message = "the number follows from --precision; limit it with --max-replications"
         problems.append(Problem(message, file="--replications"))
     if problems:
         raise ScenarioError(problems)
     wanted = read["--precision"]
-    return replications if wanted is None else Precision(wanted, max_replications=most, budget=read["--budget"])
+    if wanted is None:
+        return replications
+    limit = {} if most is None else {"max_replications": most}
+    return Precision(wanted, budget=read["--budget"], **limit)
 
 
 def load_scenario(name: str, changes: list[str], variant: str | None = None) -> Scenario:

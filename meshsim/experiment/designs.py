@@ -165,6 +165,27 @@ def axis(text: str) -> Axis:
     return _range(path, match)
 
 
+def counted(one: Axis, why: str) -> list[Problem]:
+    """Return what is wrong with a range that says how many values it has, where others than those are looked at.
+
+    Parameters
+    ----------
+    one
+        What varies.
+    why
+        What is done instead.
+
+    Examples
+    --------
+    >>> [problem.message for problem in counted(axis("x=1..8/7/log"), "points are drawn")]
+    ['/7 would have no effect: points are drawn; write x=low..high/log']
+    """
+    if not one.count:
+        return []
+    message = f"/{one.count} would have no effect: {why}; write {one.path}=low..high{'/log' if one.log else ''}"
+    return [Problem(message, one.path, FILE)]
+
+
 def _list(path: str, said: str) -> Axis:
     values = tuple(_split(said))
     problems = [Problem(f"a value of {said!r} is missing", path, FILE)] if "" in values else []
@@ -267,7 +288,8 @@ def _misfits(design: str, varied: Sequence[Axis], count: int | None) -> list[Pro
         if count is None or count < 1:
             said = "is missing" if count is None else f"{count} is too few"
             problems.append(Problem(f"{said}; the design {design} needs to know how many", file="--points"))
-        return problems
+        why = f"the design {design} draws as many points as --points says"
+        return [*problems, *(problem for one in varied for problem in counted(one, why))]
     if count is not None:
         problems.append(Problem(f"is for the designs random, sobol and lhs, not for {design}", file="--points"))
     for one in varied:

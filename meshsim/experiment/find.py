@@ -133,6 +133,8 @@ def _ranged(one: Axis) -> Axis:
     if one.listed:
         message = f"a breaking point is looked for in a range; write {one.path}=low..high"
         raise ScenarioError([Problem(message, one.path, designs.FILE)])
+    if problems := designs.counted(one, "which points are looked at follows from what is found"):
+        raise ScenarioError(problems)
     return one
 
 

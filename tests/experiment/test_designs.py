@@ -82,6 +82,16 @@ def test_drawn_points_lie_in_their_ranges_and_are_the_same_for_the_same_seed(des
     assert sum(float(b) < 100 for _, b, _ in found) in range(10, 23)  # half of them, on a logarithmic scale
 
 
+@pytest.mark.parametrize("design", ["random", "sobol", "lhs"])
+def test_a_number_of_values_is_a_mistake_where_points_are_drawn(design: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        points(design, axes(["a=1..2", "b=10..1000/7/log"]), 32)
+    assert str(error.value) == (
+        f"--vary: b: /7 would have no effect: the design {design} draws as many points as --points says; "
+        "write b=low..high/log"
+    )
+
+
 @pytest.mark.parametrize("design", ["sobol", "lhs"])
 def test_even_designs_are_more_even_than_random_ones(design: str) -> None:
     varied = axes(["a=0..1", "b=0..1"])

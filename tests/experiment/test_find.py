@@ -110,6 +110,15 @@ def test_every_mistake_of_a_search_is_said_at_once(tiny: meshsim.Scenario) -> No
     ]
 
 
+def test_a_number_of_values_in_the_range_of_a_search_is_a_mistake(tiny: meshsim.Scenario) -> None:
+    with pytest.raises(ScenarioError) as error:
+        find.search(tiny, "load.scale=1..1.2/7", "success_rate < 1%")
+    assert str(error.value) == (
+        "--vary: load.scale: /7 would have no effect: which points are looked at follows from what is found; "
+        "write load.scale=low..high"
+    )
+
+
 @pytest.mark.slow
 def test_the_load_that_saturates_a_server_is_found() -> None:
     # Two single-server pods of 20 ms: 100 requests a second. Beyond, the queue grows for as long as the run lasts.

@@ -102,7 +102,7 @@ def test_the_command_line_says_everything_that_is_wrong_at_once():
     from meshsim.cli_shared import how_many
 
     with pytest.raises(ScenarioError) as caught:
-        how_many(3, "5", 100, "soon")
+        how_many(3, "5", None, "soon")
     assert str(caught.value).splitlines() == [
         "--precision: '5' is not a fraction; write it like 20% or 0.2",
         "--budget: 'soon' is not a duration; write it like 250ms, 10s or 1m30s",
@@ -114,12 +114,20 @@ def test_a_budget_without_a_precision_is_a_mistake():
     from meshsim.cli_shared import how_many
 
     with pytest.raises(ScenarioError, match="--budget: is the time that --precision may take"):
-        how_many(None, None, 100, "10m")
+        how_many(None, None, None, "10m")
+
+
+def test_a_limit_without_a_precision_is_a_mistake():
+    from meshsim.cli_shared import how_many
+
+    with pytest.raises(ScenarioError, match="--max-replications: is the most that --precision may run"):
+        how_many(3, None, 5, None)
 
 
 def test_the_command_line_asks_for_a_number_or_a_precision():
     from meshsim.cli_shared import how_many
 
-    assert how_many(3, None, 100, None) == 3
-    assert how_many(None, None, 100, None) is None
+    assert how_many(3, None, None, None) == 3
+    assert how_many(None, None, None, None) is None
+    assert how_many(None, "5%", None, None) == Precision(0.05)
     assert how_many(None, "5%", 50, "10m") == Precision(0.05, max_replications=50, budget=600.0)

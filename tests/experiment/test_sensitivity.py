@@ -41,6 +41,12 @@ def test_the_base_is_the_scenario_as_it_is(tiny: meshsim.Scenario) -> None:
         pytest.param({"method": "sobol"}, "--points: is missing", marks=NEEDS_SALIB),
         pytest.param({"method": "sobol", "points": 12}, "--points: 12 is no power of two", marks=NEEDS_SALIB),
         ({"vary": {"load.scale": [1, 2, 3]}}, "load.scale: a tornado wants two values"),
+        ({"vary": {"load.scale": "1..2/3"}}, "load.scale: /3 would have no effect: a tornado looks at both ends"),
+        pytest.param(
+            {"vary": {"load.scale": "1..2/3"}, "method": "sobol", "points": 16},
+            "load.scale: /3 would have no effect: points are drawn",
+            marks=NEEDS_SALIB,
+        ),
         ({"metrics": ["latency"]}, "--metric: unknown metric 'latency'"),
     ],
 )
