@@ -46,6 +46,27 @@ _RATE = re.compile(rf"({_NUMBER})\s*/\s*(ms|sec|s|min|m|hour|h|d)")
 _SIZE = re.compile(rf"({_NUMBER})\s*([A-Za-z]+)")
 _CORES = re.compile(rf"({_NUMBER})(m?)")
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
+_LEADING_ZERO = re.compile(r"([-+]?)0+([0-9]+)(\.[0-9]*)?")
+
+
+def leading_zero(text: object) -> str:
+    """Return what to say of a number that begins with a 0 too many, and is text therefore; empty for all else.
+
+    Examples
+    --------
+    >>> leading_zero("010")
+    '010 has a leading 0, and is octal to some and decimal to others; write 8 or 10'
+    >>> leading_zero("02"), leading_zero("10")
+    ('02 has a leading 0, and is octal to some and decimal to others; write 2', '')
+    """
+    match = _LEADING_ZERO.fullmatch(text) if isinstance(text, str) and len(text) <= _LONGEST else None
+    if match is None:
+        return ""
+    sign, digits, fraction = match[1].strip("+"), match[2], match[3] or ""
+    octal = not fraction and not set(digits) & set("89")
+    meant = dict.fromkeys([*([int(digits, 8)] if octal else []), int(digits)])
+    written = " or ".join(f"{sign}{one}{fraction}" for one in meant)
+    return f"{text} has a leading 0, and is octal to some and decimal to others; write {written}"
 
 
 def parse_duration(text: object) -> float:

@@ -14,6 +14,7 @@ from meshsim.units import (
     MAX_RATE,
     MAX_SIZE,
     format_duration,
+    leading_zero,
     parse_cores,
     parse_duration,
     parse_fraction,
@@ -213,3 +214,16 @@ def test_what_is_no_fraction_is_told_the_way_out(text, message):
     with pytest.raises(ValueError) as caught:
         parse_fraction(text)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("010", "8 or 10"), ("-0017", "-15 or -17"), ("02", "2"), ("089", "89"), ("00.5", "0.5"), ("00", "0")],
+)
+def test_a_number_with_a_leading_zero_may_mean_two(text, written):
+    assert leading_zero(text).endswith(f"; write {written}")
+
+
+@pytest.mark.parametrize("text", ["0", "0.5", "10", "0x1f", "0o17", "01:30", "0s", "", 10, None, "0" * 200])
+def test_other_texts_have_no_leading_zero(text):
+    assert leading_zero(text) == ""

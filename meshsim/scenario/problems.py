@@ -15,6 +15,7 @@ from meshsim.scenario.schema import Document
 from meshsim.scenario.schema_values import RULES
 from meshsim.scenario.shape import Spot, choices, event_names, field_names, follow
 from meshsim.scenario.tree import Node, Path, format_path
+from meshsim.units import leading_zero
 
 _WANTED = {
     "string_type": "text",
@@ -129,6 +130,8 @@ def _wrong_type(kind: str, spot: Spot) -> str:
     if kind == "string_type" and node is not None and node.text and not isinstance(node.value, str):
         return f"found {found(node)}; {wanted} is wanted: write it in quotes, '{node.text}'"
     if wanted.endswith("number") and node is not None and isinstance(node.value, str) and _is_number(node.value):
+        if wrong := leading_zero(node.value):
+            return wrong
         if node.text is not None:
             return f"{cut(node.text)} is not a finite number"
         return f"found {found(node)}; write it without quotes"

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias
 
 from meshsim.errors import did_you_mean
 from meshsim.scenario.tree import Path, format_path
-from meshsim.units import parse_duration
+from meshsim.units import leading_zero, parse_duration
 
 NO_EFFECT = "has no effect in meshsim yet"
 
@@ -185,7 +185,7 @@ def _whole(low: int | None, high: int) -> Callable[[object], int]:
     def convert(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             hint = f"; write {value} without quotes" if isinstance(value, str) and value.isdecimal() else ""
-            raise ValueError(f"{described(value)} is not a whole number{hint}")
+            raise ValueError(leading_zero(value) or f"{described(value)} is not a whole number{hint}")
         if (low is not None and value < low) or value > high:
             raise ValueError(f"{value} is not between {low} and {high}" if low is not None else f"{value} is too large")
         return value
@@ -195,7 +195,7 @@ def _whole(low: int | None, high: int) -> Callable[[object], int]:
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{described(value)} is not a number")
+        raise ValueError(leading_zero(value) or f"{described(value)} is not a number")
     return float(value)
 
 
