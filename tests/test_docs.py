@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import doctest
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 import yaml
 
@@ -15,7 +17,7 @@ import meshsim
 from meshsim.analysis.metrics import METRICS
 from meshsim.dataplane import flags
 from meshsim.results.tables import FLOWS, TABLES
-from meshsim.scenario import fields, schema
+from meshsim.scenario import fields, own_balancers, schema
 from tests.conformance.cases import cases
 from tests.conformance.limitations import LIMITATIONS
 
@@ -231,3 +233,34 @@ def test_snippets_give_what_the_page_says(page: Path) -> None:
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     runner.run(test)
     assert runner.summarize(verbose=False).failed == 0
+
+
+def programs() -> Iterator[Any]:
+    """Yield the blocks of Python that are no dialogues."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+            if ">>>" not in match[1]:
+                yield pytest.param(match[1], id=f"{page.name}:{text[: match.start()].count(chr(10)) + 1}")
+
+
+@pytest.fixture(scope="module")
+def comparison() -> meshsim.Comparison:
+    """Return what pages call so that speak of a comparison without making one."""
+    example = next(content for _, content in blocks(REFERENCE) if is_whole(content))
+    return meshsim.compare(meshsim.load(example), replications=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [*programs()])
+def test_every_program_runs_as_it_stands(
+    program: str, comparison: meshsim.Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(own_balancers, "_REGISTERED", {})
+    file = tmp_path / "program.py"
+    file.write_text(program, encoding="utf-8")
+    try:
+        runpy.run_path(str(file), {"comparison": comparison})
+    finally:
+        plt.close("all")
