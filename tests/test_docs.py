@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import runpy
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 import meshsim
+from meshsim.analysis.expectations import Result
 from meshsim.analysis.metrics import METRICS
 from meshsim.dataplane import flags
 from meshsim.results.tables import FLOWS, TABLES
@@ -164,6 +166,46 @@ def test_every_metric_is_in_the_page_about_results() -> None:
     assert described == {name: (metric.unit, metric.better or "none") for name, metric in METRICS.items()}
 
 
+@pytest.fixture(scope="module")
+def comparison() -> meshsim.Comparison:
+    """Return a comparison of what the reference has for an example."""
+    example = next(content for _, content in blocks(REFERENCE) if is_whole(content))
+    return meshsim.compare(meshsim.load(example), replications=2)
+
+
+@pytest.mark.slow
+def test_every_column_of_a_comparison_is_in_the_page_about_results(comparison: meshsim.Comparison) -> None:
+    text = RESULTS.read_text(encoding="utf-8")
+    part = text[text.index("\n`Comparison.metrics` (and") : text.index("\n`Comparison.differences` has")]
+    rows = re.findall(r"^\| (`.*?) \|", part, flags=re.MULTILINE)
+    described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    keys = {"deployment", "phase", "metric", "flow"}
+    assert sorted(described) == sorted(set(comparison.metrics.columns) - keys)
+
+
+@pytest.mark.slow
+def test_the_sample_of_json_has_all_that_a_comparison_says(comparison: meshsim.Comparison) -> None:
+    text = RESULTS.read_text(encoding="utf-8")
+    sample = json.loads(text.split("### compare and run\n\n```json\n")[1].split("```")[0])
+    found = comparison.to_json()
+    assert sample.keys() == {"folder", "complete", *found}
+    for said, meant in zip(_values(sample), _values(found), strict=False):
+        assert said.keys() == meant.keys()
+    assert sample["warm_up"][0].keys() == found["warm_up"][0].keys()
+    assert sample["verdicts"][0].keys() == found["verdicts"][0].keys()
+    assert list(sample["expectations"][0]) == list(Result.__dataclass_fields__)
+
+
+def test_every_column_of_what_is_expected_is_in_the_page_about_results() -> None:
+    text = RESULTS.read_text(encoding="utf-8")
+    part = text.split("a row for each expectation and deployment: ")[1].split("(as in `metrics`)")[0]
+    assert re.findall(r"`(\w+)`", part.replace("`expect`", "")) == list(Result.__dataclass_fields__)
+
+
+def _values(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(data["phases"][0]["metrics"][0]["values"].values())
+
+
 def test_every_flow_is_explained() -> None:
     assert all(f"`{flow}`" in RESULTS.read_text(encoding="utf-8") for flow in FLOWS)
 
@@ -242,13 +284,6 @@ def programs() -> Iterator[Any]:
         for match in re.finditer(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
             if ">>>" not in match[1]:
                 yield pytest.param(match[1], id=f"{page.name}:{text[: match.start()].count(chr(10)) + 1}")
-
-
-@pytest.fixture(scope="module")
-def comparison() -> meshsim.Comparison:
-    """Return what pages call so that speak of a comparison without making one."""
-    example = next(content for _, content in blocks(REFERENCE) if is_whole(content))
-    return meshsim.compare(meshsim.load(example), replications=2)
 
 
 @pytest.mark.slow
