@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.grid import Grid, Values
-from meshsim.analysis.hops import hops, looked_up
+from meshsim.analysis.hops import NOWHERE, Hops, hops, looked_up
 from meshsim.analysis.phases import Phase, counted_at, phases
 from meshsim.mesh.complexity import secrets_of
 from meshsim.mesh.deployment import ControlPlane, control_planes
@@ -39,7 +39,8 @@ class Finding:
     deployment
         Under which deployment; empty = under every one.
     subject
-        Control plane, cluster, service, or ``service of cluster → service of cluster``.
+        Control plane, cluster, service, or ``service of cluster → service of cluster``; what is in none is named with
+        its region: ``service in region, outside the clusters``.
     message
         In words.
     phase
@@ -210,10 +211,11 @@ def _kept(document: Document) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Leaving:
-    """Rows of the table of calls of which the request, or the response, took tagged data out; and the bytes of that."""
+    """Rows of the table of calls of which the request, or the response, took tagged data out; the bytes; where to."""
 
     at_all: Rows
     bytes: Values
+    ends: Hops
 
 
 def _tagged(document: Document) -> bool:
@@ -229,7 +231,7 @@ def _leaving(calls: pd.DataFrame, document: Document) -> _Leaving:
     out = _must_not(calls[["source_cluster", "source"]], [clusters, services], ends.regions, ends.destination)
     home = _must_not(calls[["destination_cluster", "destination"]], [clusters, services], ends.regions, ends.source)
     out, home = out & (there > 0), home & (back > 0)
-    return _Leaving(out | home, there * out + back * home)
+    return _Leaving(out | home, there * out + back * home, ends)
 
 
 def _must_not(
@@ -254,22 +256,33 @@ def _sent(calls: pd.DataFrame, document: Document, spans: Sequence[Phase]) -> li
     leaving = _leaving(calls, document)
     kept = ["deployment", "replication", "start", "end", "source", "destination", "source_cluster"]
     rows = calls.loc[leaving.at_all, [*kept, "destination_cluster", "count"]]
-    rows = rows.assign(bytes=leaving.bytes[leaving.at_all])
+    rows = rows.assign(bytes=leaving.bytes[leaving.at_all], place=_places(rows, leaving, document))
     replications = calls.groupby("deployment", observed=True)["replication"].nunique()
     found = []
-    ends = ["deployment", "source", "source_cluster", "destination", "destination_cluster"]
+    ends = ["deployment", "source", "source_cluster", "destination", "place"]
     for phase in spans:
         inside = rows[counted_at((rows["start"] + rows["end"]) / 2, phase)]
         for key, group in inside.groupby(ends, sort=False, observed=True):
-            deployment, source, here, destination, there = (str(part) for part in key)
+            deployment, source, here, destination, place = (str(part) for part in key)
             n = int(replications[deployment])
             count, size = float(group["count"].sum()) / n, float(group["bytes"].sum()) / n
-            subject = f"{source} of {here} → {destination} of {there or 'outside'}"
+            subject = f"{source} of {here} → {destination} {place}"
             message = f"{subject}: {count:,.0f} calls took {size:,.0f} bytes of tagged data out of its regions"
             first, last = float(group["start"].min()), float(group["end"].max())
             found.append(
                 Finding("data sent outside", deployment, subject, message, phase.name, count, size, first, last)
             )
+    return found
+
+
+def _places(rows: pd.DataFrame, leaving: _Leaving, document: Document) -> list[str]:
+    """Return where the pods of rows are: of a cluster, or in a region where a cluster of another stands for them."""
+    region_of = {name: body.region for name, body in document.clusters.items()}
+    found = []
+    for number, cluster in zip(leaving.ends.destination[leaving.at_all], rows["destination_cluster"], strict=True):
+        region = leaving.ends.regions[number] if number != NOWHERE else region_of.get(cluster)
+        stands_in = region_of.get(cluster) != region
+        found.append(f"in {region}, outside the clusters" if stands_in else f"of {cluster or 'outside'}")
     return found
 
 

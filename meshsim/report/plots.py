@@ -12,6 +12,7 @@ from meshsim.report.panels import Panels
 from meshsim.report.style import render
 from meshsim.report.what_if import by_document, documents_of
 from meshsim.results.files import put_all
+from meshsim.scenario.scenario import document_of
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def plots_of(results: Compared) -> Plots:
     from pydantic import ValidationError
 
     try:
-        document = Document.model_validate(results.manifest.get("scenario"))
+        document = document_of(results.manifest.get("scenario"))
         documents = documents_of(results.manifest)
     except ValidationError as problem:
         places = ", ".join(".".join(map(str, error["loc"])) or error["msg"] for error in problem.errors()[:5])

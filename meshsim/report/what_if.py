@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from meshsim.report.shorten import listed, short
+from meshsim.scenario.scenario import document_of
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def documents_of(manifest: Mapping[str, Any]) -> dict[str, Document]:
     what_if = manifest.get("what_if") or {"variants": []}
     found = {}
     for variant in what_if["variants"]:
-        document, base = Document.model_validate(variant["scenario"]), what_if["deployment"]
+        document, base = document_of(variant["scenario"]), what_if["deployment"]
         own = document.deployments[base]
         named = {str(variant["name"]): own.model_copy(update={"model": own.model or base})}
         found[str(variant["name"])] = document.model_copy(update={"deployments": named})

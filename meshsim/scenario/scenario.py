@@ -14,6 +14,7 @@ from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.scenario import changes, own_balancers
 from meshsim.scenario.bundled import bundled
 from meshsim.scenario.checks import Check
+from meshsim.scenario.entries import with_entries
 from meshsim.scenario.istio import IstioResources
 from meshsim.scenario.judging import Judging
 from meshsim.scenario.manifests import with_resources
@@ -226,6 +227,32 @@ def resolved(document: Document) -> dict[str, Any]:
     '5m'
     """
     return document.model_dump(mode="json", by_alias=True)
+
+
+def document_of(values: object) -> Document:
+    """Return the document that `resolved` made these values of, with what Istio's resources put behind its services.
+
+    Unlike `load` it checks nothing beyond the schema, so a run stays readable that a later version would refuse, and
+    one with a load balancer that nobody has registered here.
+
+    Parameters
+    ----------
+    values
+        Such as the manifest of a run has.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If they do not fit the schema.
+
+    Examples
+    --------
+    >>> document_of(resolved(load(EXAMPLE).document)) == load(EXAMPLE).document
+    True
+    """
+    document = Document.model_validate(values)
+    resources, _ = changes.read(document, Node({}), changes.resource_paths(document, []))
+    return with_entries(document, resources)
 
 
 def digest(document: Document) -> str:

@@ -7,6 +7,7 @@ import pytest
 from meshsim.analysis.governance import findings, frame, shared
 from meshsim.analysis.phases import Phase, phases
 from meshsim.analysis.summary import summarize
+from meshsim.scenario import load
 from meshsim.scenario.scenario import EXAMPLE
 from meshsim.scenario.schema import Document
 from tests.analysis.test_summary import Tables, value
@@ -75,6 +76,31 @@ def test_findings_say_who_sent_what_when():
     assert (found.first, found.last) == (25.0, 40.0)
     assert "4 calls took 4,000 bytes of tagged data out of its regions" in found.message
     assert frame([found])["phase"].tolist() == ["during"]
+
+
+def test_a_finding_names_the_region_of_an_endpoint_for_which_a_cluster_of_another_stands():
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "pay"},
+        "spec": {
+            "hosts": ["pay.example.com"],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.9.9.9", "locality": "us/a"}],
+        },
+    }
+    regions = {name: {"cloud_region": place} for name, place in (("eu", "gcp:europe-west1"), ("us", "gcp:us-east1"))}
+    clusters = {"eu-1": {"region": "eu", "data_residency": ["eu"]}}
+    services = {**EXAMPLE["services"], "pay": {"host": "pay.example.com", "endpoints": {"GET /": {}}}}
+    load_ = {"web": {"rate": "1/s"}, "pay": {"rate": "1/s"}}
+    said = {"regions": regions, "clusters": clusters, "services": services, "load": load_, "istio": [entry]}
+    ends = {"source": "web", "destination": "pay", "source_cluster": "eu-1", "destination_cluster": "eu-1"}
+    sent = {"count": 2, "code": 200, "attempts": 2, "flow": "cross-region", "request_bytes": 8000}
+    tables = Tables().add("calls", RUN, 60.0, **sent, **ends)
+    (found,) = findings(tables.built(), load({**EXAMPLE, **said}).document)
+    assert found.subject == "web of eu-1 → pay in us, outside the clusters"
+    assert (found.calls, found.bytes) == (2.0, 8000.0)
 
 
 def test_findings_count_what_was_sent_in_windows_as_metrics_do():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -8,6 +9,8 @@ import pytest
 
 from meshsim.errors import ResultsError
 from meshsim.report.plots import Plots, plots_of, save_all
+from meshsim.scenario import load
+from meshsim.scenario.scenario import EXAMPLE
 from tests.report import synthetic
 
 NAMES = [f"{name}.{form}" for name in ("topology", "timeline", "latency", "summary") for form in ("png", "svg")]
@@ -37,6 +40,29 @@ def test_a_run_from_disk_is_drawn_from_its_manifest(plots):
     drawn = plots_of(SimpleNamespace(tables=plots.tables, manifest=manifest))
     assert drawn.document == plots.document
     assert drawn.deployments == tuple(synthetic.FROZEN)
+
+
+def test_a_run_from_disk_knows_where_endpoints_of_service_entries_stand():
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "pay"},
+        "spec": {
+            "hosts": ["pay.example.com"],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.9.9.9", "locality": "eu/b"}],
+        },
+    }
+    pay = {"host": "pay.example.com", "endpoints": {"GET /": {}}}
+    services = {**EXAMPLE["services"], "pay": pay}
+    scenario = load({**EXAMPLE, "services": services, "load": {"pay": {"rate": "1/s"}}, "istio": [entry]})
+    resolved = json.loads(json.dumps(scenario.resolved()))
+    what_if = {"deployment": "hybrid", "variants": [{"name": "same", "scenario": resolved}]}
+    drawn = plots_of(SimpleNamespace(tables={}, manifest={"scenario": resolved, "what_if": what_if}))
+    assert drawn.document == scenario.document
+    assert drawn.documents["same"].services == scenario.document.services
+    assert [one.zone for one in drawn.document.services["pay"].entry.endpoints] == ["b"]
 
 
 def test_a_manifest_without_a_scenario_is_refused_with_its_reason():

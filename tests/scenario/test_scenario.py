@@ -12,7 +12,7 @@ import yaml
 
 from meshsim.errors import ScenarioError
 from meshsim.scenario import bundled, describe, json_schema, load
-from meshsim.scenario.scenario import EXAMPLE
+from meshsim.scenario.scenario import EXAMPLE, document_of
 
 #: Of the many in folders every tenth is among the fast tests.
 BUNDLED = [
@@ -30,6 +30,37 @@ def test_a_bundled_scenario_is_valid_and_survives_being_resolved(name, folder):
     assert again.resolved() == scenario.resolved()
     (folder / "resolved.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False))
     assert load("resolved.yaml") == scenario
+
+
+def test_a_document_read_again_has_what_service_entries_put_behind_its_services():
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "web"},
+        "spec": {
+            "hosts": ["web.example.com"],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.9.9.9", "locality": "eu/a"}],
+        },
+    }
+    web = {"host": "web.example.com", "endpoints": {"GET /": {}}}
+    scenario = load({**EXAMPLE, "services": {"web": web}, "istio": [entry]})
+    again = document_of(json.loads(json.dumps(scenario.resolved())))
+    assert again == scenario.document
+    assert [one.region for one in again.services["web"].entry.endpoints] == ["eu"]
+
+
+def test_a_document_is_read_again_although_nobody_registered_its_load_balancer_here():
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "web"},
+        "spec": {"host": "web", "trafficPolicy": {"loadBalancer": {"simple": "NOBODY_REGISTERED"}}},
+    }
+    with pytest.raises(ScenarioError):
+        load({**EXAMPLE, "istio": [rule]})
+    assert document_of({**EXAMPLE, "istio": [rule]}).istio == [rule]
 
 
 def test_bundled_scenarios_are_found_from_any_folder(folder):
