@@ -184,6 +184,39 @@ def published(version: str) -> tuple[float, float]:
     return PUBLISHED[max(edition for edition in PUBLISHED if edition <= (major, minor))]
 
 
+def between(document: Document, prices: Prices, source: int, destination: int) -> tuple[Price, str]:
+    """Return the price of a GB from one region to another; where one is not known, the dearest that it can be.
+
+    Parameters
+    ----------
+    document, prices
+        The scenario, and its prices.
+    source, destination
+        Numbers of the regions, of which one may be `meshsim.analysis.hops.NOWHERE`.
+
+    Returns
+    -------
+    tuple
+        The price, and ``region → region``.
+
+    Examples
+    --------
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> document = Document.model_validate({**EXAMPLE, "regions": {"eu": {}, "us": {}}})
+    >>> between(document, Prices(document), 0, 1)[1], between(document, Prices(document), 0, NOWHERE)[1]
+    ('eu → us', 'eu → elsewhere')
+    """
+    regions = list(document.regions)
+    names = {NOWHERE: "elsewhere"} | dict(enumerate(regions))
+    place = f"{names[source]} → {names[destination]}"
+    if NOWHERE not in {source, destination}:
+        return prices.between_regions(names[source], names[destination]), place
+    known = regions[source if destination == NOWHERE else destination]
+    pairs = [(known, one) if destination == NOWHERE else (one, known) for one in regions]
+    found = max((prices.between_regions(*pair) for pair in pairs), key=lambda price: price.usd)
+    return Price(found.usd, found.source, "it is not known to which region; the dearest is taken"), place
+
+
 class _Pods(NamedTuple):
     """Pods of one kind in one place: how many are paid for, and the cores and bytes that they use together."""
 
@@ -224,20 +257,8 @@ class _Bill:
         for a, b in pairs.tolist():
             where = far & (ends.source == a) & (ends.destination == b)
             for source, destination, moved in ((a, b, there), (b, a, back)):
-                price, place = self._between(source, destination)
+                price, place = between(self.document, self.prices, source, destination)
                 yield Item("cross_region", place, "transfer", price, nothing, monthly(moved, where))
-
-    def _between(self, source: int, destination: int) -> tuple[Price, str]:
-        """Return the price from one region to another; where one is not known, the dearest that it can be."""
-        regions = list(self.document.regions)
-        names = {NOWHERE: "elsewhere"} | dict(enumerate(regions))
-        place = f"{names[source]} → {names[destination]}"
-        if NOWHERE not in {source, destination}:
-            return self.prices.between_regions(names[source], names[destination]), place
-        known = regions[source if destination == NOWHERE else destination]
-        pairs = [(known, one) if destination == NOWHERE else (one, known) for one in regions]
-        found = max((self.prices.between_regions(*pair) for pair in pairs), key=lambda price: price.usd)
-        return Price(found.usd, found.source, "it is not known to which region; the dearest is taken"), place
 
     def sidecars(self) -> Iterator[Item]:
         """Yield CPU and memory of sidecars, by cluster; of a pod that is lost another will come."""

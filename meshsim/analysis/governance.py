@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.grid import Grid, Values
-from meshsim.analysis.hops import NOWHERE, Hops, hops, looked_up
+from meshsim.analysis.hops import Hops, hops, looked_up, outside
 from meshsim.analysis.phases import Phase, counted_at, phases
 from meshsim.mesh.complexity import secrets_of
 from meshsim.mesh.deployment import ControlPlane, control_planes
@@ -256,7 +256,12 @@ def _sent(calls: pd.DataFrame, document: Document, spans: Sequence[Phase]) -> li
     leaving = _leaving(calls, document)
     kept = ["deployment", "replication", "start", "end", "source", "destination", "source_cluster"]
     rows = calls.loc[leaving.at_all, [*kept, "destination_cluster", "count"]]
-    rows = rows.assign(bytes=leaving.bytes[leaving.at_all], place=_places(rows, leaving, document))
+    away = outside(calls, leaving.ends, document)[leaving.at_all]
+    places = [
+        f"in {region}, outside the clusters" if region else f"of {cluster or 'outside'}"
+        for region, cluster in zip(away, rows["destination_cluster"], strict=True)
+    ]
+    rows = rows.assign(bytes=leaving.bytes[leaving.at_all], place=places)
     replications = calls.groupby("deployment", observed=True)["replication"].nunique()
     found = []
     ends = ["deployment", "source", "source_cluster", "destination", "place"]
@@ -272,17 +277,6 @@ def _sent(calls: pd.DataFrame, document: Document, spans: Sequence[Phase]) -> li
             found.append(
                 Finding("data sent outside", deployment, subject, message, phase.name, count, size, first, last)
             )
-    return found
-
-
-def _places(rows: pd.DataFrame, leaving: _Leaving, document: Document) -> list[str]:
-    """Return where the pods of rows are: of a cluster, or in a region where a cluster of another stands for them."""
-    region_of = {name: body.region for name, body in document.clusters.items()}
-    found = []
-    for number, cluster in zip(leaving.ends.destination[leaving.at_all], rows["destination_cluster"], strict=True):
-        region = leaving.ends.regions[number] if number != NOWHERE else region_of.get(cluster)
-        stands_in = region_of.get(cluster) != region
-        found.append(f"in {region}, outside the clusters" if stands_in else f"of {cluster or 'outside'}")
     return found
 
 

@@ -69,6 +69,32 @@ def hops(calls: pd.DataFrame, document: Document) -> Hops:
     return Hops(regions, source, destination)
 
 
+def outside(calls: pd.DataFrame, ends: Hops, document: Document) -> NDArray[np.object_]:
+    """Return for each row the region it went to, where that is not the region of the cluster that the table names.
+
+    Such a cluster stands for an endpoint that is in none. Empty for all other rows.
+
+    Parameters
+    ----------
+    calls, document
+        As for `hops`.
+    ends
+        What it returned.
+
+    Examples
+    --------
+    >>> from meshsim.results.frames import concatenate
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> calls, document = concatenate([])["calls"], Document.model_validate(EXAMPLE)
+    >>> outside(calls, hops(calls, document), document).tolist()
+    []
+    """
+    number = {cluster: ends.regions.index(body.region) for cluster, body in document.clusters.items()}
+    there = looked_up(calls["destination_cluster"], number)
+    names = np.array([*ends.regions, ""], dtype=object)  # the last is that of NOWHERE
+    return np.where((there == NOWHERE) | (there == ends.destination), "", names[ends.destination])
+
+
 def looked_up(names: pd.Series, number: Mapping[str, int]) -> Numbers:
     """Return the number of each name, `NOWHERE` for one that has none.
 

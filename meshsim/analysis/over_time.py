@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.analysis.cost import GB, MONTH
+from meshsim.analysis.cost import GB, MONTH, between
 from meshsim.analysis.grid import Values, runs
+from meshsim.analysis.hops import Hops, hops, outside
 from meshsim.analysis.phases import Phase, counted_at
 from meshsim.analysis.prices import Prices
 from meshsim.results.histogram import edges
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bins of the histograms that make one row of a heat map: four rows per doubling of the latency.
 _TOGETHER = BINS_PER_OCTAVE // 4
+#: What comes before the region of endpoints that are in no cluster; no cluster's name has a blank.
+OUTSIDE = "in "
 
 
 def latency_over_time(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -71,7 +74,8 @@ def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Docu
     pandas.DataFrame
         Columns ``deployment, source, destination, calls, bytes, cost``: calls per second that reached a pod, by the
         clusters of caller and pod, bytes per second of these calls, both ways, all attempts, and what these bytes cost,
-        USD for a month like the phase; see docs/cost.md.
+        USD for a month like the phase; see docs/cost.md. The destination of what left for an endpoint in a region
+        without clusters is `OUTSIDE` and the region.
 
     Examples
     --------
@@ -83,10 +87,16 @@ def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Docu
     table = tables["calls"]
     counted = counted_at((table["start"] + table["end"]) / 2, phase)
     table = table[counted & (table["destination_cluster"] != "")]
-    names = {"source_cluster": "source", "destination_cluster": "destination", "count": "calls"}
     keys, amounts = ["deployment", "source", "destination"], ["calls", "bytes", "cost"]
-    moved = table[["deployment", *names]].rename(columns=names)
-    moved = moved.assign(bytes=table["request_bytes"] + table["response_bytes"], cost=_dollars(table, document))
+    ends = hops(table, document)
+    away = outside(table, ends, document)
+    clusters = table["destination_cluster"].to_numpy(dtype=object)
+    moved = table[["deployment", "source_cluster", "count"]]
+    moved = moved.rename(columns={"source_cluster": "source", "count": "calls"}).assign(
+        destination=np.where(away == "", clusters, OUTSIDE + away),
+        bytes=table["request_bytes"] + table["response_bytes"],
+        cost=_dollars(table, ends, document),
+    )
     total = moved.groupby(keys, sort=False)[amounts].sum().reset_index()
     numbers = Counter(name for name, _ in runs(tables))
     seconds = phase.counted * total["deployment"].map(numbers).to_numpy(dtype=float)
@@ -94,17 +104,14 @@ def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Docu
     return total.assign(cost=total["cost"] * MONTH * 3600.0)[[*keys, *amounts]]
 
 
-def _dollars(calls: pd.DataFrame, document: Document) -> Values:
+def _dollars(calls: pd.DataFrame, ends: Hops, document: Document) -> Values:
     """Return what the bytes of each row cost, USD: nothing within a zone, requests one way and responses the other."""
-    prices, regions = Prices(document), {name: body.region for name, body in document.clusters.items()}
-    there, back = (calls[f"{which}_bytes"].to_numpy(dtype=float) / GB for which in ("request", "response"))
-    ends = list(zip(calls["source_cluster"], calls["destination_cluster"], calls["flow"], strict=True))
-    charged: dict[tuple[str, str, str], tuple[float, float]] = {}
-    for end in dict.fromkeys(ends):
-        a, b = regions.get(end[0], ""), regions.get(end[1], "")
-        if end[2] == "cross-zone" and a:
-            charged[end] = (prices.between_zones(a).usd,) * 2
-        elif end[2] == "cross-region" and a and b:
-            charged[end] = prices.between_regions(a, b).usd, prices.between_regions(b, a).usd
-    each = np.array([charged.get(end, (0.0, 0.0)) for end in ends], dtype=float).reshape(-1, 2)
-    return np.asarray(there * each[:, 0] + back * each[:, 1], dtype=float)
+    prices, charged = Prices(document), np.zeros((len(calls), 2))
+    near, far = ((calls["flow"] == flow).to_numpy(dtype=bool) for flow in ("cross-zone", "cross-region"))
+    for number in np.unique(ends.source[near]).tolist():
+        charged[near & (ends.source == number)] = prices.between_zones(ends.regions[number]).usd
+    for a, b in np.unique(np.stack([ends.source[far], ends.destination[far]], axis=1), axis=0).tolist():
+        there, back = (between(document, prices, *pair)[0].usd for pair in ((a, b), (b, a)))
+        charged[far & (ends.source == a) & (ends.destination == b)] = there, back
+    moved = calls[["request_bytes", "response_bytes"]].to_numpy(dtype=float) / GB
+    return np.asarray((moved * charged).sum(axis=1), dtype=float)

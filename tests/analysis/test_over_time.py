@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.analysis.cost import MONTH
+from meshsim.analysis.cost import MONTH, breakdown
 from meshsim.analysis.over_time import flow_matrix, latency_over_time
 from meshsim.analysis.phases import Phase
 from meshsim.results.frames import concatenate
 from meshsim.results.histogram import bin_of
-from meshsim.scenario.scenario import EXAMPLE
+from meshsim.scenario.scenario import EXAMPLE, document_of
 from meshsim.scenario.schema import Document
 
 
@@ -48,6 +48,43 @@ def test_requests_pay_one_way_responses_the_other_and_nothing_within_a_zone():
     assert found["eu-1", "us-1"] == pytest.approx((0.1 + 2 * 0.3) * seconds)
     assert found["eu-1", "eu-1"] == pytest.approx(2 * 0.02 * seconds)
     assert found["us-1", "us-1"] == 0.0
+
+
+def test_what_leaves_for_an_endpoint_outside_the_clusters_pays_as_the_bill_says():
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "cart"},
+        "spec": {
+            "hosts": ["cart.example.com"],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.9.9.9", "locality": "us/a"}],
+        },
+    }
+    services = {**EXAMPLE["services"], "cart": {"host": "cart.example.com", "endpoints": {"GET /": {}}}}
+    resolved = document().model_dump(mode="json", by_alias=True)
+    said = {"services": services, "clusters": {"eu-1": {"region": "eu"}}, "load": {"cart": {"rate": "1/s"}}}
+    outside = document_of({**resolved, **said, "istio": [entry]})
+    tables = calls(
+        ("hybrid", 0, 0.0, 1.0, "eu-1", "eu-1", "cross-region", 1, 10**9, 2 * 10**9),
+        ("hybrid", 0, 0.0, 1.0, "eu-1", "eu-1", "cross-zone", 1, 10**9, 0),
+    )
+    span = Phase("all", 0.0, 1.0)
+    found = flow_matrix(tables, span, outside).set_index(["source", "destination"])["cost"]
+    assert found["eu-1", "in us"] == pytest.approx((0.1 + 2 * 0.3) * MONTH * 3600)
+    assert found["eu-1", "eu-1"] == pytest.approx(0.02 * MONTH * 3600)
+    bill = breakdown(tables, [span], outside)
+    assert found.sum() == pytest.approx(bill.loc[bill["resource"] == "transfer", "usd"].sum())
+
+
+def test_where_nobody_knows_the_region_the_dearest_price_holds_as_in_the_bill():
+    tables = calls(("hybrid", 0, 0.0, 1.0, "eu-1", "eu-1", "cross-region", 1, 10**9, 2 * 10**9))
+    span = Phase("all", 0.0, 1.0)
+    bill = breakdown(tables, [span], document())
+    found = flow_matrix(tables, span, document())["cost"].sum()
+    assert found == pytest.approx(bill.loc[bill["resource"] == "transfer", "usd"].sum())
+    assert found > 0.0
 
 
 def test_calls_outside_the_phase_and_calls_that_reached_nobody_do_not_count():

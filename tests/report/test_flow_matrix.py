@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from meshsim.report import style
-from meshsim.report.flow_matrix import flow_matrix, matrix
+from meshsim.report.flow_matrix import amount, flow_matrix, matrix
 
 
 def frame(deployments=("hybrid",)):
@@ -33,6 +33,32 @@ def test_deployments_stand_side_by_side_with_one_scale_each_for_calls_bytes_and_
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == [f"{name}: {what}" for what in ("calls per second", "bytes per second", "USD a month")
                       for name in ("x", "y")]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_titles_end_before_the_next_matrix_and_the_edge(count):
+    names = [f"outlier detection {at} ever" for at in range(count)]
+    figure = flow_matrix(frame(names), ["a", "b"]).figure
+    figure.draw_without_rendering()
+    drawn = [axes for axes in figure.axes if axes.has_data()]
+    boxes = [(axes.get_window_extent(), axes._left_title.get_window_extent()) for axes in drawn]
+    for place, title in boxes:
+        right = [other.x0 for other, _ in boxes if other.y0 == pytest.approx(place.y0) and other.x0 > place.x0 + 1]
+        assert title.x1 <= min(right, default=figure.bbox.x1)
+
+
+def test_what_went_to_endpoints_outside_the_clusters_has_a_column_of_its_own():
+    away = pd.concat([frame(), frame().iloc[[1]].assign(destination="in us", calls=7.0)])
+    figure = flow_matrix(away, ["a", "b"]).figure
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "in us"]
+    assert np.asarray(axes.images[0].get_array()).tolist() == [[10.0, 10.0, 7.0], [0.0, 0.0, 0.0]]
+    assert figure.get_suptitle().endswith("“in …”: to endpoints outside the clusters")
+    assert "outside" not in flow_matrix(frame(), ["a", "b"]).figure.get_suptitle()
+
+
+def test_a_cost_that_is_not_zero_is_not_written_as_zero():
+    assert [amount("cost", value) for value in (0.0123, 0.4, 3.14, 1234.5)] == ["0.012", "0.4", "3.1", "1,234"]
 
 
 def test_a_cluster_that_is_not_in_the_scenario_is_left_out():
