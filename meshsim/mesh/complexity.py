@@ -120,5 +120,5 @@ def _is_configuration(resource: dict[str, object]) -> bool:
 
 def _ports(planes: tuple[ControlPlane, ...], between: int) -> int:
     """Return the ports that are open, on so many gateways between networks and on istiod."""
-    reached = sum(any(cluster != plane.home for cluster in plane.serves) for plane in planes)
+    reached = sum(plane.serves_others for plane in planes)
     return between * len(CROSS_NETWORK_PORTS) + reached * len(ISTIOD_PORTS)

@@ -60,6 +60,11 @@ class ControlPlane:
         return not self.home
 
     @property
+    def serves_others(self) -> bool:
+        """Whether proxies of any cluster but its home reach it."""
+        return any(cluster != self.home for cluster in self.serves)
+
+    @property
     def entrance(self) -> bool:
         """Whether it has a gateway of its own in front: outside all clusters, unless access is direct (spec §4.1)."""
         return self.is_external and self.access != "direct"

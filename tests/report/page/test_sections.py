@@ -154,6 +154,18 @@ def test_the_system_lists_every_control_plane_with_whom_it_serves(study):
     assert "hybrid: eu-1 serves eu-1 and eu-2" in system(study).figures[0].alt
 
 
+def test_a_control_plane_that_serves_only_its_own_cluster_is_reached_by_no_other(study):
+    reached = {(row.group, row.label): row.cells[-1].text for row in system(study).tables[0].rows}
+    assert reached == {
+        ("multi-primary", "eu-1"): "none needs to",
+        ("multi-primary", "eu-2"): "none needs to",
+        ("multi-primary", "us-1"): "none needs to",
+        ("primary-remote", "eu-1"): "through a gateway",
+        ("hybrid", "eu-1"): "through a gateway",
+        ("hybrid", "us-1"): "none needs to",
+    }
+
+
 @pytest.mark.slow
 def test_what_was_done_is_listed_with_times(study):
     section = what_happened(study)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshsim.mesh.deployment import control_planes
+from meshsim.mesh.deployment import ControlPlane, control_planes
 from meshsim.report.page.parts import NAME, Cell, Figure, Row, Section, Table
 from meshsim.report.page.study import Study
 from meshsim.report.shorten import listed, short
@@ -49,8 +49,15 @@ def _planes(study: Study) -> Table:
                 Cell(short(plane.home, NAME) or "outside all clusters"),
                 Cell(f"{', '.join(serves[:_NAMED])}{more}" or "none"),
                 Cell(str(plane.replicas)),
-                Cell("through a gateway" if plane.access == "gateway" else plane.access),
+                Cell(_reached(plane)),
             )
             rows.append(Row(short(plane.name, NAME), cells, group=short(deployment, NAME)))
     header = ("control plane", "runs in", "serves", "replicas", "other clusters reach it")
     return Table("control-planes", "Control planes of each deployment", header, tuple(rows), wide=True)
+
+
+def _reached(plane: ControlPlane) -> str:
+    """Return how other clusters reach a control plane, where it serves any."""
+    if not plane.serves_others:
+        return "none needs to"
+    return "through a gateway" if plane.access == "gateway" else plane.access
