@@ -51,7 +51,8 @@ class Decision:
     scores
         A row for each criterion that was measured and each deployment: ``criterion, deployment``, the columns of
         `meshsim.analysis.comparison.compare` that tell the value, ``score, score_half_width, points`` (score x share),
-        ``beats, beaten_by`` (beyond chance), ``filled`` (replications without a value that counts), ``taken`` (what
+        ``beats, beaten_by`` (beyond chance), ``ahead`` (of whom, by the same in every replication, of which there are
+        too few to be beyond chance), ``filled`` (replications without a value that counts), ``taken`` (what
         they count as), ``failing`` (whether that is as most requests failed).
     totals
         A row for each deployment: ``deployment, total, half_width, n, rank, difference, difference_half_width`` (from
@@ -59,8 +60,9 @@ class Decision:
     differences
         Of totals, all pairs: ``deployment, than, difference, half_width, n, confidence, verdict``; they hold together.
     dominated
-        ``deployment, by``, and tuples of criteria: ``better`` (``by`` is, beyond chance) and ``open`` (no difference
-        was seen).
+        ``deployment, by``, and tuples of criteria: ``better`` (``by`` is, beyond chance), ``same`` (in every
+        replication), ``ahead, behind`` (``by`` is better, or worse, by the same in every replication, of which there
+        are too few to be beyond chance) and ``open`` (no difference was seen).
     weights
         A row for each criterion: ``criterion, weight``, between which ``low, high`` the winner stays if the other
         weights do, ``low_winner, high_winner`` (who wins outside; empty for nobody), ``sure_low, sure_high`` (ahead of
@@ -243,7 +245,7 @@ def _criteria(case: _Case) -> pd.DataFrame:
 
 def _said(case: _Case, scored: Scored) -> tuple[str, str]:
     """Return kind and words of the verdict of a criterion."""
-    group = scored.compared.assign(**_against(case, scored))
+    group = scored.counted.assign(**_against(case, scored))
     # Values that were missing count, so that what was measured alone cannot be said to be the same.
     if scored.missing.any():
         group["alike"] = [()] * len(group)
@@ -258,6 +260,7 @@ def _against(case: _Case, scored: Scored) -> dict[str, list[Any]]:
     return {
         "beats": [names(np.flatnonzero(row).tolist()) for row in scored.better],
         "beaten_by": [names(np.flatnonzero(row).tolist()) for row in scored.better.T],
+        "ahead": [names(np.flatnonzero(row).tolist()) for row in scored.ahead],
     }
 
 
@@ -323,14 +326,18 @@ def _dominated(case: _Case, lost: Sequence[Dominance]) -> pd.DataFrame:
     def names(which: Sequence[int]) -> tuple[str, ...]:
         return tuple(case.names[place] for place in which)
 
-    rows = [
-        (
-            case.deployments[one.loser], case.deployments[one.by], names(one.better),
-            names([at for at in range(len(case.names)) if at not in one.better]),
-        )
-        for one in lost
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["deployment", "by", "better", "open"])
+    rows = []
+    for one in lost:
+        known: dict[str, Sequence[int]] = {
+            "better": one.better,
+            "same": [at for at, scored in enumerate(case.scored) if scored.same[one.by, one.loser]],
+            "ahead": [at for at, scored in enumerate(case.scored) if scored.ahead[one.by, one.loser]],
+            "behind": [at for at, scored in enumerate(case.scored) if scored.ahead[one.loser, one.by]],
+        }
+        told = {at for places in known.values() for at in places}
+        known["open"] = [at for at in range(len(case.names)) if at not in told]
+        rows.append([case.deployments[one.loser], case.deployments[one.by], *map(names, known.values())])
+    return pd.DataFrame(rows, columns=["deployment", "by", "better", "same", "ahead", "behind", "open"])
 
 
 def _weights(case: _Case, pairs: Sequence[Differences]) -> pd.DataFrame:

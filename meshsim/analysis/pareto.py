@@ -19,7 +19,7 @@ class Dominance:
     loser, by
         Places of the deployments.
     better
-        Places of the criteria by which ``by`` is better beyond chance; by the others no difference was seen.
+        Places of the criteria by which ``by`` is better beyond chance; by the others no difference is known.
     """
 
     loser: int

@@ -36,10 +36,16 @@ class Scored:
         Its scale (``best``, ``worst``) is that of the results where the scenario gives none; nan where all score 1.
     compared
         Rows of `meshsim.analysis.comparison.compare` by deployment, of the values as they were measured.
+    counted
+        The same of the values that count, in which nothing is missing.
     scores
         By deployment and replication; nan for a run that there is not.
     better
         Row is better than column beyond chance, and scores more.
+    same
+        Row and column have the same value in every replication, or the same score on a scale that the scenario gives.
+    ahead
+        Row is better than column by the same in every replication, of which there are too few to be beyond chance.
     missing, taken
         By deployment, replications without a value that counts; and what was taken for one that never came, and for
         one of which nothing was seen.
@@ -49,8 +55,11 @@ class Scored:
 
     criterion: Criterion
     compared: pd.DataFrame
+    counted: pd.DataFrame
     scores: Values
     better: NDArray[np.bool_]
+    same: NDArray[np.bool_]
+    ahead: NDArray[np.bool_]
     missing: NDArray[np.int64]
     taken: tuple[float, float]
     failing: NDArray[np.bool_]
@@ -96,15 +105,18 @@ def score(
     values = _wide(criterion.wanted.of(full), deployments)
     better = _better(full, values, criterion, deployments, confidence)
     scores, scale = _scores(values, criterion, better)
-    compared = criterion.wanted.of(compare(rows, confidence)).set_index("deployment").reindex(list(deployments))
-    compared = compared.assign(failing=failed)
     measured = _wide(own, deployments)
-    there = np.isfinite(values)
-    missing = (there & ~np.isfinite(measured)).sum(axis=1)
+    missing = (np.isfinite(values) & ~np.isfinite(measured)).sum(axis=1)
+    compared = _compared(rows, criterion, deployments, confidence).assign(failing=failed)
+    counted = _compared(full, criterion, deployments, confidence) if missing.any() else compared
     with np.errstate(invalid="ignore"):
         means = np.nanmean(scores, axis=1)
     better &= (means[:, None] - means[None, :]) > ROUNDING
-    return Scored(replace(criterion, best=scale[0], worst=scale[1]), compared, scores, better, missing, taken, failed)
+    same = _named(compared, "alike") | (_alike(scores) & criterion.anchored)
+    same &= (missing == 0)[:, None] & (missing == 0)[None, :]
+    ahead = _named(counted, "steady") & _above(values, criterion) & ~same & ~better
+    about = replace(criterion, best=scale[0], worst=scale[1])
+    return Scored(about, compared, counted, scores, better, same, ahead, missing, taken, failed)
 
 
 def longest_recovery(spans: Sequence[Phase]) -> float:
@@ -171,6 +183,28 @@ def _wide(rows: pd.DataFrame, deployments: Sequence[str]) -> Values:
     """Return values by deployment and replication; nan for a run that there is not."""
     wide = rows.pivot_table(index="deployment", columns="replication", values="value", dropna=False)
     return np.asarray(wide.reindex(list(deployments)).to_numpy(dtype=float))
+
+
+def _compared(rows: pd.DataFrame, criterion: Criterion, deployments: Sequence[str], confidence: float) -> pd.DataFrame:
+    """Return the rows of a comparison that are about a criterion, by deployment."""
+    return criterion.wanted.of(compare(rows, confidence)).set_index("deployment").reindex(list(deployments))
+
+
+def _named(compared: pd.DataFrame, column: str) -> NDArray[np.bool_]:
+    """Return which deployment (row) names which (column) in a column of a comparison."""
+    return np.array([[other in names for other in compared.index] for names in compared[column]], dtype=bool)
+
+
+def _alike(scores: Values) -> NDArray[np.bool_]:
+    """Return which deployments score the same in every replication."""
+    gaps = np.abs(scores[:, None, :] - scores[None, :, :])
+    return np.asarray(((gaps <= ROUNDING) | np.isnan(gaps)).all(axis=2))
+
+
+def _above(values: Values, criterion: Criterion) -> NDArray[np.bool_]:
+    """Return which deployment (row) has a better mean than which (column)."""
+    means = np.nanmean(values, axis=1) * (1.0 if criterion.better == "higher" else -1.0)
+    return np.asarray(means[:, None] > means[None, :])
 
 
 def _better(

@@ -75,12 +75,21 @@ def pareto(decision: Decision) -> list[str]:
             each(decision.dominated[decision.dominated["deployment"] == name]),
             key=lambda row: str(row.by) not in decision.front,
         )
-        rest = f", no difference seen in {_listed(by[0].open)}" if by[0].open else ""
         also = f"; also by {_listed(row.by for row in by[1:])}" if by[1:] else ""
-        said.append(
-            f"{_short(name)} is dominated by {_short(by[0].by)} (better in {_listed(by[0].better)}{rest}){also}."
-        )
+        said.append(f"{_short(name)} is dominated by {_short(by[0].by)} ({'; '.join(_over(by[0]))}){also}.")
     return said
+
+
+def _over(row: Any) -> Iterator[str]:
+    """Yield in what one deployment is better than another that it dominates, and what is known of the rest."""
+    yield f"better in {_listed(row.better)}"
+    agreeing = [f"{way} in {_listed(names)}" for way, names in (("better", row.ahead), ("worse", row.behind)) if names]
+    if agreeing:
+        yield f"by the same in each replication, too few to tell, {' and '.join(agreeing)}"
+    if row.same:
+        yield f"the same in {_listed(row.same)}"
+    if row.open:
+        yield f"no difference seen in {_listed(row.open)}"
 
 
 def changes(decision: Decision) -> list[str]:
@@ -146,13 +155,35 @@ def notes(decision: Decision) -> list[str]:
     if decision.replications < 2:
         said.append("one replication: scores take chance for real, and there are no intervals; run with -n 5 or more")
     criteria = decision.criteria
-    open_ = criteria.loc[criteria["best"].isna() & criteria["kind"].isin(["open", "steady", "unknown"]), "criterion"]
-    if len(open_) and decision.replications > 1:
-        said.append(f"all score 1 where no difference was seen between any two: {_listed(open_)}")
+    said += _level(decision) if decision.replications > 1 else []
     unseen = each(criteria[criteria["kind"] == "missing"])
     said += [f"{_short(row.criterion)}: nothing was measured ({row.metric}), so it does not count" for row in unseen]
     said += [f"{left_out[0].lower()}{left_out[1:-1]}"] if (left_out := unbilled(decision.pods)) else []
     return [*said, *_filled(decision)]
+
+
+def _level(decision: Decision) -> Iterator[str]:
+    """Yield by which criteria all score 1 as nothing is beyond chance, and which way they differ if they do."""
+    level = decision.criteria[decision.criteria["best"].isna()]
+    open_ = level.loc[level["kind"].isin(["open", "unknown"]), "criterion"]
+    if len(open_):
+        yield f"all score 1 where no difference was seen between any two: {_listed(open_)}"
+    steady = [
+        f"{_short(name)} (in favour of {_listed(_ahead(decision, name))})"
+        for name in level.loc[level["kind"] == "steady", "criterion"]
+    ]
+    if steady:
+        yield (
+            f"all score 1 where differences are the same in each of {decision.replications} replications, too few to"
+            f" tell: {listed(steady)}"
+        )
+
+
+def _ahead(decision: Decision, criterion: str) -> list[str]:
+    """Return who is ahead of others, and behind none, by the same in every replication."""
+    own = decision.scores[decision.scores["criterion"] == criterion]
+    behind = {name for names in own["ahead"] for name in names}
+    return [str(row.deployment) for row in each(own) if row.ahead and row.deployment not in behind]
 
 
 def _filled(decision: Decision) -> Iterator[str]:

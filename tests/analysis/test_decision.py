@@ -72,8 +72,8 @@ def test_a_given_scale_counts_and_ends_at_its_ends():
 def test_where_the_scale_ends_deployments_that_differ_are_the_same_to_the_decision():
     criteria = {"speed": {"metric": SPEED, "best": "1s", "worst": "5s"}, "price": {"metric": COST}}
     found = decide(summary({SPEED: {"a": 0.05, "b": 0.2}, COST: {"a": 2.0, "b": 1.0}}), document(criteria))
-    assert found.dominated[["deployment", "by", "better", "open"]].to_numpy().tolist() == [
-        ["a", "b", ("price",), ("speed",)]
+    assert found.dominated[["deployment", "by", "better", "same", "open"]].to_numpy().tolist() == [
+        ["a", "b", ("price",), ("speed",), ()]
     ]
 
 
@@ -160,7 +160,39 @@ def test_who_is_worse_somewhere_and_better_nowhere_is_dominated():
     values = {COST: {"a": 1.0, "b": 2.0, "c": 3.0}, SPEED: {"a": 0.9, "b": 0.1, "c": 0.5}}
     found = decide(summary(values), document(TWO))
     assert found.front == ("a", "b")
-    assert found.dominated.to_numpy().tolist() == [["c", "b", ("price", "speed"), ()]]
+    assert found.dominated.to_numpy().tolist() == [["c", "b", ("price", "speed"), (), (), (), ()]]
+
+
+def test_what_is_the_same_what_agrees_and_what_nobody_can_tell_are_three_things():
+    # Of three replications, differences that agree are beyond chance only where they are of money.
+    values = {
+        COST: {"a": [1.0] * 3, "b": [2.0] * 3},
+        SPEED: {"a": [0.3, 0.4, 0.5], "b": [0.5, 0.6, 0.7]},
+        "istiod_cpu": {"a": [4.0] * 3, "b": [3.0] * 3},
+        STALE: {"a": [0.0] * 3, "b": [0.0] * 3},
+        "residency_bytes": {"a": [5.0, 9.0, 1.0], "b": [4.0, 2.0, 8.0]},
+    }
+    found = decide(summary(values), document({name: {"metric": name, "better": "lower"} for name in values}))
+    assert found.dominated.to_dict("records") == [
+        {
+            "deployment": "b", "by": "a", "better": (COST,), "same": (STALE,), "ahead": (SPEED,),
+            "behind": ("istiod_cpu",), "open": ("residency_bytes",),
+        }
+    ]  # fmt: skip
+    ahead = found.scores.set_index(["criterion", "deployment"])["ahead"]
+    assert (ahead[SPEED, "a"], ahead[SPEED, "b"], ahead["istiod_cpu", "b"]) == (("b",), (), ("a",))
+    assert found.criteria.set_index("criterion")["kind"].to_dict() == {
+        COST: "best", SPEED: "steady", "istiod_cpu": "steady", STALE: "alike", "residency_bytes": "open",
+    }  # fmt: skip
+
+
+def test_a_recovery_that_never_came_differs_from_one_that_always_did():
+    judged = document({"recovery": {}, "price": {"metric": COST}}, timeline=DOWN, duration="160s", warm_up="10s")
+    values = {"time_to_recover": {"a": [0.0] * 3, "b": [math.inf] * 3}, COST: {"a": [1.0] * 3, "b": [2.0] * 3}}
+    found = decide(summary(values), judged)
+    assert found.criteria.loc[0, "kind"] == "steady"
+    assert found.criteria.loc[0, "words"].startswith("differs by the same in each of 3 replications; 6 that agree")
+    assert found.dominated["ahead"].tolist() == [("recovery",)]
 
 
 def test_nobody_of_a_circle_is_dominated_by_another_of_it():

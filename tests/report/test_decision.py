@@ -98,6 +98,27 @@ def test_what_is_missing_is_told():
     assert "nothing was measured: it does not count" in plain(found)
 
 
+def test_no_difference_is_denied_where_every_replication_differed():
+    values = {
+        COST: {"a": [1.0] * 3, "b": [2.0] * 3},
+        SPEED: {"a": [0.3, 0.4, 0.5], "b": [0.5, 0.6, 0.7]},
+        "istiod_cpu": {"a": [4.0] * 3, "b": [3.0] * 3},
+        "stale_share": {"a": [0.0] * 3, "b": [0.0] * 3},
+        "residency_bytes": {"a": [5.0, 9.0, 1.0], "b": [4.0, 2.0, 8.0]},
+    }
+    found = decide(summary(values), document({name: {"metric": name, "better": "lower"} for name in values}))
+    assert sentences(found)[2] == (
+        "b is dominated by a (better in cost; by the same in each replication, too few to tell, better in latency_mean"
+        " and worse in istiod_cpu; the same in stale_share; no difference seen in residency_bytes)."
+    )
+    open_, agreeing = notes(found)
+    assert open_ == "all score 1 where no difference was seen between any two: residency_bytes"
+    assert agreeing == (
+        "all score 1 where differences are the same in each of 3 replications, too few to tell: latency_mean (in favour"
+        " of a) and istiod_cpu (in favour of b)"
+    )
+
+
 @pytest.mark.slow
 def test_many_deployments_make_blocks_that_fit(decision):
     values = {metric: {f"deployment-{i}": 1.0 + i for i in range(9)} for metric in (COST, SPEED)}
@@ -105,7 +126,8 @@ def test_many_deployments_make_blocks_that_fit(decision):
     assert max(map(len, text.splitlines())) <= 100
     assert text.count("criterion  ") > 2
     # Of 36 pairs at once, differences that agree in ten replications are beyond chance only where they are of money.
-    said = "deployment-8 is dominated by deployment-0 (better in price, no difference seen in speed); also by"
+    said = "deployment-8 is dominated by deployment-0 (better in price; by the same in each replication, too few to"
+    said += " tell, better in speed); also by"
     assert said in " ".join(text.split())
 
 
