@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from meshsim.analysis.verdicts import Verdict
@@ -107,6 +108,7 @@ def test_many_deployments_are_told_by_their_ends():
     document = synthetic.document(deployments={**own})
     says = told(Study(Plots(document, synthetic.tables(2, many)), {}))
     assert all(len(one) < 1500 for one in says)
+    assert re.search(r"succeed at [^(]+ \(d2, d5, d8 and d11\) to [^(]+ \(d0, d3, d6 and d9\)", says[0])
 
 
 def test_cost_differences_carry_an_interval_or_say_that_they_are_always_the_same(study):
@@ -150,3 +152,38 @@ def test_the_answer_names_the_region_that_waits_longest_at_the_tail():
     lines = {region: found["latency_p99"] for region, found in study.entries.items()}
     slowest = max((line.mean(name), region, name) for region, line in lines.items() for name in line.rows)
     assert f"the highest p99 is {lines[slowest[1]].text(slowest[2])}, of region {slowest[1]} under" in told(study)[0]
+
+
+def of_twins(broken=()):
+    """Return a study of three deployments that behave alike, but for those under which all requests fail."""
+    one = synthetic.tables(2, {"": ("eu-1",)})
+    for name in ("requests", "latency"):
+        one[name] = one[name].assign(cluster=np.resize(["eu-1", "eu-1", "us-1"], len(one[name])))
+    names = ("multi-primary", "primary-remote", "hybrid")
+    parts = [{table: rows.assign(deployment=name) for table, rows in one.items()} for name in names]
+    tables = {table: pd.concat([part[table] for part in parts], ignore_index=True) for table in one}
+    calls = tables["requests"]
+    failed = calls["code"].where(~calls["deployment"].isin(broken), 503)
+    return Study(Plots(synthetic.document(), {**tables, "requests": calls.assign(code=failed)}), {})
+
+
+def test_a_tie_of_deployments_does_not_go_to_one_by_its_name():
+    says = told(of_twins())[0]
+    assert re.search(r"the lowest success rate is [^;]+, of region \w+ under each; the highest p99", says)
+    assert re.search(r"the highest p99 is [^;]+, of region \w+ under each\.", says)
+    says = told(of_twins(broken=("multi-primary", "hybrid")))[0]
+    both = "under multi-primary and hybrid"
+    assert re.search(rf"the lowest success rate is [^;,]+, of region eu {both} and of region us {both};", says)
+
+
+@pytest.mark.parametrize(
+    ("count", "says"), [(3, "d1 .* more.*and d2 .* more"), (7, "6 deployments from .*d1.* to .*d6.* more")]
+)
+def test_the_dearest_is_told_of_however_many(count, says):
+    # One more replica of istiod from one deployment to the next.
+    served = ["eu-1", "eu-2", "us-1"]
+    own = {f"d{at}": {"control_planes": {"eu-1": {"serves": served, "replicas": 1 + at}}} for at in range(count)}
+    tables = synthetic.tables(2, dict.fromkeys(own, ("eu-1", "eu-2", "us-1")))
+    money = told(Study(Plots(synthetic.document(deployments=own), tables), {}))[1].split(". Control planes")[0]
+    assert re.search(rf"beside it {says}", money)
+    assert f"{17.7 * (count - 1):.3g}" in money

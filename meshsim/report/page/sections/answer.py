@@ -14,7 +14,7 @@ from meshsim.report.metrics import shown
 from meshsim.report.numbers import duration, percentage, quantity
 from meshsim.report.page.marks import table
 from meshsim.report.page.parts import NAME, Section, Table
-from meshsim.report.page.study import Line, Study
+from meshsim.report.page.study import Difference, Line, Study
 from meshsim.report.shorten import listed, short
 from meshsim.report.timing import spans
 from meshsim.report.verdicts import more_replications
@@ -86,10 +86,19 @@ def _values(study: Study, line: Line) -> str:
     """Return each deployment's value with its interval; of many, the lowest and the highest."""
     names = [name for name in study.deployments if line.mean(name) == line.mean(name)]
     if len(names) > _NAMED:
-        ordered = sorted(names, key=line.mean)
-        ends = [f"{line.text(name)} ({short(name, NAME)})" for name in (ordered[0], ordered[-1])]
-        return f"{ends[0]} to {ends[1]}"
+        first, last = min(names, key=line.mean), max(names, key=line.mean)
+        if _same(line.mean(first), line.mean(last)):
+            return f"{line.text(first)} (each)"
+        tied = [
+            [short(name, NAME) for name in names if _same(line.mean(name), line.mean(end))] for end in (first, last)
+        ]
+        return f"{line.text(first)} ({_few(tied[0])}) to {line.text(last)} ({_few(tied[1])})"
     return listed([f"{line.text(name)} ({short(name, NAME)})" for name in names]) or "no known rate"
+
+
+def _same(one: float, other: float) -> bool:
+    """Return whether two means differ by no more than sums round."""
+    return math.isclose(one, other, rel_tol=1e-12)
 
 
 def _verdict(study: Study, line: Line) -> str:
@@ -116,8 +125,12 @@ def _no_merit(line: Line) -> str:
     names = [short(name, NAME) for name in line.rows if line.discounted(name)]
     if not names:
         return ""
-    who = listed(names) if len(names) <= _NAMED else f"{len(names)} deployments"
-    return f"under {who} it is no merit, as fewer than {percentage(ANSWERED)} of the requests succeeded"
+    return f"under {_few(names)} it is no merit, as fewer than {percentage(ANSWERED)} of the requests succeeded"
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return names, or how many there are."""
+    return listed(names) if len(names) <= _NAMED else f"{len(names)} deployments"
 
 
 def _order(line: Line) -> str:
@@ -132,7 +145,7 @@ def _order(line: Line) -> str:
 
 def _pairs(line: Line) -> str:
     found = [
-        f"{short(name, NAME)} is better than {listed([short(other, NAME) for other in line.beats(name)[:_NAMED]])}"
+        f"{short(name, NAME)} is better than {_few([short(other, NAME) for other in line.beats(name)])}"
         for name in line.rows if line.beats(name)
     ]  # fmt: skip
     return "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more such" if len(found) > _NAMED else "")
@@ -145,13 +158,9 @@ def _hardest(study: Study) -> str:
         (line.mean(name), region, name)
         for region, line in lines.items() for name in line.rows if line.mean(name) == line.mean(name)
     ]  # fmt: skip
-    if len(lines) < 2 or not every or min(every)[0] == max(every)[0]:
+    if len(lines) < 2 or not every:
         return ""
-    _, region, name = min(every)
-    return (
-        f"the lowest success rate is {lines[region].text(name)}, of region {short(region, NAME)} under"
-        f" {short(name, NAME)}"
-    )
+    return _extreme("the lowest success rate", lines, every, min(every)[0])
 
 
 def _slowest(study: Study) -> str:
@@ -162,8 +171,27 @@ def _slowest(study: Study) -> str:
     ]
     if len({region for _, region, _ in every}) < 2:
         return ""
-    _, region, name = max(every)
-    return f"the highest p99 is {lines[region].text(name)}, of region {short(region, NAME)} under {short(name, NAME)}"
+    return _extreme("the highest p99", lines, every, max(every)[0])
+
+
+def _extreme(what: str, lines: Mapping[str, Line], every: Sequence[tuple[float, str, str]], value: float) -> str:
+    """Return the lowest or highest value and all that have it, by region; nothing where all have it."""
+    having = [(region, name) for mean, region, name in every if _same(mean, value)]
+    if len(having) == len(every):
+        return ""
+    under: dict[str, list[str]] = {}
+    for region, name in having:
+        under.setdefault(region, []).append(short(name, NAME))
+    where = [
+        f"of region {short(region, NAME)} under {_under(names, len(lines[region].rows))}"
+        for region, names in under.items()
+    ]
+    return f"{what} is {lines[having[0][0]].text(having[0][1])}, {listed(where, _NAMED)}"
+
+
+def _under(names: Sequence[str], of: int) -> str:
+    """Return which deployments, of so many, share a value."""
+    return "each" if len(names) == of > 1 else listed(names, _NAMED)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------
@@ -181,21 +209,30 @@ def _money(study: Study) -> str:
         return "" if line is None else f"It costs {line.text(next(iter(line.rows)))} {_UNIT}."
     cheapest = min(line.rows, key=line.mean)
     differences = study.differences("cost", study.ordinary.name)
-    more, nothing = [], []
-    for name in line.rows:
-        found = differences.get((name, cheapest))
-        if found is not None and (found.beyond_chance or (found.half_width == 0 and found.mean)):
-            half = found.half_width or math.nan
-            each = "" if found.half_width else " in every replication"
-            more.append(f"{short(name, NAME)} {quantity('count', found.mean, half)} more{each}")
-        elif name != cheapest:
-            nothing.append(short(name, NAME))
-    open_ = [f"{listed(nothing[:_NAMED])} not distinguishably more"] if nothing else []
+    others = {name: differences.get((name, cheapest)) for name in line.rows if name != cheapest}
+    more = {name: found for name, found in others.items() if found is not None and _tells(found)}
+    nothing = [short(name, NAME) for name in others if name not in more]
+    open_ = [f"{_few(nothing)} not distinguishably more"] if nothing else []
     best = "is the cheapest" if line.best == cheapest else "has the lowest mean"
     return (
         f"In {_UNIT} at the load of {study.ordinary_in_words}, {short(cheapest, NAME)} {best}"
-        f" ({line.text(cheapest)}); beside it {listed([*more[:_NAMED], *open_])}."
+        f" ({line.text(cheapest)}); beside it {listed([*_dearer(more), *open_])}."
     )
+
+
+def _tells(found: Difference) -> bool:
+    return found.beyond_chance or (found.half_width == 0 and found.mean != 0)
+
+
+def _dearer(more: Mapping[str, Difference]) -> list[str]:
+    """Return how much more each deployment costs; of many, the least and the most."""
+    always = {name: "" if found.half_width else "in every replication" for name, found in more.items()}
+    by = {name: quantity("count", found.mean, found.half_width or math.nan) for name, found in more.items()}
+    if len(more) <= _NAMED:
+        return [f"{short(name, NAME)} {by[name]} more {always[name]}".rstrip() for name in more]
+    ends = [choose(more, key=lambda name: more[name].mean) for choose in (min, max)]
+    told = [f"{by[name]} ({', '.join(filter(None, (short(name, NAME), always[name])))})" for name in ends]
+    return [f"{len(more)} deployments from {told[0]} to {told[1]} more"]
 
 
 def _planes(study: Study) -> str:
@@ -207,10 +244,7 @@ def _planes(study: Study) -> str:
         together.setdefault(line.mean(name), []).append(short(name, NAME))
     if len(together) == 1 and len(line.rows) > 1:
         return f"Control planes to run and upgrade: {next(iter(together)):g} under each."
-    counts = [
-        f"{count:g} ({listed(names) if len(names) <= _NAMED else f'{len(names)} deployments'})"
-        for count, names in together.items()
-    ]
+    counts = [f"{count:g} ({_few(names)})" for count, names in together.items()]
     more = f" and other numbers under {len(together) - _NAMED} more" if len(counts) > _NAMED else ""
     return f"Control planes to run and upgrade: {', '.join(counts[:_NAMED])}{more}."
 
