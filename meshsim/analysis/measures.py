@@ -105,12 +105,14 @@ def percentiles(table: pd.DataFrame, grid: Grid, parts: Iterable[tuple[str, Rows
 
 def _calls(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     table = tables["calls"]
-    cells, count, good = grid.cells(table), table["count"].to_numpy(), _good(table)
-    ended = grid.total(cells, count)
-    yield "calls", "all", ended
-    yield "call_errors", "all", grid.total(cells, count, ~good)
-    for flag, where in flags_of(table, ~good):
+    cells, count = grid.cells(table), table["count"].to_numpy()
+    between = ~_is(table, "source", "ingress")  # a user's request has failed already where `errors` counts it
+    failed = between & ~_good(table)
+    yield "calls", "all", grid.total(cells, count, between)
+    yield "call_errors", "all", grid.total(cells, count, failed)
+    for flag, where in flags_of(table, failed):
         yield f"call_errors:{flag}", "all", grid.total(cells, count, where)
+    ended = grid.total(cells, count)
     yield "attempts_per_call", "all", _ratio(grid.total(cells, table["attempts"].to_numpy()), ended)
     reached = ~_is(table, "destination_cluster", "")
     arrived = grid.total(cells, count, reached)

@@ -96,11 +96,13 @@ METRICS = {
     },
     "latency_mean": Metric("mean of what users waited, failed requests included", "seconds", "lower", _EACH_FLOW),
     "cross_region_requests": Metric("user requests for which a call crossed regions", "count", "lower"),
-    "calls": Metric("calls between services that ended", "count", None),
+    "calls": Metric("calls between services that ended, users' requests apart", "count", None),
     "call_share": Metric("share of the calls that reached a pod, by distance", "fraction", None, FLOWS),
-    "call_errors": Metric("calls between services that failed after all retries", "count", "lower"),
-    "attempts_per_call": Metric("attempts per call, 1 without retries", "count", "lower"),
-    "cross_region_calls": Metric("calls between services that crossed regions", "count", "lower"),
+    "call_errors": Metric(
+        "calls between services that failed after all retries, users' requests apart", "count", "lower"
+    ),
+    "attempts_per_call": Metric("attempts per call, users' requests among them; 1 without retries", "count", "lower"),
+    "cross_region_calls": Metric("calls that crossed regions, users' requests among them", "count", "lower"),
     "cross_region_bytes": Metric("bytes that calls sent across regions, both ways", "bytes", "lower"),
     "stale_proxy_seconds": Metric("proxy-seconds with endpoints behind the truth", "proxy-seconds", "lower"),
     "stale_share": Metric("share of proxies with endpoints behind the truth", "fraction", "lower"),

@@ -133,6 +133,21 @@ def test_calls_give_traffic_split_retries_and_bytes_across_regions():
     assert value(summary, "cross_region_bytes", "during") == 0
 
 
+def test_a_users_request_that_fails_is_no_failed_call_between_services():
+    tables = Tables()
+    tables.add("requests", RUN, 10.0, code=503, count=3)
+    tables.add("calls", RUN, 10.0, source="ingress", destination_cluster="eu", code=503, count=3, attempts=3)
+    tables.add("calls", RUN, 10.0, source="ingress", destination_cluster="eu", code=200, count=7, attempts=7)
+    behind = {"source": "frontend", "response_flag": "UH", "code": 503, "flow": "cross-region"}
+    tables.add("calls", RUN, 10.0, **behind, count=3, attempts=9, destination_cluster="us")
+    summary = summarize(tables.built(), PHASES)
+    flags = set(summary.loc[summary["metric"].str.startswith("call_errors:"), "metric"])
+    assert [value(summary, name, "before") for name in ("errors", "calls", "call_errors")] == [3, 3, 3]
+    assert flags == {"call_errors:UH"}
+    assert value(summary, "attempts_per_call", "before") == 19 / 13  # how far calls went and how often they were tried
+    assert value(summary, "call_share", "before", "cross-region") == 3 / 13  # is asked of all of them
+
+
 def test_staleness_convergence_pods_and_utilisation_are_summed_over_clusters():
     tables = Tables()
     for cluster, stale in (("eu", 30.0), ("us", 10.0)):

@@ -127,9 +127,10 @@ def _flow(
             continue
         seconds = latency * np.exp(0.5 * random.standard_normal(count)) + (random.random(count) < 0.004) * 0.25
         rows["requests"].append((*key, "frontend", "eu-1", flow, code, flag, count, float(seconds.sum())))
-        reached = ("ingress", "frontend", "eu-1", far, flow, code, flag)
         size = (count * 1000, count * 4000)
-        rows["calls"].append((*key, *reached, count, count, float(seconds.sum()), *size))
+        for ends in (("ingress", "frontend"), ("frontend", "cart")):
+            reached = (*ends, "eu-1", far, flow, code, flag)
+            rows["calls"].append((*key, *reached, count, count, float(seconds.sum()), *size))
         bins, counts = np.unique(bin_of(seconds), return_counts=True)
         for of in (("request", "frontend", ""), ("ingress", "", "eu-1"), ("call", "cart", "")):
             for at, n in zip(bins.tolist(), counts.tolist(), strict=True):

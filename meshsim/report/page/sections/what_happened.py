@@ -59,7 +59,7 @@ def _flags(study: Study) -> Figure | None:
     return Figure(
         "response-flags",
         study.plots.flags().figure,
-        "What failed by Envoy's response flag: user requests at the ingress gateway (left) and the calls behind them"
+        "What failed by Envoy's response flag: user requests at the ingress gateway (left) and calls between services"
         " (right), as a share of the phase's; whiskers are the 95 % interval of the whole bar. See which flag makes a"
         " deployment worse: it names the mechanism (UF: no connection, UH: no healthy pod, UC: connection lost, UO:"
         " circuit breaker, URX: retries used up, UT: time-out; no flag: the service itself answered so).",
