@@ -118,6 +118,7 @@ def _calls(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     arrived = grid.total(cells, count, reached)
     for flow in FLOWS:
         yield "call_share", flow, _ratio(grid.total(cells, count, reached & _is(table, "flow", flow)), arrived)
+    yield "call_unreached_share", "all", _ratio(ended - arrived, ended)
     far = _is(table, "flow", "cross-region")
     yield "cross_region_calls", "all", grid.total(cells, count, far)
     moved = table["request_bytes"].to_numpy() + table["response_bytes"].to_numpy()

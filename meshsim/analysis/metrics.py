@@ -98,6 +98,7 @@ METRICS = {
     "cross_region_requests": Metric("user requests for which a call crossed regions", "count", "lower"),
     "calls": Metric("calls between services that ended, users' requests apart", "count", None),
     "call_share": Metric("share of the calls that reached a pod, by distance", "fraction", None, FLOWS),
+    "call_unreached_share": Metric("share of all calls that reached no pod", "fraction", "lower"),
     "call_errors": Metric(
         "calls between services that failed after all retries, users' requests apart", "count", "lower"
     ),

@@ -29,7 +29,7 @@ PANELS = (
         "success rate (%)",
     ),
     ("latency_p99", "all", "Latency that 99 % of requests stayed below", "p99 latency"),
-    ("call_share", "cross-region", "Calls that crossed regions", "share of calls (%)"),
+    ("call_share", "cross-region", "Calls that crossed regions\n(of those that reached a pod)", "share of calls (%)"),
     ("stale_proxy_seconds", "all", "Time that proxies were behind the truth", "proxy-seconds"),
     ("pods_blocked", "all", "Pods that could not start", "pods"),
 )

@@ -46,6 +46,7 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
 _LABELS = {
     "calls": "calls between services",
     "call_errors": "failed calls between services",
+    "call_unreached_share": "calls that reached no pod",
     "cross_region_calls": "cross-region calls",
     "pushes": "endpoint updates applied",
     "full_pushes": "full configuration pushes",

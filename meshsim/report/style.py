@@ -42,6 +42,8 @@ _HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++")
 #: Fills of the flows, light to dark with distance so that greyscale keeps their order.
 FLOW_COLOURS = dict(zip(FLOWS, ("#CDE8F8", "#F0C75E", "#C2500A"), strict=True))
 FLOW_HATCHES = dict(zip(FLOWS, ("", "....", "////"), strict=True))
+#: Fill of the calls that have no flow, as they reached no pod: darker than any distance.
+UNREACHED = "#262626"
 
 #: Points; the smallest is 8 so that a picture printed at its own size can be read.
 SMALL, BODY, TITLE = 8.0, 9.0, 10.0

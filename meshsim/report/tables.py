@@ -89,7 +89,7 @@ def regions(metrics: Collection[str]) -> list[str]:
     >>> len(regions(["cross_region_requests", "call_share"])), regions(["call_share"])
     (1, [])
     """
-    said = "a request is cross-region if any call behind it is; shares of calls count every call"
+    said = "a request is cross-region if any call behind it is; shares of calls count every call that reached a pod"
     return [said] if {"cross_region_requests", "call_share"} <= set(metrics) else []
 
 

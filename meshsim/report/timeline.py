@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ _TROUBLES = {
 _WORTH_A_PANEL = 0.01
 #: Share of the picture's width that the axes get: labels are packed before the layout is known.
 _USED = 0.86
+#: The part of the calls that has no distance.
+_NO_POD = "reached no pod"
 #: Lanes of events that are named; what happens beside so many others is only shaded.
 _LANES = 12
 
@@ -51,8 +53,8 @@ def timeline(frame: pd.DataFrame, document: Document, ax: Axes | None = None) ->
     frame
         Per deployment, bucket (``start``, ``end``, seconds), ``metric`` and ``flow``: ``mean`` and ``half_width`` over
         the replications. Metrics: ``success_rate``, ``latency_p99`` (seconds), ``stale_share``, ``disconnected_share``,
-        ``expired_share``, ``ready_pods`` and ``desired_pods`` of flow ``all``, ``call_share`` of each flow.
-        ``n``, where it is there, tells how many replications; bands need three.
+        ``expired_share``, ``ready_pods``, ``desired_pods`` and ``call_unreached_share`` of flow ``all``, ``call_share``
+        of each flow. ``n``, where it is there, tells how many replications; bands need three.
     document
         The scenario, for its timeline, warm-up and duration.
     ax
@@ -97,7 +99,9 @@ def timeline(frame: pd.DataFrame, document: Document, ax: Axes | None = None) ->
             axes.label_outer()
         figure.align_ylabels(panels)
         figure.legend(handles=_names(looks, frame), loc="outside upper center", ncols=min(len(looks) + 1, 4))
-        figure.legend(handles=_fills(document), loc="outside lower center", ncols=3)
+        figure.legend(
+            handles=_fills(document, _rows(frame, "call_unreached_share")), loc="outside lower center", ncols=3
+        )
     return Panels(panels)
 
 
@@ -183,19 +187,16 @@ def _share(frame: pd.DataFrame, name: str, axes: Axes) -> None:
 
 
 def split(frame: pd.DataFrame, deployment: str, axes: Axes) -> Axes:
-    """Draw the share of calls by flow of one deployment, stacked to 100 %."""
-    rows = _rows(frame, "call_share")
-    rows = rows[rows["deployment"] == deployment]
-    times = np.unique(rows[["start", "end"]].to_numpy(dtype=float))
+    """Draw the calls of one deployment by flow and those that reached no pod, stacked to 100 %."""
+    own = frame[frame["deployment"] == deployment]
+    times = np.unique(_rows(own, "call_share")[["start", "end"]].to_numpy(dtype=float))
     bottom = np.zeros(max(len(times) - 1, 0))
-    for flow in FLOWS if len(times) > 1 else ():
-        found = rows[rows["flow"] == flow].set_index("start")["mean"]
-        part = 100.0 * found.reindex(times[:-1]).fillna(0.0).to_numpy(dtype=float)
+    for name, part in _parts(own, times[:-1]) if len(times) > 1 else ():
         if not part.any():
             continue
         axes.stairs(
-            bottom + part, times, baseline=bottom, fill=True, fc=style.FLOW_COLOURS[flow], ec="#555555", lw=0,
-            hatch=style.FLOW_HATCHES[flow], label=flow, zorder=1,
+            bottom + part, times, baseline=bottom, fill=True, fc=style.FLOW_COLOURS.get(name, style.UNREACHED),
+            ec="#555555", lw=0, hatch=style.FLOW_HATCHES.get(name, ""), label=name, zorder=1,
         )  # fmt: skip
         bottom = bottom + part
     axes.set_ylim(0, 100)
@@ -203,6 +204,18 @@ def split(frame: pd.DataFrame, deployment: str, axes: Axes) -> Axes:
     axes.set_title(f"Calls by distance, {short(deployment, 40)}")
     axes.set_ylabel("calls (%)")
     return axes
+
+
+def _parts(own: pd.DataFrame, starts: np.ndarray[Any, Any]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """Return the parts of all calls of one deployment by bucket, percent: by flow, then what reached no pod."""
+
+    def mean(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+        return rows.set_index("start")["mean"].reindex(starts).fillna(0.0).to_numpy(dtype=float)
+
+    lost, shares = mean(_rows(own, "call_unreached_share")), _rows(own, "call_share")
+    for flow in FLOWS:
+        yield flow, 100.0 * mean(shares[shares["flow"] == flow]) * (1.0 - lost)
+    yield _NO_POD, 100.0 * lost
 
 
 def _rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -265,11 +278,13 @@ def _names(looks: dict[str, style.Look], frame: pd.DataFrame) -> list[Any]:
     return items
 
 
-def _fills(document: Document) -> list[Any]:
+def _fills(document: Document, unreached: pd.DataFrame) -> list[Any]:
     items = [
         Patch(fc=style.FLOW_COLOURS[flow], ec="#555555", lw=0.3, hatch=style.FLOW_HATCHES[flow], label=f"{flow} calls")
         for flow in FLOWS
     ]
+    if (unreached["mean"] > 0).any():
+        items.append(Patch(fc=style.UNREACHED, ec="#555555", lw=0.3, label="calls that reached no pod"))
     if document.timeline:
         items.append(Patch(fc=style.FAULT_SHADE, ec=style.VERMILLION, lw=0.6, label="while something happens"))
     if document.sample is not None:

@@ -126,6 +126,7 @@ def test_calls_give_traffic_split_retries_and_bytes_across_regions():
     summary = summarize(tables.built(), PHASES)
     assert value(summary, "calls", "before") == 100
     assert [value(summary, "call_share", "before", flow) for flow in FLOWS] == [0.75, 0.0, 0.25]
+    assert value(summary, "call_unreached_share", "before") == 0.2
     assert value(summary, "attempts_per_call", "before") == 1.5
     assert (value(summary, "call_errors", "before"), value(summary, "call_errors:UH", "before")) == (20, 20)
     assert value(summary, "cross_region_calls", "before") == 20

@@ -54,7 +54,7 @@ def test_every_row_of_the_page_has_a_name_that_says_what_it_is_without_the_rows_
 
 def test_requests_and_shares_of_calls_that_crossed_regions_are_told_apart():
     assert shown("cross_region_requests").label == "requests, cross-region"
-    assert "shares of calls count every call" in regions(ROWS)[0]
+    assert "shares of calls count every call that reached a pod" in regions(ROWS)[0]
 
 
 def test_costs_say_their_unit_in_the_label():

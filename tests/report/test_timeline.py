@@ -80,6 +80,28 @@ def test_the_split_stacks_all_flows_to_100_percent(plots):
     assert [to_hex(patch.get_facecolor()).upper() for patch in axes.patches] == list(style.FLOW_COLOURS.values())
 
 
+def test_calls_that_reached_no_pod_are_a_part_of_their_own_and_none_is_drawn_as_local():
+    tables = synthetic.tables(2, {"hybrid": ("eu-1",)})
+    calls = tables["calls"]
+    lost = (calls["flow"] == "cross-region") & calls["start"].between(90.0, 180.0)
+    gone = calls["destination_cluster"].mask(lost, "")
+    tables["calls"] = calls.assign(destination_cluster=gone, flow=calls["flow"].mask(lost, "local"))
+    frame = over_time(tables)
+    local, *_, top = split(frame, "hybrid", style.picture(4, 2).subplots()).patches
+    during = (
+        calls[calls["start"] == 120.0].groupby("flow")["count"].sum() / calls["count"][calls["start"] == 120.0].sum()
+    )
+    at = 120 // 5
+    assert (top.get_label(), to_hex(top.get_facecolor())) == ("reached no pod", style.UNREACHED)
+    assert top.get_data().values == pytest.approx(100.0)
+    assert top.get_data().values[at] - top.get_data().baseline[at] == pytest.approx(
+        100 * during["cross-region"], abs=0.3
+    )
+    assert local.get_data().values[at] == pytest.approx(100 * during["local"], abs=0.3)
+    labels = [text.get_text() for one in draw(frame, synthetic.document()).figure.legends for text in one.get_texts()]
+    assert "calls that reached no pod" in labels
+
+
 @pytest.mark.slow
 def test_one_replication_has_no_interval_in_the_legend():
     plots = Plots(synthetic.document(timeline=[]), synthetic.tables(1, {"hybrid": ("eu-1",)}))
