@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.failing import failing, spared
-from meshsim.analysis.metrics import PERCENTILES, metric
+from meshsim.analysis.metrics import PERCENTILES, SUCCESSES, metric
 from meshsim.analysis.multiple_comparisons import Differences
 from meshsim.analysis.rare_events import clopper_pearson, requests_for
 from meshsim.analysis.statistics import agreeing, intervals
@@ -26,7 +26,7 @@ Values = NDArray[np.float64]
 KEYS = ["phase", "metric", "flow"]
 
 #: Metrics that count events: metric → what they are counted among.
-AMONG = {"success_rate": "requests", "errors": "requests", "call_errors": "calls"}
+AMONG = {"success_rate": "requests", "errors": "requests", "call_success_rate": "calls", "call_errors": "calls"}
 
 #: Metrics read from histograms, and how close that is: half a bin, as a share of the value.
 FROM_HISTOGRAMS = ("latency_p", "convergence_p")
@@ -158,7 +158,7 @@ def _exact(
     """Return Clopper and Pearson's ends of each row; nan for what counts no events."""
     countable = (trials > 0) & (events >= 0) & (events <= trials)
     least, most = clopper_pearson(np.where(countable, events, 0), np.where(countable, trials, 0), confidence)
-    successes = np.array([name == "success_rate" for name in names], dtype=bool)
+    successes = np.array([name in SUCCESSES for name in names], dtype=bool)
     scale = np.where(successes, 1.0, trials / np.maximum(n, 1))
     least, most = np.where(successes, 1 - most, least * scale), np.where(successes, 1 - least, most * scale)
     # One replication has no interval; of what never happened, or always did, it has a bound all the same.
@@ -180,7 +180,7 @@ def _counted(name: str, values: Values, among: Values) -> Values:
     base = name.partition(":")[0]
     if base not in AMONG:
         return np.full(values.shape, np.nan)
-    return np.round((1 - values) * among if base == "success_rate" else np.where(np.isnan(among), np.nan, values))
+    return np.round((1 - values) * among if base in SUCCESSES else np.where(np.isnan(among), np.nan, values))
 
 
 def _total(values: Values) -> Values:

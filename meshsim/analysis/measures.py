@@ -108,8 +108,10 @@ def _calls(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     cells, count = grid.cells(table), table["count"].to_numpy()
     between = ~_is(table, "source", "ingress")  # a user's request has failed already where `errors` counts it
     failed = between & ~_good(table)
-    yield "calls", "all", grid.total(cells, count, between)
-    yield "call_errors", "all", grid.total(cells, count, failed)
+    made, lost = grid.total(cells, count, between), grid.total(cells, count, failed)
+    yield "calls", "all", made
+    yield "call_errors", "all", lost
+    yield "call_success_rate", "all", _ratio(made - lost, made)
     for flag, where in flags_of(table, failed):
         yield f"call_errors:{flag}", "all", grid.total(cells, count, where)
     ended = grid.total(cells, count)

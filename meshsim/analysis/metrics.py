@@ -45,6 +45,9 @@ SUCCESS_TOLERANCE = 0.001
 #: How far above the before-phase's worst bucket the share of stale proxies may be: 1 percentage point.
 STALE_TOLERANCE = 0.01
 
+#: Shares of success, whose events are what failed.
+SUCCESSES = ("success_rate", "call_success_rate")
+
 #: Metrics of which there is one for each response flag besides, such as ``errors:UH``.
 BY_FLAG = ("errors", "call_errors")
 
@@ -101,6 +104,9 @@ METRICS = {
     "call_unreached_share": Metric("share of all calls that reached no pod", "fraction", "lower"),
     "call_errors": Metric(
         "calls between services that failed after all retries, users' requests apart", "count", "lower"
+    ),
+    "call_success_rate": Metric(
+        "calls between services answered with a code below 500, users' requests apart", "fraction", "higher"
     ),
     "attempts_per_call": Metric("attempts per call, users' requests among them; 1 without retries", "count", "lower"),
     "cross_region_calls": Metric("calls that crossed regions, users' requests among them", "count", "lower"),

@@ -24,8 +24,11 @@ _PARTS = (
     (style.ORANGE, "--"),
 )  # fmt: skip
 _OTHER = "other flags"
-#: What fails: metric of the failures → the metric that they are a share of, and their name.
-_OF = {"errors": ("requests", "failed user requests"), "call_errors": ("calls", "failed calls between services")}
+#: What fails: metric of the failures → the share that did not fail, and their name.
+_OF = {
+    "errors": ("success_rate", "failed user requests"),
+    "call_errors": ("call_success_rate", "failed calls between services"),
+}
 
 
 def flags_of(comparison: pd.DataFrame, errors: str = "errors") -> list[str]:
@@ -55,7 +58,8 @@ def flags(comparison: pd.DataFrame, ax: Axes | None = None) -> Panels:
     Examples
     --------
     >>> import pandas as pd
-    >>> rows = [("hybrid", "all", name, "all", 10.0, 9.0, 11.0) for name in ("requests", "errors", "errors:UF")]
+    >>> rows = [("hybrid", "all", name, "all", 10.0, 9.0, 11.0) for name in ("errors", "errors:UF")]
+    >>> rows.append(("hybrid", "all", "success_rate", "all", 0.9, 0.89, 0.91))
     >>> columns = ["deployment", "phase", "metric", "flow", "mean", "low", "high"]
     >>> flags(pd.DataFrame(rows, columns=columns))[0].get_xlabel()
     'failed user requests (% of those of the phase)'
@@ -101,8 +105,8 @@ def stacked(comparison: pd.DataFrame, phase: str, found: list[str], ax: Axes, er
     """
     rows = comparison[(comparison["phase"] == phase) & (comparison["flow"] == "all")]
     names = list(dict.fromkeys(comparison["deployment"]))
-    asked = _column(rows, _OF[errors][0], names)
-    scale = 100.0 / np.where(asked > 0, asked, np.nan)
+    whole, count = 100.0 * (1.0 - _column(rows, _OF[errors][0], names)), _column(rows, errors, names)
+    scale = whole / np.where(count > 0, count, np.nan)
     left = np.zeros(len(names))
     parts = [(flag, [f"{errors}:{flag}"]) for flag in found[:_MOST]]
     if found[_MOST:]:
@@ -112,7 +116,7 @@ def stacked(comparison: pd.DataFrame, phase: str, found: list[str], ax: Axes, er
         words = "no flag" if label == "-" else label
         ax.barh(range(len(names)), width, 0.62, left=left, fc=colour, hatch=hatch, ec="#333333", lw=0.4, label=words)
         left = left + width
-    _whiskers(rows, names, scale, ax, errors)
+    _whiskers(rows, names, ax, _OF[errors][0])
     ax.set_yticks(range(len(names)), [short(name, 26) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
@@ -123,8 +127,12 @@ def stacked(comparison: pd.DataFrame, phase: str, found: list[str], ax: Axes, er
     return ax
 
 
-def _whiskers(rows: pd.DataFrame, names: list[str], scale: np.ndarray, ax: Axes, errors: str) -> None:
-    mean, low, high = (scale * _column(rows, errors, names, column) for column in ("mean", "low", "high"))
+def _whiskers(rows: pd.DataFrame, names: list[str], ax: Axes, succeeded: str) -> None:
+    """Draw the interval of the share that failed, which is that of the share that did not, from the other end.
+
+    The interval of the number of failures is wider: it has in it how many were asked for, which differs by replication.
+    """
+    mean, low, high = (100.0 * (1.0 - _column(rows, succeeded, names, column)) for column in ("mean", "high", "low"))
     known = np.isfinite(mean) & np.isfinite(low) & np.isfinite(high) & (high > low)
     error = np.array([np.maximum(mean - low, 0.0)[known], np.maximum(high - mean, 0.0)[known]])
     at = np.arange(len(names))[known]

@@ -46,6 +46,7 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
 _LABELS = {
     "calls": "calls between services",
     "call_errors": "failed calls between services",
+    "call_success_rate": "success rate between services",
     "call_unreached_share": "calls that reached no pod",
     "cross_region_calls": "cross-region calls",
     "pushes": "endpoint updates applied",
@@ -82,7 +83,7 @@ _LABELS = {
 #: Metrics that the short table has in its first phase only: a month like an outage is nobody's month.
 FIRST_PHASE = ("cost",)
 #: Metrics whose 0 is an answer. Of every other, a row of nothing but zeros is left out of the short table.
-_ZERO_SAYS = ("success_rate", "ready_pods", "time_to_recover", "config_recovery")
+_ZERO_SAYS = ("success_rate", "call_success_rate", "ready_pods", "time_to_recover", "config_recovery")
 #: What says nothing where every deployment has it, if that is not 0.
 _ORDINARY = {"control_plane_availability": 1.0}
 

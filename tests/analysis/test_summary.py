@@ -144,6 +144,7 @@ def test_a_users_request_that_fails_is_no_failed_call_between_services():
     summary = summarize(tables.built(), PHASES)
     flags = set(summary.loc[summary["metric"].str.startswith("call_errors:"), "metric"])
     assert [value(summary, name, "before") for name in ("errors", "calls", "call_errors")] == [3, 3, 3]
+    assert value(summary, "call_success_rate", "before") == 0.0
     assert flags == {"call_errors:UH"}
     assert value(summary, "attempts_per_call", "before") == 19 / 13  # how far calls went and how often they were tried
     assert value(summary, "call_share", "before", "cross-region") == 3 / 13  # is asked of all of them

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from meshsim.analysis.comparison import compare
 from meshsim.report import style
 from meshsim.report.flags import flags, flags_of, stacked
 
@@ -13,9 +14,9 @@ COLUMNS = ["deployment", "phase", "metric", "flow", "mean", "low", "high"]
 def comparison():
     rows = []
     for name, failed in (("a", {"UF": 30.0, "-": 10.0}), ("b", {"UF": 5.0})):
-        rows.append((name, "during", "requests", "all", 1000.0, 1000.0, 1000.0))
         total = sum(failed.values())
-        rows.append((name, "during", "errors", "all", total, total - 2, total + 3))
+        rows.append((name, "during", "success_rate", "all", 1 - total / 1000, 0.957, 0.998))
+        rows.append((name, "during", "errors", "all", total, total / 2, total * 2))
         rows += [(name, "during", f"errors:{flag}", "all", count, count, count) for flag, count in failed.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -33,10 +34,28 @@ def test_bars_stack_the_share_of_each_flag_to_all_that_failed():
     assert axes.get_legend_handles_labels()[1][:2] == ["UF", "no flag"]
 
 
-def test_whiskers_are_the_interval_of_the_whole_bar():
+def test_whiskers_are_the_interval_of_the_share_that_failed_not_of_how_many_failed():
     axes = stacked(comparison(), "during", ["UF", "-"], style.picture(4, 2).subplots())
     segments = axes.collections[0].get_segments()
-    assert segments[0][:, 0] == pytest.approx([3.8, 4.3])
+    assert [list(segment[:, 0]) for segment in segments] == [pytest.approx([0.2, 4.3])] * 2
+
+
+@pytest.mark.parametrize(("errors", "succeeded"), [("errors", "success_rate"), ("call_errors", "call_success_rate")])
+def test_where_all_fails_bars_and_whiskers_end_at_100_percent_however_many_were_asked_for(errors, succeeded):
+    asked = (800.0, 1000.0, 1200.0)
+    of = {"errors": "requests", "call_errors": "calls"}[errors]
+    values = {of: asked, errors: asked, f"{errors}:UF": asked, succeeded: (0.0, 0.0, 0.0)}
+    rows = [
+        ("a", replication, "during", name, "all", value)
+        for name, each in values.items()
+        for replication, value in enumerate(each)
+    ]
+    frame = compare(pd.DataFrame(rows, columns=["deployment", "replication", "phase", "metric", "flow", "value"]))
+    axes = stacked(frame, "during", ["UF"], style.picture(4, 2).subplots(), errors)
+    (whisker,) = (segment[:, 0] for segment in axes.collections[0].get_segments())
+    assert axes.containers[0][0].get_width() == pytest.approx(100.0)
+    assert whisker[1] == pytest.approx(100.0)
+    assert 99.8 < whisker[0] < 100.0  # none of 3000 succeeded, which is a bound and not certainty
 
 
 def test_rare_flags_are_one_part():
