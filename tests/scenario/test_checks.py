@@ -72,6 +72,12 @@ def test_warnings_stand_in_the_order_of_the_file(load_changed):
     assert [warning.split(":")[1] for warning in warnings] == ["19", "27"]
 
 
+def test_a_service_may_not_have_the_name_of_the_gateways_that_users_come_through():
+    found = problems_of(services(ingress=[], web=[]))
+    assert len(found) == 1
+    assert found[0].startswith("services.ingress: 'ingress' stands for the gateways that users come through")
+
+
 def test_a_ring_of_certain_calls_is_named_once_from_any_start():
     document = services(
         a=[{"call": "b//"}], b=[[{"call": "c//", "count": 1.5}]], c=[{"call": "a//"}], d=[{"call": "a//"}]

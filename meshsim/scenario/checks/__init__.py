@@ -39,6 +39,7 @@ NAME_CHECKS: tuple[Check, ...] = (
     places.latency_is_between_known_places,
     control_planes.deployments_control_every_cluster_once,
     identity.roots_belong_to_control_planes,
+    services.services_have_names_of_their_own,
     services.services_have_pods,
     entries.hosts_have_entries,
     entries.entries_have_endpoints,

@@ -10,6 +10,16 @@ from meshsim.scenario.scripts import calls, steps_of
 from meshsim.scenario.selectors import replicas_of, workloads_of
 from meshsim.scenario.tree import Path
 
+#: The source of users' requests in the table of calls.
+INGRESS = "ingress"
+
+
+def services_have_names_of_their_own(document: Document) -> Iterator[Finding]:
+    """Yield the service that has the name by which tables call who sends users' requests."""
+    if INGRESS in document.services:
+        message = f"'{INGRESS}' stands for the gateways that users come through in tables; name the service otherwise"
+        yield Finding(("services", INGRESS), message)
+
 
 def services_have_pods(document: Document) -> Iterator[Finding]:
     """Yield services without a pod anywhere, and replicas in clusters that do not exist."""
