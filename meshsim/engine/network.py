@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,14 +55,18 @@ class Network:
 
     @classmethod
     def of(cls, links: Links, zones: list[Zone]) -> Network:
-        """Lay out the records of all pairs of zones, shape ``(zones, zones)``."""
+        """Lay out the records of all pairs of zones, shape ``(zones, zones)``.
+
+        Nothing comes over a link without a figure: there is one only where no message is sent (`missing_links`).
+        """
         records = state.records("links", (len(zones), len(zones)))
         for a, (region, zone) in enumerate(zones):
             for b, (other_region, other_zone) in enumerate(zones):
-                trip = links.between((region, zone), (other_region, other_zone))
+                trip = links.known((region, zone), (other_region, other_zone))
                 link = records[a, b]
-                link.half = trip.p50 / 2
-                link.sigma = float(np.log(trip.p99 / trip.p50)) / Percentiles.Z["p99"] if trip.p50 > 0 else 0.0
+                link.half = trip.p50 / 2 if trip else math.inf
+                if trip and trip.p50 > 0:
+                    link.sigma = float(np.log(trip.p99 / trip.p50)) / Percentiles.Z["p99"]
                 link.factor = 1.0
                 same_region = region == other_region
                 link.distance = state.LOCAL if a == b else state.CROSS_ZONE if same_region else state.CROSS_REGION

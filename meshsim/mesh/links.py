@@ -14,6 +14,7 @@ from meshsim.mesh.deployment import control_planes
 from meshsim.mesh.placement import Zone
 from meshsim.scenario.fields import Constant, Lognormal, Percentiles
 from meshsim.scenario.schema import Document, LinkOverride
+from meshsim.scenario.selectors import outside_of
 
 #: Estimated median between two regions (seconds, and seconds per km), fitted to the AWS rows: docs/parameters.md.
 BASE = 6.1e-3
@@ -59,7 +60,7 @@ class CloudRegion:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Round-trip times between all zones of a mesh."""
+    """Round-trip times between the zones of a mesh; pairs without a figure, where nothing runs, are left out."""
 
     _pairs: Mapping[tuple[Zone, Zone], RoundTrip] = field(repr=False)
 
@@ -74,7 +75,7 @@ class Links:
         Raises
         ------
         KeyError
-            If the mesh has no such zone.
+            If the mesh has no such zone, or nothing runs at one end and the pair has no figure.
 
         Examples
         --------
@@ -82,7 +83,20 @@ class Links:
         >>> links.between(("eu", "b"), ("eu", "a")).p50
         0.001
         """
-        return self._pairs[(zone_a, zone_b) if zone_a <= zone_b else (zone_b, zone_a)]
+        trip = self.known(zone_a, zone_b)
+        if trip is None:
+            raise KeyError((zone_a, zone_b))
+        return trip
+
+    def known(self, zone_a: Zone, zone_b: Zone) -> RoundTrip | None:
+        """Return the round trip between two zones, whichever is named first, or None for a pair without a figure.
+
+        Examples
+        --------
+        >>> Links({}).known(("eu", "a"), ("spare", "a")) is None
+        True
+        """
+        return self._pairs.get((zone_a, zone_b) if zone_a <= zone_b else (zone_b, zone_a))
 
     def items(self) -> Iterator[tuple[Zone, Zone, RoundTrip]]:
         """Yield every pair once, the zone that sorts first in front.
@@ -137,7 +151,8 @@ def missing_links(document: Document) -> list[tuple[Path, str]]:
     Parameters
     ----------
     document
-        The scenario. Regions without clusters, and without a control plane outside all clusters, need no links.
+        The scenario. Regions where nothing runs need no links: no cluster, no control plane outside all clusters and
+        no endpoint of a ServiceEntry or WorkloadEntry.
 
     Examples
     --------
@@ -155,6 +170,7 @@ def missing_links(document: Document) -> list[tuple[Path, str]]:
             problems.append((("regions", name, "cloud_region"), _unknown_region(region.cloud_region)))
     inhabited = {cluster.region for cluster in document.clusters.values()}
     inhabited |= {plane.region for name in document.deployments for plane in control_planes(document, name)}
+    inhabited |= {outside.region for name in document.services for outside in outside_of(document, name).values()}
     used = [name for name in document.regions if name in inhabited and name not in unknown]
     missing = [(a, b) for i, a in enumerate(used) for b in used[i + 1 :] if _is_missing(document, a, b)]
     return [*problems, *((("latency",), _no_figure(document, a, b)) for a, b in missing)]

@@ -11,6 +11,7 @@ import pytest
 from meshsim.errors import ScenarioError
 from meshsim.mesh import links
 from meshsim.mesh.links import CloudRegion, estimate, missing_links, round_trip
+from meshsim.scenario import load
 from meshsim.scenario.scenario import EXAMPLE
 from meshsim.scenario.schema import Document
 
@@ -136,7 +137,31 @@ def test_overrides_of_some_zones_only_leave_the_regions_without_a_figure():
 def test_a_region_without_clusters_needs_no_figure():
     alone = Document.model_validate({**EXAMPLE, "regions": {"eu": {}, "spare": {}}})
     assert missing_links(alone) == []
-    assert round_trip(alone).between(("eu", "a"), ("eu", "a")).p50 > 0
+    known = round_trip(alone)
+    assert known.between(("eu", "a"), ("eu", "a")).p50 > 0
+    assert known.known(("spare", "a"), ("eu", "a")) is None
+    with pytest.raises(KeyError):
+        known.between(("spare", "a"), ("eu", "a"))
+
+
+@pytest.mark.parametrize("stands", ["locality", "place"])
+def test_a_region_with_an_endpoint_outside_clusters_only_needs_figures(stands):
+    spec = {"hosts": ["pay.example.com"], "resolution": "STATIC", "endpoints": [{"address": "10.9.0.1"}]}
+    pay = {"host": "pay.example.com", "endpoints": {"GET": {}}}
+    (spec["endpoints"][0] if stands == "locality" else pay)[stands] = "spare/a"
+    entry = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": "pay"}, "spec": spec}
+    changes = {"regions": {"eu": {}, "spare": {}}, "istio": [entry]}
+    found = load({**EXAMPLE, **changes, "services": {**EXAMPLE["services"], "pay": pay}})
+    ((_, message),) = missing_links(found.document)
+    assert message.startswith("no round-trip time between regions 'eu' and 'spare'")
+
+
+def test_a_region_with_a_machine_only_needs_figures():
+    spec = {"address": "10.9.0.1", "locality": "spare/a", "labels": {"app": "web"}}
+    entry = {"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry", "metadata": {"name": "vm"}, "spec": spec}
+    found = load({**EXAMPLE, "regions": {"eu": {}, "spare": {}}, "istio": [entry]})
+    ((_, message),) = missing_links(found.document)
+    assert message.startswith("no round-trip time between regions 'eu' and 'spare'")
 
 
 def test_a_region_with_a_control_plane_only_needs_figures():

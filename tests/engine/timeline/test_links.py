@@ -53,3 +53,20 @@ def test_a_connection_needs_both_directions(run, event, direction):
     assert lost[0] > 0
     assert simulation.mesh.recorder.disconnected["c1"].value == 0
     assert simulation.mesh.recorder.disconnected["c2"].value == 0
+
+
+def test_a_region_where_nothing_runs_needs_no_latency_and_its_faults_hit_nobody(run, event):
+    regions = {"eu": {"zones": ["a", "b"]}, "us": {"zones": ["a"]}, "spare": {"zones": ["a", "b"]}}
+    ends = {"from": {"region": "spare"}, "to": {"region": "eu"}}
+    faults = [
+        event("link_slow", "5s", "10s", target=ends, factor=3),
+        event("partition", "6s", "10s", target=ends),
+        event("region_outage", "7s", "10s", target={"region": "spare"}),
+    ]
+
+    def succeeded(**changes):
+        simulation = run(duration="30s", **changes)
+        simulation.run()
+        return int(simulation.mesh.plane.pods["served"].sum())
+
+    assert succeeded(regions=regions, timeline=faults) == succeeded() > 300
