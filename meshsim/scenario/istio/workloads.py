@@ -303,7 +303,10 @@ def _check_place(
 ) -> None:
     region, zone, _ = endpoint.place
     where = (*path, "locality") if endpoint.locality else (*path, "labels", "istio-locality")
-    if region and region not in places:
+    if zone and not region:
+        written = endpoint.locality or dict(endpoint.labels)["istio-locality"]
+        report.problem(resource.origin, where, f"'{written}' names a zone and no region")
+    elif region and region not in places:
         report.problem(resource.origin, where, f"unknown region '{region}'{did_you_mean(region, places)}")
     elif zone and zone not in places[region]:
         report.problem(resource.origin, where, f"unknown zone '{zone}' of {region}{did_you_mean(zone, places[region])}")

@@ -129,6 +129,17 @@ def test_localities_are_those_of_the_scenario(read):
     )
 
 
+def test_a_zone_without_its_region_is_no_locality(read):
+    db = {"services": (("db", "shop"),), "outside": {("db", "shop"): "db.example.com"}, "places": {"eu": ["a", "b"]}}
+    assert read(ENTRIES.replace("eu/a", "/a"), **db).messages == [
+        "mesh.yaml:9: ServiceEntry/db: spec.endpoints[0].locality: '/a' names a zone and no region"
+    ]
+    labels = ENTRIES.replace("labels: {app: db, version: v2}", "labels: {app: db, istio-locality: .a}")
+    assert read(labels, **db).messages == [
+        "mesh.yaml:16: WorkloadEntry/vm: spec.labels.istio-locality: '.a' names a zone and no region"
+    ]
+
+
 def test_rules_name_the_host_of_a_service_entry(read, rule, route):
     more = rule("connectionPool: {tcp: {connectTimeout: 3s}}", host="db.example.com", name="db")
     way = route("timeout: 2s", hosts="[db.example.com]", name="db").replace("host: cart", "host: db.example.com")
