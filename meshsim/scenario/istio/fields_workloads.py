@@ -5,7 +5,22 @@ Names, types and enumerations: Istio's CRDs of 1.31 (istio/api, kubernetes/custo
 
 from __future__ import annotations
 
-from meshsim.scenario.istio.fields import BOOL, COUNT, INTEGER, LABELS, STRING, STRINGS, enum, list_of, map_of, table
+import re
+from collections.abc import Sequence
+
+from meshsim.scenario.istio.fields import (
+    BOOL,
+    COUNT,
+    INTEGER,
+    LABELS,
+    STRING,
+    STRINGS,
+    described,
+    enum,
+    list_of,
+    map_of,
+    table,
+)
 from meshsim.scenario.istio.fields_routes import DESTINATION
 from meshsim.scenario.istio.fields_traffic import CONNECTION_POOL, EXPORT_TO
 
@@ -132,6 +147,31 @@ WORKLOAD_GROUP = table(
 _SIDECAR_PORT = table({"number": COUNT, "protocol": STRING, "name": STRING, "targetPort": COUNT})
 _CAPTURE = enum("DEFAULT", "IPTABLES", "NONE")
 
+#: ``*``, this namespace, none, or a namespace's name.
+_NAMESPACE = re.compile(r"[*.~]|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _egress_host(written: str) -> str:
+    """Return what Istio refuses in a host of ``egress`` (istio/istio, pkg/config/validation: ValidateSidecar)."""
+    home, slash, host = written.partition("/")
+    if not slash or not home or not host:
+        return f"{described(written)} is not of the form NAMESPACE/HOST, as in ./* or */cart.shop.svc.cluster.local"
+    if not _NAMESPACE.fullmatch(home):
+        return f"{described(home)} is no namespace, nor one of '*', '.' and '~'"
+    if host != "*" and "." not in host:
+        name = f"{host}.{home}.svc.cluster.local" if home[0] not in "*.~" else f"{host}.NAMESPACE.svc.cluster.local"
+        return f"{described(host)} is a short name, which Istio refuses here; write '{home}/{name}'"
+    if host != "*" and "*" in host.removeprefix("*."):
+        return f"in {described(host)} the '*' does not stand for whole names, as in '*.shop.svc.cluster.local'"
+    return ""
+
+
+def _some_host(hosts: Sequence[str]) -> str:
+    return "" if hosts else "is empty: a listener needs a host; '~/*' stands for none"
+
+
+_EGRESS_HOSTS = list_of(STRING.checked(_egress_host)).inert().checked(_some_host)
+
 SIDECAR = table(
     {
         "workloadSelector": table({"labels": LABELS.inert()}),
@@ -148,7 +188,7 @@ SIDECAR = table(
             )
         ),
         "egress": list_of(
-            table({"port": _SIDECAR_PORT, "bind": STRING, "captureMode": _CAPTURE, "hosts!": STRINGS.inert()})
+            table({"port": _SIDECAR_PORT, "bind": STRING, "captureMode": _CAPTURE, "hosts!": _EGRESS_HOSTS})
         ),
         "inboundConnectionPool": CONNECTION_POOL,
         "outboundTrafficPolicy": table(

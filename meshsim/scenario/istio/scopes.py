@@ -230,8 +230,8 @@ def visible(
 
 def _pattern(written: str, namespace: str) -> tuple[str, str]:
     """Return (namespace, host) of an egress host; ``~`` means no namespace at all."""
-    home, _, host = written.rpartition("/")
-    return {"": "*", ".": namespace}.get(home, home), host
+    home, _, host = written.partition("/")
+    return namespace if home == "." else home, host
 
 
 # --- ProxyConfig ------------------------------------------------------------------------------------------------

@@ -155,6 +155,35 @@ def test_spec_8_a_sidecar_lets_its_clients_know_the_hosts_it_names(egress, known
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("egress", "wrong"),
+    [
+        (
+            "[cart.shop.svc.cluster.local]",
+            "[0]: 'cart.shop.svc.cluster.local' is not of the form NAMESPACE/HOST, as in ",
+        ),
+        ("['/cart.shop.svc.cluster.local']", "[0]: '/cart.shop.svc.cluster.local' is not of the form NAMESPACE/HOST, "),
+        ("['./*', 'bank/']", "[1]: 'bank/' is not of the form NAMESPACE/HOST, "),
+        ("['*']", "[0]: '*' is not of the form NAMESPACE/HOST, "),
+        (
+            "['*/cart']",
+            "[0]: 'cart' is a short name, which Istio refuses here; write '*/cart.NAMESPACE.svc.cluster.local'",
+        ),
+        ("[bank/ledger]", "[0]: 'ledger' is a short name, which Istio refuses here; write 'bank/ledger.bank.svc."),
+        ("['*bank/*']", "[0]: '*bank' is no namespace, nor one of '*', '.' and '~'"),
+        (
+            "['*/*cart.shop.svc.cluster.local']",
+            "[0]: in '*cart.shop.svc.cluster.local' the '*' does not stand for whole",
+        ),
+        ("['*/cart.*.svc.cluster.local']", "[0]: in 'cart.*.svc.cluster.local' the '*' does not stand for whole"),
+        ("[]", ": is empty: a listener needs a host; '~/*' stands for none"),
+    ],
+)
+def test_hosts_that_istio_refuses_are_refused(egress, wrong, read):
+    (message,) = read(sidecar("scope", egress)).messages
+    assert message.startswith(f"mesh.yaml:4: Sidecar/scope: spec.egress[0].hosts{wrong}")
+
+
 def test_the_sidecar_of_a_workload_comes_before_its_namespaces_and_the_meshs(read):
     own = sidecar("own", "['./*']", more=", workloadSelector: {labels: {app: cart}}")
     found = read(sidecar("mesh", "['~/*']", "istio-system") + sidecar("shop", "['bank/*']") + own).resources
