@@ -207,7 +207,7 @@ def hidden_services(facts: Facts) -> Iterator[Found]:
     hidden: dict[str, dict[str, None]] = {}
     for flow in facts.flows:
         namespace, labels = flow.client.namespace, flow.client.labels
-        known = facts.resources.visible(flow.request.service, flow.request.namespace, namespace, labels)
+        known = facts.resources.in_sidecar(flow.request.service, flow.request.namespace, namespace, labels)
         if flow.caller and not known:
             hidden.setdefault(flow.caller, {})[flow.request.service] = None
     for caller, callees in hidden.items():
@@ -216,3 +216,22 @@ def hidden_services(facts: Facts) -> Iterator[Found]:
             facts.source("services", caller),
             f"the Sidecar of {namespace} hides {listed(callees)}, which {caller} calls",
         )
+
+
+@rule(
+    "MS411",
+    "exportTo of a ServiceEntry hides a service from a client that calls it.",
+    spec="8",
+    fix="add the client's namespace to exportTo",
+)
+def unexported_services(facts: Facts) -> Iterator[Found]:
+    """A proxy knows only what is exported to its namespace."""
+    hidden: dict[tuple[str, str, str], dict[str, None]] = {}
+    for flow in facts.flows:
+        service, home, namespace = flow.request.service, flow.request.namespace, flow.client.namespace
+        entry = facts.resources.entry(service, home)
+        if flow.caller and entry is not None and not entry.seen_from(namespace):
+            hidden.setdefault((entry.source, service, namespace), {})[flow.caller] = None
+    for (source, service, namespace), callers in hidden.items():
+        verb = "call" if len(callers) > 1 else "calls"
+        yield source, f"exportTo hides {service} from {namespace}, where {listed(callers)} {verb} it"

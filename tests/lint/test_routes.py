@@ -92,3 +92,28 @@ def test_a_sidecar_may_hide_a_service_that_is_called(told: Told) -> None:
 
     assert told(sidecar("istio-system/*"))["MS409"] == ["the Sidecar of default hides cart, which web calls"]
     assert "MS409" not in told(sidecar("./*"))
+
+
+def test_export_to_may_hide_a_service_that_is_called(told: Told) -> None:
+    def found(export_to: list[str], *more: dict[str, Any]) -> dict[str, list[str]]:
+        spec = {
+            "hosts": ["pay.example.com"],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.9.0.1", "locality": "eu/a"}],
+            "exportTo": export_to,
+        }
+        metadata = {"name": "pay", "namespace": "bank"}
+        entry = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
+        web = {"endpoints": {"GET /": {"script": [{"call": "pay/GET"}, {"call": "cart/GET /cart"}]}}}
+        pay = {"host": "pay.example.com", "namespace": "bank", "endpoints": {"GET": {}}}
+        return told(entry, *more, services={"web": web, "pay": pay})
+
+    hidden = found(["."])
+    assert hidden["MS411"] == ["exportTo hides pay from default, where web calls it"]
+    assert "MS409" not in hidden
+    assert "MS411" not in found([".", "default"])
+    assert "MS411" not in found([])
+    own = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "own"}}
+    both = found(["~"], own | {"spec": {"egress": [{"hosts": ["./*"]}]}})
+    assert both["MS409"] == ["the Sidecar of default hides pay, which web calls"]
+    assert "MS411" in both

@@ -222,8 +222,19 @@ class IstioResources:
         True
         """
         entry = self.entry(service, namespace)
-        if entry is not None and not entry.seen_from(client_namespace):
-            return False
+        exported = entry is None or entry.seen_from(client_namespace)
+        return exported and self.in_sidecar(service, namespace, client_namespace, client_labels)
+
+    def in_sidecar(
+        self, service: str, namespace: str, client_namespace: str, client_labels: Mapping[str, str] | None = None
+    ) -> bool:
+        """Tell whether the Sidecar of a client names a service, or the client has none (spec §8).
+
+        Examples
+        --------
+        >>> IstioResources().in_sidecar("cart", "shop", "bank")
+        True
+        """
         wanted = self.identity(service, namespace)
         return scopes.visible(self.sidecars, wanted, client_namespace, client_labels or {}, self.root_namespace)
 
