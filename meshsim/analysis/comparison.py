@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.enough import USUAL, tolerance
-from meshsim.analysis.means import FROM_HISTOGRAMS, KEYS, Cube, cube_of, estimates
-from meshsim.analysis.metrics import COST, metric
+from meshsim.analysis.means import KEYS, Cube, cube_of, estimates, without_chance
+from meshsim.analysis.metrics import metric
 from meshsim.analysis.multiple_comparisons import Differences, all_pairs
 from meshsim.analysis.rare_events import least_difference
 from meshsim.analysis.statistics import Estimate, agreeing, replications_for
@@ -151,9 +151,10 @@ def _words(cube: Cube, pair: Differences) -> NDArray[Any]:
     gap = np.nansum(cube.events[pair.b] - cube.events[pair.a], axis=1)
     counted = ~np.isnan(cube.events[[pair.a, pair.b]]).all(axis=(0, 2))
     least = np.array([least_difference(level) for level in pair.confidence])
+    exempt = np.array([without_chance(str(name)) for name in cube.names["metric"]], dtype=bool)
     beyond &= ~counted | (np.abs(gap) >= least)
     # Differences that all agree have no spread: then it is as with coins again, a replication each.
-    beyond &= counted | (pair.n >= least) | (pair.half_width > _ROUNDING * np.abs(pair.mean)) | _steady(cube.names)
+    beyond &= counted | (pair.n >= least) | (pair.half_width > _ROUNDING * np.abs(pair.mean)) | exempt
     # What failed requests spare is no merit of the lower one.
     spared = np.where(pair.mean < 0, cube.failing[pair.b], cube.failing[pair.a])
     return np.array(
@@ -169,16 +170,6 @@ def _without_spread(cube: Cube, pair: Differences) -> NDArray[np.bool_]:
     """Return which rows differ by the same in every replication."""
     enough = (cube.needed[pair.a] == 0) & (cube.needed[pair.b] == 0) & (pair.n > 1)
     return np.asarray(enough & (np.abs(pair.mean) > 0) & (pair.half_width <= _ROUNDING * np.abs(pair.mean)))
-
-
-def _steady(names: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows may agree without chance: what the scenario decides, what pods cost, what is in histograms.
-
-    Most of a bill is what pods request, so that deployments often differ by the same amount in every replication.
-    """
-    known = [metric(str(name)) for name in names["metric"]]
-    histograms = [str(name).startswith(FROM_HISTOGRAMS) for name in names["metric"]]
-    return np.array(histograms, dtype=bool) | [one.given or one.unit == COST for one in known]
 
 
 def _own_needs(frame: pd.DataFrame) -> tuple[Values, Values]:

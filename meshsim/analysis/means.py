@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.failing import failing, spared
-from meshsim.analysis.metrics import PERCENTILES, SUCCESSES, metric
+from meshsim.analysis.metrics import COST, PERCENTILES, SUCCESSES, metric
 from meshsim.analysis.multiple_comparisons import Differences
 from meshsim.analysis.rare_events import clopper_pearson, requests_for
 from meshsim.analysis.statistics import agreeing, intervals
@@ -150,6 +150,21 @@ def bounds(
     high = np.where(shares & inside & (mean <= 1), np.minimum(high, 1.0), high)
     half = np.where(n > 1, np.fmax(half, np.fmax(high - mean, mean - low)), half)
     return half, low, high, same
+
+
+def without_chance(name: str) -> bool:
+    """Return whether a metric may differ by the same in every replication without chance.
+
+    What the scenario decides does, and what is read from histograms. Most of a bill is what pods request, so that
+    deployments often differ by the same amount in every replication.
+
+    Examples
+    --------
+    >>> [without_chance(name) for name in ("control_planes", "cost", "latency_p99", "pods_blocked")]
+    [True, True, True, False]
+    """
+    known = metric(name)
+    return name.startswith(FROM_HISTOGRAMS) or known.given or known.unit == COST
 
 
 def _exact(

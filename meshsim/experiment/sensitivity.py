@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from meshsim.analysis.means import Known
+    from meshsim.analysis.statistics import Estimate
 
 METHODS = ("tornado", "sobol")
+
+#: Differences no further apart than this part of their value are the same: sums round.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +194,9 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
         metric with the ends ``low`` and ``high`` of its interval, ``difference`` to the base (paired by replication)
         and its ``half_width``, whether that is ``beyond_chance`` (corrected for the number of ends), and ``swing``, the
         larger difference of the field's two ends; fields with the largest swing first. Columns that begin with
-        ``base`` are those of the base; ``same`` says that all replications agree, ``events`` on how many a rate
-        rests. Of Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and
+        ``base`` are those of the base; ``same`` says that all replications agree, ``difference_same`` that their
+        differences do, ``steady`` that these are too few to be beyond chance, and ``events`` on how many a rate rests.
+        Of Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and
         their half widths; nan where the metric is the same at every point.
 
     Raises
@@ -252,15 +257,33 @@ def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[st
 
     at_end = known(metric, *end)
     change, strict = (paired(base[0], end[0], level) for level in (0.95, 1 - 0.05 / ends))
-    half, level, same = change.half_width, strict.half_width, False
-    if change.n > 1 and half <= 1e-9 * max(abs(change.mean), abs(at_base.mean)):  # all differences are the same
-        half, level, same = _apart(metric, base, end, change.mean, 0.975), math.nan, True
+    half, sure = change.half_width, abs(change.mean) > strict.half_width
+    rounding = _ROUNDING * max(abs(change.mean), abs(at_base.mean))
+    same = change.n > 1 and half <= rounding  # all differences are
+    moved = same and abs(change.mean) > rounding
+    if same:
+        half = _apart(metric, base, end, change.mean, 0.975)
+        sure = moved and _agreed(metric, base, end, change, ends)
     return {
         "base": at_base.mean, "base_low": at_base.low, "base_high": at_base.high, "base_same": at_base.same,
         "base_events": at_base.events, "mean": at_end.mean, "low": at_end.low, "high": at_end.high,
         "same": at_end.same, "events": at_end.events, "difference": change.mean, "half_width": half,
-        "difference_same": same, "n": change.n, "beyond_chance": bool(abs(change.mean) > level),
+        "difference_same": same, "n": change.n, "beyond_chance": bool(sure), "steady": bool(moved and not sure),
     }  # fmt: skip
+
+
+def _agreed(metric: str, base: Any, end: Any, change: Estimate, ends: int) -> bool:
+    """Return whether a difference that is the same in every replication is beyond chance.
+
+    It is where chance has no part in it, where the exact intervals of both ends exclude it, or else where there are as
+    many replications as it takes coins that fall on one side.
+    """
+    from meshsim.analysis.means import without_chance
+    from meshsim.analysis.rare_events import least_difference
+
+    if without_chance(metric) or change.n >= least_difference(1 - 0.05 / ends):
+        return True
+    return abs(change.mean) > _apart(metric, base, end, change.mean, 1 - 0.025 / ends)
 
 
 def _apart(metric: str, base: Any, end: Any, difference: float, confidence: float) -> float:

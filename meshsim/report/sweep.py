@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from meshsim.analysis.rare_events import least_difference
 from meshsim.analysis.verdicts import said
 from meshsim.report.cells import ABSENT, Printed, Sign, agreed, agreeing, how_to_read, printed
 from meshsim.report.metrics import shown
@@ -223,11 +224,19 @@ def _depends(rows: Sequence[Mapping[Any, Any]]) -> str:
     """Return on which fields a metric depends beyond chance."""
     n = max(int(row["n"]) for row in rows)
     if n < 2:
-        return "one replication cannot tell differences from chance"
+        return "one replication cannot tell differences from chance" if n else "nothing was observed"
+    observed = dict.fromkeys(row["field"] for row in rows if row["n"])
     found = dict.fromkeys(row["field"] for row in rows if row["beyond_chance"])
-    others = [field for field in dict.fromkeys(row["field"] for row in rows) if field not in found]
+    steady = [field for field in dict.fromkeys(row["field"] for row in rows if row.get("steady")) if field not in found]
+    others = [field for field in observed if field not in found and field not in steady]
+    unseen = [field for field in dict.fromkeys(row["field"] for row in rows) if field not in observed]
     words = [f"depends on {', '.join(found)}"] if found else []
+    if steady:
+        enough = least_difference(1 - 0.05 / len(rows))
+        same = f"with {', '.join(steady)} it differs by the same in each of {n} replications"
+        words.append(f"{same}; {enough} that agree would rule chance out")
     words += [f"no effect of {', '.join(others)} seen with these {n} replications"] if others else []
+    words += [f"with {', '.join(unseen)} nothing was observed"] if unseen else []
     return "; ".join(words)
 
 

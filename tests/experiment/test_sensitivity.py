@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import meshsim
+from meshsim.analysis.means import known
 from meshsim.errors import MeshsimError, ScenarioError
 from meshsim.experiment import sensitivity
 from meshsim.experiment.engines import Here
@@ -31,6 +32,38 @@ def test_a_tornado_puts_the_field_with_the_largest_effect_first(tiny: meshsim.Sc
 def test_the_base_is_the_scenario_as_it_is(tiny: meshsim.Scenario) -> None:
     found = meshsim.sensitivity(tiny, {"load.scale": "1..2"}, ["latency_mean"], ["hybrid"], replications=2)
     assert found["difference"].iloc[0] == 0  # its low end is what the scenario has
+
+
+@pytest.mark.parametrize(
+    ("metric", "base", "end", "beyond", "steady"),
+    [
+        ("cost_reserved", [23.1] * 2, [25.8] * 2, True, False),  # it is no chance what pods request
+        ("control_planes", [1.0] * 2, [3.0] * 2, True, False),
+        ("latency_p99", [0.1] * 2, [0.2] * 2, True, False),
+        ("pods_blocked", [0.0] * 7, [3.0] * 7, False, True),
+        ("pods_blocked", [0.0] * 8, [3.0] * 8, True, False),  # of six ends 0.05 / 6: two coins, eight times
+        ("pods_blocked", [3.0] * 8, [3.0] * 8, False, False),
+        ("pods_blocked", [0.0], [3.0], False, False),
+        ("cost_reserved", [0.1 + 0.2] * 8, [0.3] * 8, False, False),  # sums round
+    ],
+)
+def test_differences_that_all_agree_are_beyond_chance_where_there_is_none_or_enough_agree(
+    metric: str, base: list[float], end: list[float], beyond: bool, steady: bool
+) -> None:
+    nothing = [float("nan")] * len(base)
+    at_base = known(metric, base)
+    found = sensitivity._end(metric, at_base, (base, nothing), (end, nothing), 6)
+    assert (found["beyond_chance"], found["steady"]) == (beyond, steady)
+
+
+@pytest.mark.parametrize(("requests", "beyond"), [(5, False), (5000, True)])
+def test_rates_that_differ_by_the_same_are_beyond_chance_as_their_exact_intervals_say(
+    requests: int, beyond: bool
+) -> None:
+    among = [float(requests)] * 3
+    at_base = known("success_rate", [1.0] * 3, among)
+    found = sensitivity._end("success_rate", at_base, ([1.0] * 3, among), ([0.8] * 3, among), 2)
+    assert (found["beyond_chance"], found["steady"]) == (beyond, not beyond)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,19 @@ def test_a_tornado_has_bounds_and_ends_with_a_verdict():
     assert "depends on load.scale" in sweep.tornado(tornado(beyond_chance=True))
 
 
+def test_a_tornado_tells_what_is_the_same_in_every_replication_from_no_effect():
+    more = {"metric": "pods_blocked", "mean": 3.0, "difference": 3.0, "half_width": math.nan, "steady": True}
+    assert sweep.tornado(tornado(**more)).endswith(
+        "with load.scale it differs by the same in each of 5 replications; 6 that agree would rule\n"
+        "                     chance out\n"
+    )
+    none = {"mean": math.nan, "difference": math.nan, "difference_same": False, "n": 0}
+    assert sweep.tornado(tornado(**none)).endswith("nothing was observed\n")
+    assert sweep.tornado(pd.concat([tornado(), tornado(field="mtls", **none)])).endswith(
+        "no effect of load.scale seen with these 5 replications; with mtls nothing was observed\n"
+    )
+
+
 def test_indices_of_what_never_changes_are_none():
     row = {"deployment": "a", "metric": "success_rate", "field": "load.scale", "points": 32, "replications": 2}
     nothing = dict.fromkeys(("first_order", "first_order_half_width", "total", "total_half_width"), math.nan)
