@@ -58,6 +58,8 @@ class Result:
         Whether every replication has the same value.
     events
         How many events a rate rests on; nan for what is none.
+    requests_needed
+        Of a percentile: requests that a replication needs, where one of them has fewer, so that it is not sure; else 0.
     """
 
     number: int
@@ -78,6 +80,7 @@ class Result:
     high: float = math.nan
     same: bool = False
     events: float = math.nan
+    requests_needed: int = 0
 
 
 def check(summary: pd.DataFrame, expectations: Sequence[Expectation], confidence: float = 0.95) -> list[Result]:
@@ -147,9 +150,9 @@ def _known(
     count: int,
     confidence: float,
 ) -> Known:
-    from meshsim.analysis.means import AMONG, known
+    from meshsim.analysis.means import counted_among, known
 
-    among = AMONG.get(expected.metric.partition(":")[0])
+    among = counted_among(expected.metric)
     asked = values.get((deployment, expected.phase, among, expected.flow)) if among else None
     return known(expected.metric, _observed(values, expected, deployment, count), asked, confidence)
 
@@ -165,7 +168,7 @@ def _held(number: int, expected: Expectation, deployment: str, found: Known, con
     return Result(
         number, deployment, expected.phase, expected.metric, expected.flow, _or_nan(expected.at_least),
         _or_nan(expected.at_most), found.mean, found.half_width, found.n, found.missing, holds, holds and sure,
-        expected.why, found.low, found.high, found.same, found.events,
+        expected.why, found.low, found.high, found.same, found.events, found.requests_needed,
     )  # fmt: skip
 
 

@@ -29,7 +29,8 @@ KEYS = ["phase", "metric", "flow"]
 AMONG = {"success_rate": "requests", "errors": "requests", "call_success_rate": "calls", "call_errors": "calls"}
 
 #: Metrics read from histograms, and how close that is: half a bin, as a share of the value.
-FROM_HISTOGRAMS = ("latency_p", "convergence_p")
+_PERCENTILE = "latency_p"
+FROM_HISTOGRAMS = (_PERCENTILE, "convergence_p")
 RESOLUTION = 0.5 / BINS_PER_OCTAVE
 
 #: Values are the same if they differ by no more than sums round.
@@ -53,6 +54,8 @@ class Known(NamedTuple):
         Whether all agree to the last digit, so that there is no spread to make an interval of.
     events
         How many events were counted, of a rate; else nan.
+    requests_needed
+        Of a percentile: requests that a replication needs, where one of them has fewer; else 0.
     """
 
     mean: float
@@ -64,18 +67,22 @@ class Known(NamedTuple):
     never: int
     same: bool
     events: float
+    requests_needed: int = 0
 
     def ends(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return between which ends the number surely lies; nan for both where that is not known.
 
         That is the interval. Where all replications agree and there is none, it is their value, if there are enough for
-        it to be the usual one (`meshsim.analysis.statistics.agreeing`). One replication is never sure.
+        it to be the usual one (`meshsim.analysis.statistics.agreeing`). One replication is never sure, nor is a
+        percentile of too few requests.
 
         Examples
         --------
         >>> known("time_to_recover", [0.0] * 5).ends(), known("time_to_recover", [0.0] * 4).ends()
         ((0.0, 0.0), (nan, nan))
         """
+        if self.requests_needed:
+            return math.nan, math.nan
         if self.never:
             return (math.inf, math.inf) if not self.n and self.never >= agreeing(confidence) else (math.nan, math.nan)
         if self.n > 1 and math.isfinite(self.low) and math.isfinite(self.high):
@@ -93,7 +100,7 @@ def known(name: str, values: Sequence[float], among: Sequence[float] | None = No
     values
         One per replication; nan for none, inf for what never ended.
     among
-        What its events are counted among (`AMONG`), one per replication.
+        What its events or its percentile are counted among (`counted_among`), one per replication.
     confidence
         Of the interval.
 
@@ -114,8 +121,20 @@ def known(name: str, values: Sequence[float], among: Sequence[float] | None = No
     at = math.inf if never.any() else float(mean[0])
     return Known(
         at, float(half[0]), float(low[0]), float(high[0]), int(n[0]), row.size - int(n[0]), int(never.sum()),
-        bool(same[0]), float(_total(events)[0]),
+        bool(same[0]), float(_total(events)[0]), int(_needed(name, finite, asked)[0]),
     )  # fmt: skip
+
+
+def counted_among(name: str) -> str | None:
+    """Return the metric that has what a metric's events, or the requests of a percentile, are counted among, if any.
+
+    Examples
+    --------
+    >>> [counted_among(name) for name in ("call_errors:UH", "latency_p99", "latency_mean")]
+    ['calls', 'requests', None]
+    """
+    base = name.partition(":")[0]
+    return AMONG.get(base, "requests" if base.startswith(_PERCENTILE) else None)
 
 
 def bounds(
@@ -188,6 +207,15 @@ def _all_the_same(values: Values) -> NDArray[np.bool_]:
     most = np.max(values, axis=1, initial=-np.inf, where=there)
     close = np.isclose(least, most, rtol=_ROUNDING, atol=0.0)
     return np.asarray((there.sum(axis=1) > 1) & close)
+
+
+def _needed(name: str, values: Values, requests: Values) -> NDArray[np.int64]:
+    """Return of each row of a percentile how many requests a replication needs, where one has fewer; else 0."""
+    if not name.startswith(_PERCENTILE):
+        return np.zeros(len(values), dtype=np.int64)
+    wanted = requests_for(PERCENTILES[name.removeprefix("latency_")])
+    few = np.any((requests < wanted) & ~np.isnan(values), axis=1)
+    return np.where(few, wanted, 0)
 
 
 def _counted(name: str, values: Values, among: Values) -> Values:
@@ -265,10 +293,8 @@ def cube_of(summary: pd.DataFrame) -> Cube:
         if base in AMONG:
             trials[:, at] = np.where(np.isnan(values[:, at]), np.nan, values[:, among])
             events[:, at] = _counted(base, values[:, at], trials[:, at])
-        elif base.startswith("latency_p"):
-            wanted = requests_for(PERCENTILES[base.removeprefix("latency_")])
-            few = np.any((values[:, among] < wanted) & ~np.isnan(values[:, at]), axis=1)
-            needed[:, at] = np.where(few, wanted, 0)
+        else:
+            needed[:, at] = _needed(base, values[:, at], values[:, among])
     return Cube(deployments, names, values, never, events, trials, needed.astype(np.int64), failed)
 
 

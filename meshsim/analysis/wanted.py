@@ -40,7 +40,9 @@ class Wanted:
         return summary[chosen]
 
     def value(self, summary: pd.DataFrame) -> tuple[float, float]:
-        """Return the number of one run, and what its events are counted among; nan for neither.
+        """Return the number of one run, and what its events, or requests of a percentile, are counted among.
+
+        Nan is neither.
 
         Errors with a response flag that none had are 0.
 
@@ -51,13 +53,14 @@ class Wanted:
         >>> Wanted("success_rate").value(pd.DataFrame(rows, columns=["phase", "metric", "flow", "value"]))
         (0.9, 50.0)
         """
-        from meshsim.analysis.means import AMONG
+        from meshsim.analysis.means import counted_among
 
         base, flagged, _ = self.metric.partition(":")
         found = _first(self.of(summary))
         if flagged and math.isnan(found):
             found = 0.0 * _first(replace(self, metric=base).of(summary))
-        return found, _first(replace(self, metric=AMONG[base]).of(summary)) if base in AMONG else math.nan
+        among = counted_among(base)
+        return found, math.nan if among is None else _first(replace(self, metric=among).of(summary))
 
 
 def _first(rows: pd.DataFrame) -> float:

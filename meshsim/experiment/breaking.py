@@ -35,6 +35,8 @@ class Look(NamedTuple):
         Whether every replication has the same value.
     events
         How many events a rate rests on; nan for what is none.
+    requests_needed
+        Of a percentile: requests that a replication needs, where one of them has fewer, so that it is undecided.
     """
 
     value: str
@@ -47,6 +49,7 @@ class Look(NamedTuple):
     high: float = math.nan
     same: bool = False
     events: float = math.nan
+    requests_needed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,13 @@ class Breaking:
 
     def __str__(self) -> str:
         """Return the answer in words."""
+        few = [look.requests_needed for look in self.looks if look.requests_needed]
+        if not few:
+            return self._answer()
+        where = f"{len(few)} of {len(self.looks)} points"
+        return f"{self._answer()}; too few requests at {where}: {max(few):,} in each replication are needed"
+
+    def _answer(self) -> str:
         low, high = self.looks[0].value, self.looks[-1].value
         states = {look.state for look in self.looks}
         if self.fine is not None and self.broken is not None:

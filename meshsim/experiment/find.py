@@ -195,7 +195,7 @@ def _looks(axis: Axis, points: dict[float, _Point]) -> tuple[Look, ...]:
         of = point.known
         if of is not None:
             own = (of.mean, of.half_width, len(point.values), of.low, of.high, of.same, of.events)
-            found.append(Look(axis.text(at), at, point.state, *own))
+            found.append(Look(axis.text(at), at, point.state, *own, requests_needed=of.requests_needed))
     return tuple(found)
 
 
@@ -285,9 +285,14 @@ def _decide(
                 into.append(value)
         for name, at in open_points:
             _judge(known[name][at], given.bound, given.confidence)
-        open_points = [(name, at) for name, at in open_points if known[name][at].state is State.OPEN]
+        open_points = [(name, at) for name, at in open_points if _undecided(known[name][at])]
         if not open_points:
             return
+
+
+def _undecided(point: _Point) -> bool:
+    """Return whether more replications may decide a point: of percentiles of too few requests they do not."""
+    return point.state is State.OPEN and not (point.known is not None and point.known.requests_needed)
 
 
 def _judge(point: _Point, limit: Bound, confidence: float) -> None:

@@ -195,9 +195,10 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
         and its ``half_width``, whether that is ``beyond_chance`` (corrected for the number of ends), and ``swing``, the
         larger difference of the field's two ends; fields with the largest swing first. Columns that begin with
         ``base`` are those of the base; ``same`` says that all replications agree, ``difference_same`` that their
-        differences do, ``steady`` that these are too few to be beyond chance, and ``events`` on how many a rate rests.
-        Of Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and
-        their half widths; nan where the metric is the same at every point.
+        differences do, ``steady`` that these are too few to be beyond chance, ``events`` on how many a rate rests, and
+        ``requests_needed`` what a replication lacks for a percentile to have a meaning, or 0: then nothing is beyond
+        chance. Of Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and
+        their half widths; nan where the metric is the same at every point; and ``requests_needed`` at any point.
 
     Raises
     ------
@@ -205,7 +206,9 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
         If the engine fails, or a run has no value of a metric.
     """
     values = _values(given, by, store, watch)
-    return _tornado(given, values) if given.method == "tornado" else _indices(given, values[0])
+    if given.method == "tornado":
+        return _tornado(given, values)
+    return _indices(given, values[0]).assign(requests_needed=_needed(given, values))
 
 
 def _values(given: Study, by: Engine, store: Units | None, watch: Watch | None) -> Any:
@@ -235,7 +238,7 @@ def _tornado(given: Study, values: Any) -> pd.DataFrame:
             for a, one in enumerate(given.axes):
                 places = [1 + 2 * a + end for end in (0, 1)]
                 ends = [_end(metric.metric, at_base, points[0], points[at], 2 * len(given.axes)) for at in places]
-                swings = [abs(end["difference"]) for end in ends if not math.isnan(end["difference"])]
+                swings = [abs(end["difference"]) for end in ends if not _unclear(end)]
                 rows += [
                     {
                         "deployment": deployment, "metric": str(metric), "field": one.path, "end": name,
@@ -264,12 +267,20 @@ def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[st
     if same:
         half = _apart(metric, base, end, change.mean, 0.975)
         sure = moved and _agreed(metric, base, end, change, ends)
+    enough = not (at_base.requests_needed or at_end.requests_needed)
     return {
         "base": at_base.mean, "base_low": at_base.low, "base_high": at_base.high, "base_same": at_base.same,
-        "base_events": at_base.events, "mean": at_end.mean, "low": at_end.low, "high": at_end.high,
-        "same": at_end.same, "events": at_end.events, "difference": change.mean, "half_width": half,
-        "difference_same": same, "n": change.n, "beyond_chance": bool(sure), "steady": bool(moved and not sure),
+        "base_events": at_base.events, "base_requests_needed": at_base.requests_needed, "mean": at_end.mean,
+        "low": at_end.low, "high": at_end.high, "same": at_end.same, "events": at_end.events,
+        "requests_needed": at_end.requests_needed, "difference": change.mean, "half_width": half,
+        "difference_same": same, "n": change.n, "beyond_chance": bool(enough and sure),
+        "steady": bool(enough and moved and not sure),
     }  # fmt: skip
+
+
+def _unclear(end: Mapping[str, Any]) -> bool:
+    """Return whether there is no difference to the base, or one of percentiles of too few requests."""
+    return math.isnan(end["difference"]) or bool(end["base_requests_needed"] or end["requests_needed"])
 
 
 def _agreed(metric: str, base: Any, end: Any, change: Estimate, ends: int) -> bool:
@@ -298,6 +309,18 @@ def _apart(metric: str, base: Any, end: Any, difference: float, confidence: floa
 
 def _each(given: Study) -> list[tuple[str, Wanted]]:
     return [(name, metric) for name in given.deployments for metric in given.metrics]
+
+
+def _needed(given: Study, values: Any) -> list[int]:
+    """Return, for each row of the indices, how many requests a replication lacks at any point."""
+    from meshsim.analysis.means import known
+
+    found = [
+        known(metric.metric, values[0, d, m].ravel(), values[1, d, m].ravel()).requests_needed
+        for d in range(len(given.deployments))
+        for m, metric in enumerate(given.metrics)
+    ]
+    return [needed for needed in found for _ in given.axes]
 
 
 def _indices(given: Study, values: Any) -> pd.DataFrame:

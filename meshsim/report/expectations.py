@@ -42,18 +42,27 @@ def lines(results: Sequence[Result], expectations: Sequence[Expectation]) -> lis
     counted = f"{len(held)} of {len(results)} expectations hold"
     if by_chance:
         counted += f", {by_chance} of them on average only: the 95 % interval is unknown or reaches past the bound"
-    return [*map(_line, (result for result in results if not result.holds)), *_untested(results, expectations), counted]
+    broken = [_line(result) for result in results if not result.holds]
+    doubted = [_doubt(result) for result in results if result.requests_needed]
+    return [*broken, *doubted, *_untested(results, expectations), counted]
 
 
 def _line(result: Result) -> str:
-    unit, label = shown(result.metric).unit, shown(result.metric).label
-    where = [result.deployment, "whole run" if result.phase == "all" else result.phase]
-    named = label if result.flow == "all" else f"{label}, {result.flow},"
+    unit = shown(result.metric).unit
     sides = (("at least", result.at_least), ("at most", result.at_most))
     wanted = " and ".join(f"{side} {quantity(unit, bound)}" for side, bound in sides if not math.isnan(bound))
     why = f" ({result.why})" if result.why else ""
-    said = f"{', '.join(where)}: {named} {_found(result)}, not {wanted}{why}"
-    return f"expect[{result.number}] does not hold: {said}"
+    return f"expect[{result.number}] does not hold: {_about(result)} {_found(result)}, not {wanted}{why}"
+
+
+def _doubt(result: Result) -> str:
+    needed = f"{result.requests_needed:,} requests in each replication, and there are fewer"
+    return f"note: expect[{result.number}] is not sure: {_about(result)} needs {needed}"
+
+
+def _about(result: Result) -> str:
+    label, where = shown(result.metric).label, "whole run" if result.phase == "all" else result.phase
+    return f"{result.deployment}, {where}: {label if result.flow == 'all' else f'{label}, {result.flow},'}"
 
 
 def _found(result: Result) -> str:
@@ -61,6 +70,9 @@ def _found(result: Result) -> str:
         return "has no value, as nothing was observed"
     if math.isinf(result.mean):
         return "does not end within the run in every replication"
+    if result.requests_needed:  # the number that decided, and nothing that looks like an interval
+        alone = {"mean": result.mean, "n": result.n, "missing": result.missing}
+        return f"is {cell(result.metric, alone)} of too few requests"
     return f"is {cell(result.metric, asdict(result))}"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.analysis.rare_events import least_difference
 from meshsim.analysis.verdicts import said
-from meshsim.report.cells import ABSENT, Printed, Sign, agreed, agreeing, how_to_read, printed
+from meshsim.report.cells import ABSENT, FEWER, TOO_FEW, Printed, Sign, agreed, agreeing, how_to_read, printed
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import NOTHING, quantity, quantity_parts
 from meshsim.report.shorten import short
@@ -155,7 +155,7 @@ def breaking(found: Sequence[Breaking], search: Search) -> str:
     header = ["deployment", names([search.axis.path])[0], _title(metric), "n", "is"]
     note = (
         f"An interval of a look has {100 * search.confidence:.4g} % confidence: 95 % for all looks at a point."
-        f" Fine and broken are points whose whole interval says so; up to {search.most} replications each."
+        f" Fine and broken are points whose whole interval says so; up to {search.most} replications each"
     )
     note = "; ".join([note, *how_to_read(sign for _, _, mean in looks for sign in mean.signs)])
     return (
@@ -211,6 +211,8 @@ def _change(name: str, row: Mapping[Any, Any]) -> Printed:
     mean, unit = float(row["difference"]), shown(name).unit
     if not math.isfinite(mean):
         return ABSENT
+    if _lacking(row):
+        return Printed(TOO_FEW, TOO_FEW, frozenset({FEWER}))
     parts = quantity_parts(unit, mean, float(row["half_width"]))
     parts = parts._replace(mean=("+" if mean > 0 else "") + parts.mean)
     if unit == "fraction":
@@ -220,8 +222,25 @@ def _change(name: str, row: Mapping[Any, Any]) -> Printed:
     return Printed(f"{parts} {agreeing(row['n'])}", parts.alone, frozenset({agreed(int(row["n"]))}))
 
 
+def _lacking(row: Mapping[Any, Any]) -> int:
+    """Return how many requests a replication needs for a percentile at the base and at this end; 0 for enough."""
+    return int(max(row.get("base_requests_needed", 0), row.get("requests_needed", 0)))
+
+
 def _depends(rows: Sequence[Mapping[Any, Any]]) -> str:
     """Return on which fields a metric depends beyond chance."""
+    lacking = {row["field"]: _lacking(row) for row in rows if _lacking(row)}
+    clear = [row for row in rows if not _lacking(row)]
+    said = [_effects(clear, len(rows))] if clear else []
+    unclear = [field for field in lacking if field not in {row["field"] for row in clear}]
+    if unclear or not clear:
+        where = f" with {', '.join(unclear)}" if clear else ""
+        said.append(f"too few requests{where}: {max(lacking.values()):,} in each replication are needed")
+    return "; ".join(said)
+
+
+def _effects(rows: Sequence[Mapping[Any, Any]], ends: int) -> str:
+    """Return on which fields a metric depends beyond chance, of so many ends in all."""
     n = max(int(row["n"]) for row in rows)
     if n < 2:
         return "one replication cannot tell differences from chance" if n else "nothing was observed"
@@ -232,7 +251,7 @@ def _depends(rows: Sequence[Mapping[Any, Any]]) -> str:
     unseen = [field for field in dict.fromkeys(row["field"] for row in rows) if field not in observed]
     words = [f"depends on {', '.join(found)}"] if found else []
     if steady:
-        enough = least_difference(1 - 0.05 / len(rows))
+        enough = least_difference(1 - 0.05 / ends)
         same = f"with {', '.join(steady)} it differs by the same in each of {n} replications"
         words.append(f"{same}; {enough} that agree would rule chance out")
     words += [f"no effect of {', '.join(others)} seen with these {n} replications"] if others else []
@@ -246,8 +265,10 @@ def indices(frame: pd.DataFrame) -> str:
     for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
         cells = [
             [
-                row["field"], quantity("count", row["first_order"], row["first_order_half_width"]),
-                quantity("count", row["total"], row["total_half_width"]),
+                row["field"], *(
+                    TOO_FEW if row.get("requests_needed", 0) else quantity("count", row[of], row[f"{of}_half_width"])
+                    for of in ("first_order", "total")
+                ),
             ]
             for row in rows.sort_values("total", ascending=False).to_dict(orient="records")
         ]  # fmt: skip
@@ -259,6 +280,8 @@ def indices(frame: pd.DataFrame) -> str:
     )
     if frame["total"].isna().any():
         note += f" {NOTHING}: the metric is the same at every point, so there is nothing to explain."
+    if "requests_needed" in frame and frame["requests_needed"].any():
+        note += f" {how_to_read([FEWER])[0]}."
     return "\n\n".join([*blocks, "\n".join(wrap(note, WIDTH))]) + "\n"
 
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from meshsim.experiment.designs import number
 from meshsim.report import style
+from meshsim.report.cells import TOO_FEW
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import duration, edge, quantity
 from meshsim.report.panels import Panels, canvas, label, single
@@ -294,15 +295,18 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None =
         for end, colour, hatch in (("low", style.SKY, ""), ("high", style.ORANGE, "////")):
             own = rows[rows["end"] == end].set_index("field").reindex(fields)
             at = np.arange(len(fields))
-            value = scale * own["difference"].to_numpy(dtype=float)
+            few = own.reindex(columns=["base_requests_needed", "requests_needed"]).fillna(0).any(axis=1).to_numpy()
+            value = np.where(few, np.nan, scale * own["difference"].to_numpy(dtype=float))
             half = scale * own["half_width"].to_numpy(dtype=float)
             shift = -0.19 if end == "low" else 0.19
-            axes.barh(at + shift, value, 0.36, color=colour, hatch=hatch, ec="white", lw=0, label=f"at its {end} end")
+            bars = np.nan_to_num(value)
+            axes.barh(at + shift, bars, 0.36, color=colour, hatch=hatch, ec="white", lw=0, label=f"at its {end} end")
             known = np.isfinite(half) & np.isfinite(value)
             axes.errorbar(
                 value[known], (at + shift)[known], xerr=half[known], fmt="none", ecolor="black", lw=1.0, capsize=2.5
             )
-            for y, text, x in zip(at + shift, own["value"], np.nan_to_num(value), strict=True):
+            texts = [f"{text}: {TOO_FEW}" if lack else text for text, lack in zip(own["value"], few, strict=True)]
+            for y, text, x in zip(at + shift, texts, bars, strict=True):
                 axes.annotate(
                     f" {text} ", (x, y), ha="left" if x >= 0 else "right", va="bottom", fontsize=style.SMALL - 1
                 )
@@ -314,7 +318,8 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None =
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.ROUND))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _signed(unit, x)))
         base = at_base(metric.split(" ", maxsplit=1)[0], rows.iloc[0].to_dict())
-        axes.set_xlabel(f"difference to the base, where {shown(metric.split(' ', maxsplit=1)[0]).label} is {base}")
+        said = "has too few requests" if base.startswith(TOO_FEW) else f"is {base}"
+        axes.set_xlabel(f"difference to the base, where {shown(metric.split(' ', maxsplit=1)[0]).label} {said}")
         label(axes, f"What {metric} depends on, {short(deployment, 30)}")
         style.literal(axes)
     return axes

@@ -71,6 +71,17 @@ def test_replications_that_all_agree_are_sure_only_if_there_are_enough_for_the_s
     assert held([0.1] * count, "stale_proxy_seconds", at_least=0.1, at_most=0.1) == (True, sure)
 
 
+@pytest.mark.parametrize(("requests", "needed"), [(999, 1000), (1000, 0)])
+def test_a_percentile_of_too_few_requests_holds_on_average_only(requests, needed):
+    found = summary(
+        ("a", "all", "latency_p99", "local", [0.1, 0.11, 0.12]),
+        ("a", "all", "requests", "local", [5000, requests, 5000]),
+        ("a", "all", "requests", "all", [50_000] * 3),
+    )
+    [result] = check(found, [Expectation(metric="latency_p99", flow="local", at_most=1)])
+    assert (result.holds, result.sure, result.requests_needed) == (True, not needed, needed)
+
+
 def test_what_the_scenario_decides_is_sure_with_two_replications():
     assert held([3.0, 3.0], "control_planes", at_most=3) == (True, True)
 

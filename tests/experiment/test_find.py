@@ -153,6 +153,27 @@ def test_a_point_is_decided_by_its_whole_interval(tiny: meshsim.Scenario) -> Non
         assert point.state is state, values
 
 
+@pytest.mark.parametrize(("requests", "state"), [(999.0, State.OPEN), (1000.0, State.BROKEN)])
+def test_a_percentile_of_too_few_requests_decides_nothing(
+    tiny: meshsim.Scenario, requests: float, state: State
+) -> None:
+    given = find.search(tiny, "load.scale=1..2", "latency_p99 > 100ms", ["hybrid"])
+    point = find._Point([0.2, 0.2001, 0.2], [5000.0, 5000.0, requests])
+    find._judge(point, given.bound, given.confidence)
+    assert point.state is state
+
+
+def test_where_requests_are_too_few_no_more_replications_are_run_and_the_answer_says_so(
+    tiny: meshsim.Scenario,
+) -> None:
+    [found] = meshsim.find(tiny, "load.scale=0.5..1", "latency_p99 > 1ms", ["hybrid"], replications=2)
+    assert [(look.state, look.n, look.requests_needed) for look in found.looks] == [(State.OPEN, 2, 1000)] * 2
+    assert str(found) == (
+        "the replications do not tell anywhere from 0.5 to 1; "
+        "too few requests at 2 of 2 points: 1,000 in each replication are needed"
+    )
+
+
 @pytest.mark.slow
 def test_an_undecided_point_gets_replications_up_to_the_budget(tiny: meshsim.Scenario) -> None:
     # The bound is the mean itself: no number of replications tells.

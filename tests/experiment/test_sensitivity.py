@@ -13,6 +13,7 @@ from meshsim.analysis.means import known
 from meshsim.errors import MeshsimError, ScenarioError
 from meshsim.experiment import sensitivity
 from meshsim.experiment.engines import Here
+from meshsim.report import sweep as report
 
 NEEDS_SALIB = pytest.mark.skipif(find_spec("SALib") is None, reason="SALib is not installed: meshsim[sweep]")
 
@@ -64,6 +65,32 @@ def test_rates_that_differ_by_the_same_are_beyond_chance_as_their_exact_interval
     at_base = known("success_rate", [1.0] * 3, among)
     found = sensitivity._end("success_rate", at_base, ([1.0] * 3, among), ([0.8] * 3, among), 2)
     assert (found["beyond_chance"], found["steady"]) == (beyond, not beyond)
+
+
+@pytest.mark.parametrize("few", ["base", "end"])
+def test_percentiles_of_too_few_requests_have_no_effect_beyond_chance(few: str) -> None:
+    base, end = ([0.1, 0.11], [2000.0, 999.0 if few == "base" else 2000.0]), ([0.5, 0.51], [2000.0] * 2)
+    if few == "end":
+        end = (end[0], [999.0] * 2)
+    found = sensitivity._end("latency_p99", known("latency_p99", *base), base, end, 2)
+    assert not found["beyond_chance"]
+    assert not found["steady"]
+    assert (found["base_requests_needed"], found["requests_needed"]) == ((1000, 0) if few == "base" else (0, 1000))
+    enough = [2000.0] * 2
+    base, end = (base[0], enough), (end[0], enough)
+    assert sensitivity._end("latency_p99", known("latency_p99", *base), base, end, 2)["beyond_chance"]
+
+
+@NEEDS_SALIB
+@pytest.mark.filterwarnings("ignore")
+def test_indices_say_of_a_percentile_how_many_requests_it_needs(tiny: meshsim.Scenario) -> None:
+    metrics = ["latency_p99", "latency_mean"]
+    vary = {"load.scale": "0.9..1", "sidecar.cpu": "0.1ms..0.2ms"}
+    found = meshsim.sensitivity(tiny, vary, metrics, ["hybrid"], method="sobol", points=2, replications=1)
+    assert found["requests_needed"].tolist() == [1000, 1000, 0, 0]
+    text = report.indices(found)
+    assert text.count("too few  ") == 2
+    assert "too few: a percentile needs 10 requests beyond" in text
 
 
 @pytest.mark.parametrize(

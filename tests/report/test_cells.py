@@ -148,6 +148,22 @@ def test_a_tornado_tells_what_is_the_same_in_every_replication_from_no_effect():
     )
 
 
+@pytest.mark.parametrize("column", ["base_requests_needed", "requests_needed"])
+def test_a_tornado_shows_no_difference_of_percentiles_of_too_few_requests(column):
+    few = {"metric": "latency_p99", "beyond_chance": True, "difference_same": False, column: 1000}
+    text = sweep.tornado(tornado(**few))
+    assert text.endswith("too few requests: 1,000 in each replication are needed\n")
+    assert [line.split()[-2:] for line in text.splitlines() if line.startswith("  load.scale")] == [["too", "few"]]
+    both = pd.concat([tornado(**few), tornado(**{**few, column: 0, "field": "mtls"})])
+    assert (
+        sweep.tornado(both)
+        .replace("\n                    ", "")
+        .endswith("depends on mtls; too few requests with load.scale: 1,000 in each replication are needed\n")
+    )
+    axes = sweep_pictures.tornado(tornado(**few, end="low"), "a", "latency_p99")
+    assert "2: too few" in [text.get_text().strip() for text in axes.texts]
+
+
 def test_indices_of_what_never_changes_are_none():
     row = {"deployment": "a", "metric": "success_rate", "field": "load.scale", "points": 32, "replications": 2}
     nothing = dict.fromkeys(("first_order", "first_order_half_width", "total", "total_half_width"), math.nan)

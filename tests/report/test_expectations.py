@@ -34,6 +34,18 @@ def test_what_was_not_observed_or_never_ended_is_said_in_words():
     assert "is 90 ± 2 % (3/5), not" in said(replace(BROKEN, n=3, missing=2))
 
 
+def test_a_percentile_of_too_few_requests_has_a_note_and_no_interval():
+    few = replace(HELD, metric="latency_p99", at_most=1.0, at_least=math.nan, sure=False, requests_needed=1000)
+    note = (
+        "note: expect[0] is not sure: hybrid, during: latency p99 needs 1,000 requests in each replication, "
+        "and there are fewer"
+    )
+    assert lines([few], EXPECTED)[0] == note
+    broken, said_too, _ = lines([replace(few, mean=2.0, holds=False)], EXPECTED)
+    assert broken.endswith("latency p99 is 2 s of too few requests, not at most 1 s")
+    assert said_too == note
+
+
 def test_what_holds_is_counted_and_what_holds_by_chance_perhaps_too():
     assert lines([HELD, HELD], EXPECTED) == ["2 of 2 expectations hold"]
     counted = lines([HELD, replace(HELD, sure=False), BROKEN], EXPECTED)[-1]
