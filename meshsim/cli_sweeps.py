@@ -123,7 +123,7 @@ def sweep(
     with _watched(len(planned.jobs), store, quiet=json_output, before=before) as (watch, cost):
         found = Sweep(sweeping_.carry_out(planned, by, store, watch), plan=planned)
         folder = as_typed(save_sweep(found, out, wanted, ["meshsim", *sys.argv[1:]], cost=cost))
-        summary = found.summary()
+        summary = found.summary(*map(str, wanted))
     if json_output:
         shown = [{"metric": str(one), "rows": report.records(one.of(summary))} for one in wanted]
         print_json({"folder": str(folder), **planned.described(), "metrics": shown})

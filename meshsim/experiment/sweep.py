@@ -17,6 +17,8 @@ from meshsim.scenario import Scenario
 if TYPE_CHECKING:
     import pandas as pd
 
+    from meshsim.analysis.wanted import Wanted
+
 #: Columns of a sweep that are not what varies.
 COLUMNS = ("point", "deployment", "replication", "phase", "metric", "flow", "value")
 
@@ -190,18 +192,21 @@ def typed(texts: Sequence[str]) -> list[Any]:
     return [int(value) for value in numbers] if whole else numbers
 
 
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
+def summary(frame: pd.DataFrame, metrics: Sequence[Wanted] = ()) -> pd.DataFrame:
     """Return means over replications with intervals, and paired differences to the first deployment, at each point.
 
     Parameters
     ----------
     frame
         As `carry_out` returns it.
+    metrics
+        Errors by response flag that have rows even if no run had one.
 
     Returns
     -------
     pandas.DataFrame
-        ``point``, what varies, and the columns of `meshsim.analysis.summary.compare`.
+        ``point``, what varies, and the columns of `meshsim.analysis.summary.compare`. Errors with a response flag that
+        occurred at some point are 0 at those where none had it.
     """
     import pandas as pd
 
@@ -209,10 +214,28 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
     varied = [name for name in frame.columns if name not in COLUMNS]
     parts = []
-    for number, rows in frame.groupby("point", sort=True):
+    for number, rows in _with_zeros(frame, metrics).groupby("point", sort=True):
         found = compare(pd.DataFrame(rows.drop(columns=["point", *varied])).reset_index(drop=True))
         found.insert(0, "point", int(str(number)))
         for at, name in enumerate(varied, start=1):
             found.insert(at, name, rows[name].iloc[0])
         parts.append(found)
     return pd.concat(parts, ignore_index=True)
+
+
+def _with_zeros(frame: pd.DataFrame, metrics: Sequence[Wanted]) -> pd.DataFrame:
+    """Return runs with no errors of each response flag at the points where no run had any."""
+    import pandas as pd
+
+    keys = ["phase", "metric", "flow"]
+    flagged = frame.loc[frame["metric"].str.contains(":", regex=False), ["point", *keys]].drop_duplicates()
+    there: dict[tuple[str, str, str], set[int]] = {}
+    for point, phase, name, flow in flagged.itertuples(index=False, name=None):
+        there.setdefault((phase, name, flow), set()).add(point)
+    asked = [(one.phase, one.metric, one.flow) for one in metrics if ":" in one.metric]
+    parts = [frame]
+    for phase, name, flow in dict.fromkeys([*there, *asked]):
+        whole = (frame["phase"] == phase) & (frame["metric"] == name.partition(":")[0]) & (frame["flow"] == flow)
+        rows = frame[whole & ~frame["point"].isin(there.get((phase, name, flow), set()))]
+        parts.append(rows.assign(metric=name, value=0.0 * rows["value"]))  # no value stays none
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)

@@ -94,7 +94,7 @@ def save_sweep(
     planned = found.plan
     if planned is None:
         raise ValueError("this is a part of a sweep: save the whole")
-    summary = found.summary()
+    summary = found.summary(*map(str, metrics))
     files = {"sweep.parquet": _parquet(pd.DataFrame(found)), "summary.parquet": _parquet(summary)}
     files["summary.csv"] = _plain(summary).to_csv(index=False).encode()
     for metric in metrics:

@@ -43,9 +43,15 @@ class Sweep(pd.DataFrame):
         """Paths of what varies."""
         return [str(name) for name in self.columns if name not in sweep.COLUMNS]
 
-    def summary(self) -> pd.DataFrame:
-        """Return means over replications with 95 % intervals, and differences to the first deployment."""
-        return sweep.summary(pd.DataFrame(self))
+    def summary(self, *metrics: str) -> pd.DataFrame:
+        """Return means over replications with 95 % intervals, and differences to the first deployment.
+
+        Parameters
+        ----------
+        metrics
+            Errors by response flag, as ``errors:UH``, that have rows even if no run had one.
+        """
+        return sweep.summary(pd.DataFrame(self), [self._wanted(metric) for metric in metrics])
 
     def picture(self, metric: str = METRICS[0], ax: Axes | None = None) -> Axes | Panels:
         """Draw one metric: curves over one field, a heat map over two, dots over more.
@@ -65,7 +71,7 @@ class Sweep(pd.DataFrame):
         from meshsim.report.sweep_pictures import picture
 
         design = self.plan.design if self.plan else "grid"
-        return picture(self.summary(), self.varied, self._wanted(metric), design, ax)
+        return picture(self.summary(metric), self.varied, self._wanted(metric), design, ax)
 
     def _repr_html_(self) -> str:
         """Show the means of `METRICS` side by side; of a part of a sweep, its rows."""

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import meshsim
+from meshsim.analysis.wanted import Wanted
 from meshsim.errors import ScenarioError
 from meshsim.experiment import sweep
 from tests.experiment.conftest import TINY
@@ -115,6 +116,46 @@ def test_a_kept_sweep_computes_what_is_missing_and_nothing_else(
     assert (more["value"].dropna() >= 0).all()
     meshsim.sweep(meshsim.load({**once, "seed": 9}), {"load.scale": [1, 2]}, ["hybrid"], keep=tmp_path)
     assert len(ran) == 5
+
+
+def flagged(*occurred: tuple[int, str, float]) -> pd.DataFrame:
+    """Return a sweep over two points with 1000 requests a run, of which so many failed with a flag at a point."""
+    rows = []
+    for point, deployment, replication in np.ndindex(2, 2, 3):
+        own = {"errors": 0.0, "requests": 1000.0}
+        for where, name, count in occurred:
+            if where == point:
+                own |= {name: count, "errors": own["errors"] + count}
+        run = {"point": point, "load.scale": 1.0 + point, "deployment": "ab"[deployment], "replication": replication}
+        rows += [{**run, "phase": "all", "metric": name, "flow": "all", "value": value} for name, value in own.items()]
+    return pd.DataFrame(rows)
+
+
+def test_errors_with_a_flag_are_none_at_points_where_no_run_had_it() -> None:
+    found = sweep.summary(flagged((0, "errors:UH", 7.0), (1, "errors:UO", 5.0)))
+    for name, means in (("errors:UH", [7.0, 7.0, 0.0, 0.0]), ("errors:UO", [0.0, 0.0, 5.0, 5.0])):
+        rows = found[found["metric"] == name]
+        assert rows["point"].tolist() == [0, 0, 1, 1]
+        assert rows["load.scale"].tolist() == [1.0, 1.0, 2.0, 2.0]
+        assert rows["mean"].tolist() == means
+        assert (rows["n"] == 3).all()
+        assert (rows["high"] > rows["mean"]).all()  # never seen is not impossible
+    assert found["metric"].nunique() == 4
+
+
+def test_errors_with_a_flag_that_nobody_had_are_none_where_they_are_asked_for() -> None:
+    runs = flagged()
+    assert set(sweep.summary(runs)["metric"]) == {"errors", "requests"}
+    found = sweep.summary(runs, [Wanted("errors:UH"), Wanted("errors"), Wanted("errors:UH", phase="during")])
+    assert found[found["metric"] == "errors:UH"]["mean"].tolist() == [0.0] * 4
+    assert set(found["phase"]) == {"all"}
+
+
+def test_errors_with_a_flag_have_no_value_where_errors_have_none() -> None:
+    runs = flagged((0, "errors:UH", 7.0))
+    runs.loc[(runs["point"] == 1) & (runs["metric"] == "errors"), "value"] = np.nan
+    found = sweep.summary(runs)
+    assert found[found["metric"] == "errors:UH"]["mean"].isna().tolist() == [False, False, True, True]
 
 
 # --- the command --------------------------------------------------------------------------------------------------
