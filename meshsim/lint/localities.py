@@ -244,7 +244,8 @@ def two_ways_of_localities(facts: Facts) -> Iterator[Found]:
 def two_ways_of_distribution(facts: Facts) -> Iterator[Found]:
     """The DestinationRule's setting comes first, as a whole."""
     for upstream, policy in facts.policies:
-        sources = (policy.sources.get(f"locality.{name}", "") for name in ("enabled", "failover", "distribute"))
+        fields = ("enabled", "failover", "failover_priority", "distribute")
+        sources = (policy.sources.get(f"locality.{name}", "") for name in fields)
         source = next((place for place in sources if place.startswith("DestinationRule")), "")
         if source and dict(facts.resources.traffic_distributions).get(facts.identity(upstream[0])):
             yield source, f"trafficDistribution of {title(upstream)} does nothing: localityLbSetting takes its place"

@@ -88,4 +88,5 @@ def test_zone_aware_routing_takes_the_place_of_locality_settings(told: Told) -> 
 def test_traffic_distribution_gives_way_to_locality_settings(told: Told) -> None:
     close = {"services": {"cart": {"traffic_distribution": "PreferClose"}}}
     assert "MS108" in told(rule(FAILOVER | EJECTING), **close)
+    assert "MS108" in told(rule(local(failoverPriority=["topology.istio.io/network"]) | EJECTING), **close)
     assert "MS108" not in told(rule(EJECTING), **close)
