@@ -278,20 +278,31 @@ class Facts:
         return count
 
     def clients(self, upstream: Upstream) -> tuple[Client, ...]:
-        """Return the localities that have proxies which send requests to a destination."""
-        found = [client for caller in self.callers(upstream) for client in self.localities(caller)]
+        """Return the localities that have proxies which send requests to a destination, by what it tells them apart."""
+        found = [client for caller in self.callers(upstream) for client in self.localities(caller, upstream)]
         return tuple(dict.fromkeys(found))
 
-    def localities(self, caller: tuple[str, str]) -> tuple[Client, ...]:
-        """Return the localities that have proxies of a caller, as of `callers`."""
+    def localities(self, caller: tuple[str, str], upstream: Upstream) -> tuple[Client, ...]:
+        """Return the localities that have proxies of a caller, as of `callers`, with the labels that count there."""
         if caller == ("", ""):
             found = [(name, zone) for name in self.ingress_clusters for zone in zones_of(self.document, name)]
         else:
             bodies = [body for body in self.placed if (body.service, body.name) == caller and body.outside is None]
             found = [(body.cluster, zone) for body in bodies for zone in body.zones]
-        clusters = self.document.clusters
-        places = dict.fromkeys(found)
-        return tuple(Client(name, clusters[name].network, clusters[name].region, zone) for name, zone in places)
+        clusters, labels = self.document.clusters, self._labels_that_count(caller, upstream)
+        return tuple(
+            Client(name, clusters[name].network, clusters[name].region, zone, labels=labels)
+            for name, zone in dict.fromkeys(found)
+        )
+
+    def _labels_that_count(self, caller: tuple[str, str], upstream: Upstream) -> tuple[tuple[str, str], ...]:
+        """Return those labels of a caller's pods by which a destination ranks its endpoints."""
+        policy = self.policy(upstream)
+        ranking = policy.zone_aware or (policy.locality if policy.locality_failover else None)
+        if ranking is None or not ranking.failover_priority:
+            return ()
+        labels = asked.INGRESS_LABELS if caller == ("", "") else asked.labels_of(self.document, *caller)
+        return tuple((name, value) for name, value in labels.items() if name in ranking.failover_priority)
 
     def threads(self, caller: tuple[str, str], cluster: str) -> int:
         """Return the worker threads of each proxy of a caller, as of `callers`, in a cluster."""

@@ -81,7 +81,7 @@ def connections_have_a_floor(facts: Facts) -> Iterator[Found]:
 def _threads_and_hosts(facts: Facts, upstream: Upstream) -> Iterator[tuple[int, int]]:
     """Yield the worker threads of each kind of client of a destination, and how many hosts of it they see."""
     for caller in facts.callers(upstream):
-        for client in facts.localities(caller):
+        for client in facts.localities(caller, upstream):
             yield facts.threads(caller, client.cluster), len(facts.views(upstream, client))
 
 

@@ -48,6 +48,29 @@ def test_min_health_percent_brings_ejected_hosts_back(told: Told) -> None:
     assert "MS203" not in told(ejecting(maxEjectionPercent=50, minHealthPercent=50), **plain)
 
 
+#: Clients of one version see three of the six pods as the nearest, by their label.
+BY_VERSION = {"loadBalancer": {"localityLbSetting": {"failoverPriority": ["version"]}}}
+VERSIONS = {
+    "services": {
+        "web": {"workloads": {"web-v1": {}}},
+        "cart": {"workloads": {name: {"replicas": {"eu-1": 3}} for name in ("cart-v1", "cart-v2")}},
+    }
+}
+
+
+def test_failover_by_the_clients_label_stays_partial(told: Told) -> None:
+    found = told(rule(BY_VERSION | {"outlierDetection": {"maxEjectionPercent": 34}}), **VERSIONS)["MS202"]
+    assert len(found) == 1
+    assert found[0].startswith("clients in eu-1 and us-1 can eject 2 of the 3 nearest hosts of cart")
+
+
+def test_pods_with_another_label_than_the_client_keep_it_from_panic(told: Told) -> None:
+    detection = {"outlierDetection": {"maxEjectionPercent": 100, "minHealthPercent": 50}}
+    assert "MS203" not in told(rule(BY_VERSION | detection), **VERSIONS)
+    by_given = {"loadBalancer": {"localityLbSetting": {"failoverPriority": ["app=cart"]}}}
+    assert "MS203" in told(rule(by_given | detection), **VERSIONS)
+
+
 def test_gateways_hide_pods_from_outlier_detection(told: Told) -> None:
     assert "gateways in place of 2 pods of cart" in told(ejecting(maxEjectionPercent=100), **NETWORKS)["MS204"][0]
     assert "MS204" not in told(ejecting(maxEjectionPercent=100))

@@ -6,7 +6,7 @@ from typing import Any
 
 from meshsim.lint.facts import Facts
 from meshsim.scenario import load
-from tests.lint.conftest import MESH, NETWORKS, merged, routes
+from tests.lint.conftest import MESH, NETWORKS, merged, routes, rule
 
 
 def facts(*istio: dict[str, Any], **changes: Any) -> Facts:
@@ -39,6 +39,18 @@ def test_clients_are_places_and_proxies_are_counted() -> None:
     assert found.proxies(("cart", "")) == 4
     assert found.proxies(("web", "")) == 2, "an ingress gateway in each cluster"
     assert len(found.clients(("cart", ""))) == 4
+
+
+def test_clients_are_told_apart_by_the_labels_that_the_destination_ranks_by() -> None:
+    versions = {"web": {"workloads": {"web-v1": {}, "web-v2": {}}}}
+    ranked = {"loadBalancer": {"localityLbSetting": {"failoverPriority": ["version"]}}, "outlierDetection": {}}
+    plain, told_apart = (facts(*istio, services=versions) for istio in ((), (rule(ranked),)))
+    assert {client.labels for client in plain.clients(("cart", ""))} == {()}
+    found = {dict(client.labels)["version"] for client in told_apart.clients(("cart", ""))}
+    assert found == {"v1", "v2"}
+    by_app = rule(ranked | {"loadBalancer": {"localityLbSetting": {"failoverPriority": ["app"]}}}, host="web")
+    users = facts(by_app).clients(("web", ""))
+    assert {client.labels for client in users} == {(("app", "istio-ingressgateway"),)}
 
 
 def test_pods_of_other_networks_are_seen_as_a_gateway() -> None:
