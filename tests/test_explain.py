@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from meshsim.cli import app
+from meshsim.engine.simulation import Simulation
 from meshsim.errors import ScenarioError
 from meshsim.explain import Explanation, explain, retries, settings
 from meshsim.report.explanation import text
@@ -117,6 +118,75 @@ def test_a_destination_that_no_request_goes_to_is_not_live(shop: Scenario) -> No
 def test_a_subset_has_its_own_endpoints(shop: Scenario) -> None:
     (upstream,) = explain(shop, "eu-1/web", "cart").upstreams
     assert [row.name for row in upstream.endpoints] == ["eu-1/cart-v1-0.0"]
+
+
+#: Calls of pods in eu-1 to pods in two zones and to three pods behind a gateway.
+FAR: dict[str, Any] = {
+    "name": "far",
+    "regions": {"eu": {"zones": ["a", "b"]}, "us": {"zones": ["a"]}},
+    "clusters": {
+        "eu-1": {"region": "eu", "network": "eu", "zones": ["a"]},
+        "eu-2": {"region": "eu", "network": "eu", "zones": ["b"]},
+        "us-1": {"region": "us", "network": "us"},
+    },
+    "latency": [{"between": ["eu", "us"], "rtt": "2ms"}],
+    "services": {
+        "web": {"replicas": {"eu-1": 1, "eu-2": 1}, "endpoints": {"GET /": {"script": [{"call": "api/get"}]}}},
+        "api": {"replicas": {"eu-1": 1, "eu-2": 2, "us-1": 3}, "endpoints": {"get": {}}},
+    },
+    "load": {"web": {"rate": "200/s"}},
+    "duration": "30s",
+    "warm_up": "0s",
+}
+ZONES = {
+    "loadBalancer": {"zoneAwareLbSetting": {"enabled": True, "minClusterSize": 1}},
+    "outlierDetection": {"consecutive5xxErrors": 0},
+}
+WEIGHTS = [{"from": "eu/*", "to": {"eu/a": 20, "eu/b": 20, "us": 60}}]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({"loadBalancer": {"simple": "RANDOM"}}, {"local": 1 / 4, "cross-zone": 2 / 4, "cross-region": 1 / 4}),
+        ({"loadBalancer": {"simple": "PASSTHROUGH"}}, {"local": 1 / 4, "cross-zone": 2 / 4, "cross-region": 1 / 4}),
+        ({"loadBalancer": {"simple": "ROUND_ROBIN"}}, {"local": 1 / 6, "cross-zone": 2 / 6, "cross-region": 3 / 6}),
+        (
+            {"loadBalancer": {"simple": "RANDOM", "localityLbSetting": {"distribute": WEIGHTS}}},
+            {"local": 0.2, "cross-zone": 0.2, "cross-region": 0.6},
+        ),
+        (
+            {
+                "loadBalancer": {
+                    "consistentHash": {"httpHeaderName": "user"},
+                    "localityLbSetting": {"distribute": WEIGHTS},
+                }
+            },
+            {"local": 0.2, "cross-zone": 0.2, "cross-region": 0.6},
+        ),
+        (ZONES, {"local": 2 / 3, "cross-zone": 1 / 3}),
+    ],
+    ids=["random", "passthrough", "round robin", "localities by weight", "entries of a ring", "zones"],
+)
+def test_shares_are_those_of_the_requests_that_come(policy: dict[str, Any], expected: dict[str, float]) -> None:
+    """In eu-1 stand half of the webs and a third of the apis of the region, so its zone keeps two thirds."""
+    knows = {"defaultConfig": {"proxyMetadata": {"ISTIO_META_ENABLE_SELF_DISCOVERY": "true"}}}
+    rule = resource("DestinationRule", "api", {"host": "api", "trafficPolicy": policy})
+    scenario = load({**FAR, "istio": [rule], "mesh_config": knows})
+    (upstream,) = explain(scenario, "eu-1/web", "api").upstreams
+    told = dict.fromkeys(("local", "cross-zone", "cross-region"), 0.0)
+    for row in upstream.endpoints:
+        told[{"eu-1": "local", "eu-2": "cross-zone", "us-1": "cross-region"}[row.cluster]] += row.share
+    assert {flow: share for flow, share in told.items() if share} == pytest.approx(expected, abs=1e-4)
+    calls, counted = Simulation(scenario, "multi-primary").run()["calls"], dict.fromkeys(told, 0)
+    columns = ("source", "source_cluster", "flow", "count")
+    for source, cluster, flow, count in zip(*(calls[name] for name in columns), strict=True):
+        if (source, cluster) == ("web", "eu-1"):
+            counted[flow] += int(count)
+    whole = sum(counted.values())
+    for flow, share in told.items():
+        error = 4.0 * (share * (1.0 - share) / whole) ** 0.5
+        assert counted[flow] / whole == pytest.approx(share, abs=error), (flow, counted)
 
 
 # --- what it will do ------------------------------------------------------------------------------------------

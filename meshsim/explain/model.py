@@ -48,7 +48,7 @@ class EndpointView:
     priority, locality, weight, locality_weight
         As the control plane sends them; numbers from 0.
     share
-        Fraction of the next requests that its weight gives it, before the balancer looks at active requests.
+        Fraction of the next requests that locality and weight give it, before the balancer looks at active requests.
     status
         ``healthy``, ``unready``, ``ejected`` or ``failing`` (the proxy's own checks).
     told

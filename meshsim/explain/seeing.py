@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from meshsim.dataplane.gateway import address_of
 from meshsim.explain.model import EndpointView, PriorityView, UpstreamView
+from meshsim.explain.shares import shares_of
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.routes import Destination
 from meshsim.scenario.own_balancers import TAKEN
@@ -82,7 +83,7 @@ def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[Endp
     up = world.upstreams[upstream]
     taken = [slot for slot in range(int(up.first_slot), int(up.first_slot + up.capacity)) if world.slots[slot].present]
     returns = _returns(simulation, upstream)
-    shares = _shares(world, upstream, taken)
+    shares = shares_of(world, upstream)
     for slot in sorted(taken, key=lambda one: int(world.slots[one].priority)):
         host = world.slots[slot]
         pools = world.pools[int(host.pools) : int(host.pools + up.threads)]
@@ -91,7 +92,7 @@ def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[Endp
         yield EndpointView(
             name=name, cluster=cluster, region=region, zone=zone, gateway=int(host.host) < -1, behind=behind,
             priority=int(host.priority), locality=int(host.locality), weight=float(host.weight),
-            locality_weight=float(host.locality_weight), share=shares[slot], status=state,
+            locality_weight=float(host.locality_weight), share=shares.get(slot, 0.0), status=state,
             told=bool(host.level == host.priority and (host.shown == 1) == (state == "healthy") and not host.changed),
             returns=returns.get((int(host.host), int(host.ejections))) if host.ejected else None,
             errors=int(host.errors), ejections=int(host.ejections), active=int(host.active),
@@ -107,41 +108,6 @@ def _returns(simulation: Simulation, upstream: int) -> dict[tuple[int, int], flo
     found = events(world)
     own = found[(found.kind == RELEASE) & (found.subject == upstream)]
     return {(int(event.generation), int(event.extra)): float(event.time) for event in own}
-
-
-def _shares(world: Any, upstream: int, taken: Sequence[int]) -> dict[int, float]:
-    """Return the fraction of requests that loads and weights give each slot."""
-    from meshsim.dataplane.load_balancing import BY_LOCALITY
-
-    up = world.upstreams[upstream]
-    factor = float(world.policies[up.policy].overprovisioning) / 100
-    found = dict.fromkeys(taken, 0.0)
-    for number in range(int(up.priorities)):
-        level = world.priorities[number, upstream]
-        own = [slot for slot in taken if int(world.slots[slot].level) == number]
-        usable = [slot for slot in own if level.panic or world.slots[slot].shown]
-        weights = {slot: float(world.slots[slot].weight) for slot in usable}
-        if level.mode == BY_LOCALITY:
-            weights = _by_locality(world, own, weights, factor)
-        whole = sum(weights.values())
-        for slot, weight in weights.items():
-            found[slot] = int(level.load) / 100 * weight / whole if whole else 0.0
-    return found
-
-
-def _by_locality(world: Any, own: Sequence[int], weights: Mapping[int, float], factor: float) -> dict[int, float]:
-    """Return weights of hosts where a locality is drawn first, by weight and health (spec §2.7).
-
-    ``factor`` is the overprovisioning factor.
-    """
-    found: dict[int, float] = {}
-    for number in {int(world.slots[slot].locality) for slot in own}:
-        there = [slot for slot in own if int(world.slots[slot].locality) == number]
-        alive = [slot for slot in there if slot in weights]
-        whole = sum(weights[slot] for slot in alive)
-        locality = float(world.slots[there[0]].locality_weight) * min(1.0, factor * len(alive) / len(there))
-        found |= {slot: locality * weights[slot] / whole for slot in alive if whole}
-    return found
 
 
 def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, str, str, int]:
