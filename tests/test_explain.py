@@ -120,6 +120,29 @@ def test_a_subset_has_its_own_endpoints(shop: Scenario) -> None:
     assert [row.name for row in upstream.endpoints] == ["eu-1/cart-v1-0.0"]
 
 
+def test_a_gateway_stands_for_the_pods_of_the_subset_that_take_mutual_tls_and_for_those_in_no_cluster() -> None:
+    entry = {"address": "10.0.0.1", "labels": {"app": "api", "version": "v2"}, "network": "us", "locality": "us/a"}
+    istio = [
+        resource("DestinationRule", "api", {"host": "api", "subsets": [{"name": "v2", "labels": {"version": "v2"}}]}),
+        resource(
+            "VirtualService",
+            "api",
+            {"hosts": ["api"], "http": [{"route": [{"destination": {"host": "api", "subset": "v2"}}]}]},
+        ),
+        resource("WorkloadEntry", "machine", entry | {"serviceAccount": "api"}),
+        resource("PeerAuthentication", "plain", {"selector": {"matchLabels": {"track": "plain"}}, "mtls": PLAIN})
+        | {"apiVersion": "security.istio.io/v1"},
+    ]
+    workloads = {
+        "api-v1": {"replicas": {"us-1": 4}},
+        "api-v2": {"replicas": {"us-1": 3}},
+        "api-v2-plain": {"replicas": {"us-1": 2}, "labels": {"version": "v2", "track": "plain"}},
+    }
+    services = FAR["services"] | {"api": {"workloads": workloads, "endpoints": {"get": {}}}}
+    (upstream,) = explain(load({**FAR, "services": services, "istio": istio}), "eu-1/web", "api").upstreams
+    assert {row.name: row.behind for row in upstream.endpoints} == {"gateway@us-1": 4}
+
+
 #: Calls of pods in eu-1 to pods in two zones and to three pods behind a gateway.
 FAR: dict[str, Any] = {
     "name": "far",
@@ -142,6 +165,7 @@ ZONES = {
     "loadBalancer": {"zoneAwareLbSetting": {"enabled": True, "minClusterSize": 1}},
     "outlierDetection": {"consecutive5xxErrors": 0},
 }
+PLAIN = {"mode": "DISABLE"}
 WEIGHTS = [{"from": "eu/*", "to": {"eu/a": 20, "eu/b": 20, "us": 60}}]
 
 

@@ -44,7 +44,7 @@ class EndpointView:
     gateway
         Whether it is an east-west gateway, and so one host in place of the pods behind it.
     behind
-        Pods of the service in the gateway's cluster; 0 for a pod.
+        Pods of the destination that the gateway stands for; 0 for a pod.
     priority, locality, weight, locality_weight
         As the control plane sends them; numbers from 0.
     share

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from meshsim.dataplane.gateway import address_of
 from meshsim.explain.model import EndpointView, PriorityView, UpstreamView
 from meshsim.explain.shares import shares_of
+from meshsim.mesh.endpoints import GatewayAddress, Gateways, pods_behind
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.routes import Destination
 from meshsim.scenario.own_balancers import TAKEN
@@ -40,7 +41,7 @@ def upstream_of(simulation: Simulation, proxy: Proxy, end: Destination) -> Upstr
     )
     limits = tuple((name, count, None if limit == UNLIMITED else limit) for name, count, limit in used)
     levels = tuple(_priorities(simulation, upstream, policy))
-    slots = tuple(_slots(simulation, upstream, end.service))
+    slots = tuple(_slots(simulation, upstream, end.service, _behind(simulation, proxy, upstream, end.service, row)))
     return UpstreamView(end, policy, True, True, levels, slots, limits, int(up.ejected))
 
 
@@ -77,20 +78,21 @@ def _named(balancer: str) -> str:
     return balancer.lower() if balancer in TAKEN else balancer
 
 
-def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[EndpointView]:
+def _slots(simulation: Simulation, upstream: int, service: str, behind: Mapping[int, int]) -> Iterator[EndpointView]:
     """Yield the hosts of an upstream by priority, in the order of the control plane's list."""
     world = simulation.mesh.plane.world
     up = world.upstreams[upstream]
-    taken = [slot for slot in range(int(up.first_slot), int(up.first_slot + up.capacity)) if world.slots[slot].present]
     returns = _returns(simulation, upstream)
     shares = shares_of(world, upstream)
-    for slot in sorted(taken, key=lambda one: int(world.slots[one].priority)):
+    for slot in sorted(_taken(world, upstream), key=lambda one: int(world.slots[one].priority)):
         host = world.slots[slot]
         pools = world.pools[int(host.pools) : int(host.pools + up.threads)]
         state = "ejected" if host.ejected else "unready" if host.unhealthy else "failing" if host.failing else "healthy"
-        name, cluster, region, zone, behind = _place(simulation, int(host.host), service)
+        name, cluster, region, zone = _place(simulation, int(host.host), service)
+        gateway = address_of(int(host.host)) if int(host.host) < -1 else None
         yield EndpointView(
-            name=name, cluster=cluster, region=region, zone=zone, gateway=int(host.host) < -1, behind=behind,
+            name=name, cluster=cluster, region=region, zone=zone, gateway=gateway is not None,
+            behind=0 if gateway is None else behind.get(gateway, 0),
             priority=int(host.priority), locality=int(host.locality), weight=float(host.weight),
             locality_weight=float(host.locality_weight), share=shares.get(slot, 0.0), status=state,
             told=bool(host.level == host.priority and (host.shown == 1) == (state == "healthy") and not host.changed),
@@ -98,6 +100,12 @@ def _slots(simulation: Simulation, upstream: int, service: str) -> Iterator[Endp
             errors=int(host.errors), ejections=int(host.ejections), active=int(host.active),
             connections=int(pools.connections.sum()), waiting=int(pools.waiting.sum()),
         )  # fmt: skip
+
+
+def _taken(world: Any, upstream: int) -> list[int]:
+    """Return the slots of an upstream that hold a host."""
+    up = world.upstreams[upstream]
+    return [slot for slot in range(int(up.first_slot), int(up.first_slot + up.capacity)) if world.slots[slot].present]
 
 
 def _returns(simulation: Simulation, upstream: int) -> dict[tuple[int, int], float]:
@@ -110,8 +118,21 @@ def _returns(simulation: Simulation, upstream: int) -> dict[tuple[int, int], flo
     return {(int(event.generation), int(event.extra)): float(event.time) for event in own}
 
 
-def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, str, str, int]:
-    """Return name, cluster, region, zone, and pods behind a host."""
+def _behind(simulation: Simulation, proxy: Proxy, upstream: int, service: str, row: int) -> Mapping[int, int]:
+    """Return how many of a destination's pods each gateway address stands for, a former one as if it still were one."""
+    mesh, world = simulation.mesh, simulation.mesh.plane.world
+    seen = {address_of(int(world.slots[slot].host)) for slot in _taken(world, upstream) if world.slots[slot].host < -1}
+    addresses = list(mesh.truth.gateways())
+    for number in sorted(seen - {address.gateway for address in addresses}):
+        cluster = mesh.clusters[int(world.gateways[number].cluster)]
+        addresses.append(GatewayAddress(number, cluster, mesh.document.clusters[cluster].network))
+    pods = (pod for shard in mesh.truth.shards(service) for pod in shard.endpoints)
+    policy, labels = mesh.prepared.policies[row], mesh.prepared.labels[row]
+    return pods_behind(pods, Gateways.of(addresses), proxy.client, policy, labels=labels)
+
+
+def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, str, str]:
+    """Return name, cluster, region and zone of a host."""
     mesh = simulation.mesh
     if host < -1:
         number = address_of(host)
@@ -119,10 +140,9 @@ def _place(simulation: Simulation, host: int, service: str) -> tuple[str, str, s
         addresses = mesh.gateways[cluster].addresses
         which = f"/{addresses.index(number)}" if number in addresses else "/former address"
         name = f"gateway@{cluster}" + (which if len(addresses) > 1 or number not in addresses else "")
-        behind = len(mesh.truth.shard(service, cluster).endpoints)
-        return name, cluster, mesh.document.clusters[cluster].region, "", behind
+        return name, cluster, mesh.document.clusters[cluster].region, ""
     pod = mesh.plane.pods[host]
     region, zone = mesh.zones[int(pod.zone)]
     known = {one.number: one.name for body in simulation.clusters.values() for one in body.pods.values()}
     cluster = mesh.clusters[int(pod.cluster)]
-    return known.get(host, f"{cluster}/{service} (gone)"), cluster, region, zone, 0
+    return known.get(host, f"{cluster}/{service} (gone)"), cluster, region, zone

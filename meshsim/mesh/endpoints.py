@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -157,13 +158,37 @@ def host_views(
     return tuple(_views(_one_per_gateway(arrangement, summed=not gateway_dedup), client))
 
 
+def pods_behind(
+    endpoints: Iterable[Endpoint],
+    gateways: Gateways,
+    client: Client,
+    policy: Policy,
+    *,
+    labels: Mapping[str, str] | None = None,
+) -> Mapping[int, int]:
+    """Return how many pods each gateway stands for in what `host_views` returns for the same.
+
+    Examples
+    --------
+    >>> pods = [Endpoint(n, "us-1", "us", "us", "a", labels=(("version", f"v{n}"),)) for n in (1, 2)]
+    >>> gateways, client = Gateways.of([GatewayAddress(7, "us-1", "us")]), Client("eu-1", "eu", "eu", "a")
+    >>> [pods_behind(pods, gateways, client, Policy(), labels=labels)[7] for labels in (None, {"version": "v1"})]
+    [2, 1]
+    """
+    found: Counter[int] = Counter()
+    for endpoint in _sent(endpoints, client, policy, labels, own_network=False):
+        if endpoint.tls and policy.mutual_tls:
+            found.update(gateways.towards(endpoint, client))
+    return found
+
+
 def _all_sent(policy: Policy, labels: Mapping[str, str] | None, *, own_network: bool) -> bool:
     """Tell whether there is nothing to leave out, as for most services."""
     return policy.unready_endpoints and not (policy.cluster_local or labels or own_network)
 
 
 def _sent(
-    endpoints: Sequence[Endpoint],
+    endpoints: Iterable[Endpoint],
     client: Client,
     policy: Policy,
     labels: Mapping[str, str] | None,
