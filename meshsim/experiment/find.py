@@ -153,6 +153,9 @@ class _Point:
     known: Known | None = None
 
 
+#: The other side of a break.
+_OTHER = {State.FINE: State.BROKEN, State.BROKEN: State.FINE, State.OPEN: State.OPEN}
+
 #: A search of one deployment asks for states of points, by number, and is sent them.
 _Asking = Generator[list[float], dict[float, State], None]
 
@@ -203,7 +206,7 @@ def bisect(axis: Axis, resolution: float) -> _Asking:
     """Ask for the states of points until fine and broken ones are as close as wanted.
 
     Where points between them stay undecided, it goes on from both sides: the answer is the last that is surely fine and
-    the first that is surely broken.
+    the first that is surely broken. An end that stays undecided counts as the other side than the one that does not.
 
     Examples
     --------
@@ -223,26 +226,31 @@ def bisect(axis: Axis, resolution: float) -> _Asking:
     low, high = states[axis.low], states[axis.high]
     if low is high and low is not State.OPEN:
         return
-    # From the left: the last point like the low end; from the right: the first like the high end.
+    low = _OTHER[high] if low is State.OPEN else low
+    high = _OTHER[low] if high is State.OPEN else high
+    # From the left: the last point like the low end; from the right: the first like the high end. What was
+    # looked at between them is undecided.
     left, right = axis.low, axis.high
-    while True:
-        known = sorted(at for at, state in states.items() if state is State.OPEN)
-        first_open, last_open = (known[0], known[-1]) if known else (None, None)
-        gaps = []
-        if low is not State.OPEN:
-            gaps.append((left, right if first_open is None else first_open))
-        if high is not State.OPEN:
-            gaps.append((left if last_open is None else last_open, right))
-        wanted = [middle for gap in dict.fromkeys(gaps) if (middle := _middle(axis, gap, resolution)) is not None]
-        if not wanted:
-            return
+    while wanted := _between(axis, states, left, right, resolution):
         found = yield wanted
+        states |= found
         for at, state in found.items():
-            states[at] = state
             if state is low and at > left:
                 left = at
             elif state is high and at < right:
                 right = at
+
+
+def _between(axis: Axis, states: dict[float, State], left: float, right: float, resolution: float) -> list[float]:
+    """Return the points to look at next: in the middle of the gaps beside each side, so far as it is decided."""
+    inside = sorted(at for at, state in states.items() if state is State.OPEN and left < at < right)
+    gaps = []
+    if states[left] is not State.OPEN:
+        gaps.append((left, inside[0] if inside else right))
+    if states[right] is not State.OPEN:
+        gaps.append((inside[-1] if inside else left, right))
+    middles = [_middle(axis, gap, resolution) for gap in dict.fromkeys(gaps)]
+    return [middle for middle in middles if middle is not None and middle not in states]
 
 
 def _middle(axis: Axis, gap: tuple[float, float], resolution: float) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import meshsim
 from meshsim.analysis.wanted import wanted
@@ -22,6 +24,7 @@ def bracket(said: str, resolution: float, state) -> tuple[list[float], dict[floa
     asked = next(asking)
     try:
         while True:
+            assert not known.keys() & set(asked), "asked for a point twice"
             known |= {at: state(at) for at in asked}
             asked = asking.send({at: known[at] for at in asked})
     except StopIteration:
@@ -44,6 +47,30 @@ def test_bisection_goes_on_from_both_sides_of_what_stays_undecided() -> None:
     points, known = bracket("x=0..8", 0.01, state)
     assert max(at for at in points if known[at] is State.FINE) == pytest.approx(3, abs=0.0101)
     assert min(at for at in points if known[at] is State.BROKEN) == pytest.approx(4, abs=0.0101)
+
+
+@pytest.mark.parametrize("side", [State.FINE, State.BROKEN])
+def test_an_end_that_stays_undecided_does_not_keep_the_break_from_being_found(side: State) -> None:
+    other = State.BROKEN if side is State.FINE else State.FINE
+    low_open = bracket("x=0..8", 0.01, lambda at: State.OPEN if at < 1 else side if at < np.pi else other)[1]
+    high_open = bracket("x=0..8", 0.01, lambda at: State.OPEN if at > 7 else side if at < np.pi else other)[1]
+    for known in (low_open, high_open):
+        last = max(at for at, state in known.items() if state is side)
+        first = min(at for at, state in known.items() if state is other)
+        assert last < np.pi <= first
+        assert first - last <= 0.0101
+        assert len(known) <= 14
+
+
+def test_an_undecided_end_is_closed_in_on_from_the_side_that_is_decided() -> None:
+    known = bracket("x=0..8", 0.01, lambda at: State.OPEN if at < 5 else State.BROKEN)[1]
+    assert min(at for at, state in known.items() if state is State.BROKEN) == pytest.approx(5, abs=0.0101)
+
+
+@given(st.data())
+def test_a_search_ends_and_asks_for_no_point_twice_whatever_it_is_told(data: st.DataObject) -> None:
+    said = data.draw(st.sampled_from(["x=0..8", "x=1..64/log"]))
+    bracket(said, 0.05, lambda _: data.draw(st.sampled_from(State)))
 
 
 def test_few_replicas_break_as_much_load_does() -> None:
