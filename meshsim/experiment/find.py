@@ -139,8 +139,7 @@ def _ranged(one: Axis) -> Axis:
 
 
 def _close(axis: Axis) -> float:
-    whole = RESOLUTION * (axis.high - axis.low) if not axis.log else RESOLUTION * math.log(axis.high / axis.low)
-    return max(whole, 1.0) if axis.whole and not axis.log else whole
+    return RESOLUTION * (math.log(axis.high / axis.low) if axis.log else axis.high - axis.low)
 
 
 @dataclass
@@ -266,6 +265,8 @@ def _middle(axis: Axis, gap: tuple[float, float], resolution: float) -> float | 
 
 
 def _near(axis: Axis, low: float, high: float, resolution: float) -> bool:
+    if axis.whole and high - low <= 1:  # there is nothing between them
+        return True
     return (math.log(high / low) if axis.log else high - low) <= resolution * (1 + 1e-9)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshsim
+from meshsim.analysis.means import known as mean_of
 from meshsim.analysis.wanted import wanted
 from meshsim.errors import ScenarioError
 from meshsim.experiment import find
@@ -124,6 +125,20 @@ def test_a_bound_that_cannot_be_is_a_mistake(tiny: meshsim.Scenario, text: str, 
 def test_metrics_are_written_with_flow_and_phase(tiny: meshsim.Scenario) -> None:
     assert str(wanted("latency_p99  cross-region in all", tiny.document)) == "latency_p99 cross-region"
     assert str(bound("errors:UH >= 3", tiny.document)) == "errors:UH >= 3"
+
+
+@pytest.mark.parametrize(("vary", "resolution"), [("1..32/log", None), ("1..32", None), ("1..32", 0.5)])
+def test_neighbours_among_whole_numbers_are_as_close_as_can_be(
+    tiny: meshsim.Scenario, vary: str, resolution: float | None
+) -> None:
+    given = find.search(tiny, f"services.web.replicas={vary}", "success_rate < 99%", ["hybrid"], resolution=resolution)
+    seen = mean_of("success_rate", [])
+    known = {at: find._Point(state=State.BROKEN if at < 4 else State.FINE, known=seen) for at in (1.0, 3.0, 4.0, 32.0)}
+    found = find._breaking(given, "hybrid", known)
+    assert found.close
+    assert str(found) == "between 3 and 4"
+    known[5.0] = known.pop(4.0)
+    assert not find._breaking(given, "hybrid", known).close
 
 
 def test_every_mistake_of_a_search_is_said_at_once(tiny: meshsim.Scenario) -> None:
