@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.analysis.enough import USUAL, tolerance
+from meshsim.analysis.enough import USUAL, forecast, tolerance
 from meshsim.analysis.means import KEYS, Cube, cube_of, estimates, without_chance
 from meshsim.analysis.metrics import metric
 from meshsim.analysis.multiple_comparisons import Differences, all_pairs
@@ -41,8 +41,8 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, never, low, high, same, events,
-        requests_needed, failing, difference, difference_half_width, verdict, beats, alike, steady, discounted,
+        Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, never, low, high, same, events, trials,
+        spread, requests_needed, failing, difference, difference_half_width, verdict, beats, alike, steady, discounted,
         replications_needed``; docs/statistics.md says what they mean. ``missing`` counts replications without a value;
         ``never`` those of them that had not recovered when the run ended. ``low`` and ``high`` are the interval's
         ends, and ``half_width`` its longer side; nan where there is none, as where all values are the ``same``.
@@ -178,7 +178,7 @@ def _own_needs(frame: pd.DataFrame) -> tuple[Values, Values]:
     named = zip(frame["metric"], mean, strict=True)
     wanted = np.array([tolerance(str(name), at, USUAL) for name, at in named], dtype=float)
     n = frame["n"].to_numpy()
-    needed = _needed(mean, half, n, np.full(len(n), 0.95), wanted)
+    needed = forecast(frame, wanted)
     enough = np.where(n < agreeing(), float(agreeing()), 0.0)
     return wanted, np.where(frame["same"] & np.isnan(half), enough, needed)
 

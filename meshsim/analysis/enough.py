@@ -6,8 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from meshsim.analysis.metrics import metric
-from meshsim.analysis.statistics import Estimate, replications_for
+from meshsim.analysis.rare_events import replications_for_rates
+from meshsim.analysis.statistics import Estimate, quantile_t, replications_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +71,38 @@ def tolerance(name: str, mean: float, relative: float) -> float:
     return relative * abs(mean)
 
 
+def forecast(comparison: pd.DataFrame, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return about how many replications make each number's interval as narrow as wanted; 0 where it is.
+
+    That of a rate is the wider of two (`meshsim.analysis.means.bounds`), so it takes the more of two: what Student's
+    takes with the spread seen, and what the exact one takes with as many events a replication.
+
+    Parameters
+    ----------
+    comparison
+        Rows as `meshsim.analysis.comparison.compare` returns them.
+    wanted
+        The half width of each.
+
+    Returns
+    -------
+    numpy.ndarray
+        nan where that is open.
+    """
+    names = ("mean", "half_width", "n", "events", "trials", "spread")
+    mean, half, n, events, trials, spread = (comparison[name].to_numpy(dtype=float) for name in names)
+    shares = np.array([metric(str(name)).unit == "fraction" for name in comparison["metric"]], dtype=bool)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(shares, wanted, wanted * n / trials)
+    exact = np.where(half > wanted, replications_for_rates(events, trials, np.maximum(n, 1), share), 0.0)
+    found = np.where(half <= wanted, 0.0, np.nan)
+    for at in np.flatnonzero(half > wanted):
+        count = int(n[at])
+        own = half[at] if math.isnan(events[at]) else spread[at] * quantile_t(0.95, count) / math.sqrt(count)
+        found[at] = replications_for(Estimate(float(mean[at]), float(own), count), float(wanted[at])) or np.nan
+    return np.where(np.isnan(found), np.nan, np.fmax(found, exact))
+
+
 def lacks(comparison: pd.DataFrame, differences: pd.DataFrame, relative: float = USUAL) -> list[Lack]:
     """Return which of the headline metrics (`PRECISE`) are not yet known to ± ``relative``, those that lack most first.
 
@@ -91,7 +127,9 @@ def lacks(comparison: pd.DataFrame, differences: pd.DataFrame, relative: float =
     own = comparison[comparison["metric"].isin(PRECISE) & (comparison["flow"] == "all")]
     own = own[(own["n"] > 0) & (own["requests_needed"] == 0)]
     means = {(row["phase"], row["metric"], row["deployment"]): float(row["mean"]) for row in _records(own)}
-    found = [lack for row in _records(own) if (lack := _own(row, relative)) is not None]
+    own = own.assign(wanted=[tolerance(*of, relative) for of in zip(own["metric"], own["mean"], strict=True)])
+    own = own.assign(needed=forecast(own, own["wanted"].to_numpy(dtype=float)))
+    found = [_own(row) for row in _records(own) if not row["half_width"] <= row["wanted"]]
     pairs = differences[differences["metric"].isin(PRECISE) & (differences["flow"] == "all") & (differences["n"] > 0)]
     for row in _records(pairs):
         both = [means.get((row["phase"], row["metric"], row[name]), math.nan) for name in ("deployment", "than")]
@@ -106,11 +144,10 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _own(row: dict[str, Any], relative: float) -> Lack | None:
-    """Return what a deployment's own number lacks, if anything; the longer side of its interval counts."""
-    mean, half = row["mean"], row["half_width"]
-    wanted = tolerance(row["metric"], mean, relative)
-    return None if half <= wanted else _lack(row, "", Estimate(mean, half, row["n"]), wanted)
+def _own(row: dict[str, Any]) -> Lack:
+    """Return what a deployment's own number lacks; the longer side of its interval counts."""
+    needed = None if math.isnan(row["needed"]) else int(row["needed"])
+    return Lack(row["deployment"], "", row["phase"], row["metric"], row["half_width"], row["wanted"], row["n"], needed)
 
 
 def _lack(row: dict[str, Any], than: str, estimate: Estimate, wanted: float) -> Lack:

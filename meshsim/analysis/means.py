@@ -14,7 +14,7 @@ from meshsim.analysis.failing import failing, spared
 from meshsim.analysis.metrics import COST, PERCENTILES, SUCCESSES, metric
 from meshsim.analysis.multiple_comparisons import Differences
 from meshsim.analysis.rare_events import clopper_pearson, requests_for
-from meshsim.analysis.statistics import agreeing, intervals
+from meshsim.analysis.statistics import agreeing, intervals, spreads
 from meshsim.results.tables import BINS_PER_OCTAVE
 
 if TYPE_CHECKING:
@@ -268,6 +268,8 @@ class Cube:
             high=high,
             same=same,
             events=_total(flat[1]),
+            trials=_total(flat[2]),
+            spread=spreads(flat[0]),
             requests_needed=rows(self.needed[..., None])[:, 0],
             failing=rows(self.failing[..., None])[:, 0],
         )

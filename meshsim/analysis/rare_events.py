@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 #: With fewer events than this, a mean and its half width are no fair picture of a rate: bounds are shown.
 FEW = 30
 
+#: A number of replications that nobody runs.
+_MOST = 2.0**30
+
 #: How many requests have to lie beyond a percentile, in each replication, for it to be one.
 BEYOND = 10
 
@@ -54,6 +57,42 @@ def clopper_pearson(
     high = betaincinv(happened + 1, np.maximum(asked - happened, 0.5), 1 - doubt)
     low, high = np.where(happened == 0, 0.0, low), np.where(happened == asked, 1.0, high)
     return np.where(known, low, math.nan), np.where(known, high, math.nan)
+
+
+def replications_for_rates(
+    events: ArrayLike, trials: ArrayLike, n: ArrayLike, half_width: ArrayLike, confidence: float = 0.95
+) -> NDArray[np.float64]:
+    """Return about how many replications make the exact interval of each share no wider than ± ``half_width``.
+
+    If events go on as often as they did. The bound of what never happened falls as fast as replications grow, and that
+    of few events faster than their root; nan where there is no such number.
+
+    Parameters
+    ----------
+    events, trials
+        How many of how many in all replications; nan for what counts none.
+    n
+        How many replications that was.
+    half_width
+        The longer side, as a share.
+
+    Examples
+    --------
+    >>> replications_for_rates([0, 4], [3_000, 3_000], 3, 0.0005).tolist()
+    [6.0, 29.0]
+    """
+    given = (np.asarray(of, dtype=float) for of in (events, trials, n, half_width))
+    happened, asked, had, wanted = np.broadcast_arrays(*given)
+    usable = (happened >= 0) & (happened <= asked) & (asked > 0) & (wanted > 0)
+    each = [np.where(usable, of, 1.0) / had for of in (happened, asked)]
+    least, most = np.ones(happened.shape), np.full(happened.shape, _MOST)
+    for _ in range(math.ceil(math.log2(_MOST))):
+        middle = np.floor((least + most) / 2)
+        low, high = clopper_pearson(each[0] * middle, each[1] * middle, confidence)
+        share = each[0] / each[1]
+        enough = np.maximum(high - share, share - low) <= wanted
+        least, most = np.where(enough, least, middle + 1), np.where(enough, middle, most)
+    return np.where(usable & (most < _MOST), most, np.nan)
 
 
 def least_difference(confidence: float) -> int:

@@ -128,6 +128,19 @@ def intervals(
     return means, errors * np.array([factors[int(count)] for count in n], dtype=float), n.astype(np.int64)
 
 
+def spreads(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation of the values of each row; nan is no value, and what fewer than two have.
+
+    Examples
+    --------
+    >>> spreads(np.array([[1.0, 2.0, 3.0], [5.0, np.nan, np.nan]])).round(9).tolist()
+    [1.0, nan]
+    """
+    _, half_widths, counts = intervals(rows)
+    factors = np.array([quantile_t(0.95, int(n)) if n > 1 else math.nan for n in counts], dtype=float)
+    return np.asarray(half_widths / factors * np.sqrt(counts))
+
+
 def paired(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Return the mean of ``b - a``, replication by replication, with its interval.
 

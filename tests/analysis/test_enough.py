@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from meshsim.analysis.comparison import compare, differences
-from meshsim.analysis.enough import lacks, tolerance
+from meshsim.analysis.enough import forecast, lacks, tolerance
+from meshsim.analysis.means import known
 from tests.analysis.test_comparison import summary_of
 
 
@@ -41,3 +43,38 @@ def test_percentiles_of_too_few_requests_are_left_out():
 
 def test_other_metrics_are_not_waited_for():
     assert lacking(stale_share={"a": [0.1, 0.5, 0.9]}) == []
+
+
+def lack_of(success: list[float], requests: int) -> int:
+    summary = summary_of(requests={"a": [requests] * len(success)}, success_rate={"a": success})
+    [lack] = lacks(compare(summary), differences(summary))
+    assert compare(summary).set_index("metric").loc["success_rate", "replications_needed"] == lack.needed
+    return lack.needed
+
+
+@pytest.mark.parametrize("happened", [0.0, 1.0])
+def test_the_forecast_for_what_never_or_always_happened_is_what_it_takes(happened: float):
+    needed = lack_of([happened] * 3, 300)
+    half_widths = [known("success_rate", [happened] * n, [300] * n).half_width for n in (needed - 1, needed)]
+    assert half_widths[1] <= 0.0005 < half_widths[0]  # 20; falling as their root, the bound would take 30
+
+
+@pytest.mark.parametrize("failed", [[1, 0, 0], [1, 1, 1], [2, 1, 3]])
+def test_the_forecast_for_few_failures_is_what_it_takes_if_as_many_go_on_failing(failed: list[int]):
+    needed = lack_of([1 - number / 1000 for number in failed], 1000)
+    half_widths = [
+        known("success_rate", [1 - number / 1000 for number in failed] * n, [1000] * (3 * n)).half_width
+        for n in (needed * 8 // 30, -(-needed // 3))
+    ]
+    assert half_widths[1] <= 0.0005 < half_widths[0]
+
+
+def test_the_forecast_for_failures_in_bursts_follows_their_spread():
+    # Of four failures the exact interval is the wider one; later on, that of two bursts is.
+    failed = np.array([2, *[0] * 18, 2, *[0] * 10])
+    table = compare(summary_of(requests={"a": [100] * 30}, success_rate={"a": list(1 - failed / 100)}))
+    row = table[table["metric"] == "success_rate"]
+    spread = float(np.std(failed / 100, ddof=1))
+    assert row["spread"].iloc[0] == pytest.approx(spread)
+    assert row["half_width"].iloc[0] > 2.05 * spread / np.sqrt(30)
+    assert forecast(row, np.array([0.0005]))[0] == pytest.approx((1.96 * spread / 0.0005) ** 2, rel=0.01)
