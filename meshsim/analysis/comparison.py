@@ -44,8 +44,10 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
         Columns ``deployment, phase, metric, flow, mean, half_width, n, missing, never, low, high, same, events, trials,
         spread, requests_needed, failing, difference, difference_half_width, verdict, beats, alike, steady, discounted,
         replications_needed``; docs/statistics.md says what they mean. ``missing`` counts replications without a value;
-        ``never`` those of them that had not recovered when the run ended. ``low`` and ``high`` are the interval's
-        ends, and ``half_width`` its longer side; nan where there is none, as where all values are the ``same``.
+        ``never`` those of them that had not recovered when the run ended; where there are any, the row is compared in
+        order (`meshsim.analysis.multiple_comparisons.in_order`) and has no ``difference``. ``low`` and ``high`` are the
+        interval's ends, and ``half_width`` its longer side; nan where there is none, as where all values are the
+        ``same``.
         ``requests_needed`` is 0, or what a replication lacks for a percentile to have a meaning; ``failing`` whether
         so many requests failed that the number is no merit (`meshsim.analysis.failing`). The verdict against the first
         deployment is ``better``, ``worse``, ``no difference seen``, ``differs`` (where neither way is better), ``not
@@ -76,7 +78,7 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     said[:1] = ""
     beats, alike, steady, discounted = (_empty_tuples(said.shape) for _ in range(4))
     widest, needed = (found.reshape(said.shape) for found in _own_needs(frame))
-    for pair in all_pairs(cube.values, confidence):
+    for pair in all_pairs(cube.ordered, confidence):
         more = _needed(pair.mean, pair.half_width, pair.n, pair.confidence, np.maximum(*widest[[pair.a, pair.b]]))
         needed[pair.a], needed[pair.b] = np.fmax(needed[pair.a], more), np.fmax(needed[pair.b], more)
         words = _words(cube, pair)
@@ -90,7 +92,7 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
             _append(beats[here], words == word, cube.deployments[there])
             _append(alike[here], same, cube.deployments[there])
             _append(steady[here], apart, cube.deployments[there])
-            _append(discounted[here], (words == NOT_JUDGED) & (pair.mean * lower > 0), cube.deployments[there])
+            _append(discounted[here], (words == NOT_JUDGED) & (pair.sign * lower > 0), cube.deployments[there])
     return frame.assign(
         **first,
         verdict=said.ravel(),
@@ -133,7 +135,7 @@ def differences(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
             confidence=pair.confidence,
             verdict=_words(cube, pair).astype(str),
         ).pipe(_labelled, cube.deployments[pair.b], cube.deployments[pair.a])
-        for pair in all_pairs(cube.values, confidence)
+        for pair in all_pairs(cube.ordered, confidence)
     ]
     columns = ["deployment", "than", *KEYS, "difference", "half_width", "n", "confidence", "verdict"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
@@ -160,16 +162,21 @@ def _words(cube: Cube, pair: Differences) -> NDArray[Any]:
     return np.array(
         [
             UNSEEN if not there else NOT_JUDGED if free else _word(str(name), difference)
-            for name, difference, there, free in zip(cube.names["metric"], pair.mean, beyond, spared, strict=True)
+            for name, difference, there, free in zip(cube.names["metric"], pair.sign, beyond, spared, strict=True)
         ],
         dtype=object,
     )
 
 
 def _without_spread(cube: Cube, pair: Differences) -> NDArray[np.bool_]:
-    """Return which rows differ by the same in every replication."""
+    """Return which rows differ by the same in every replication, or of which one side always ended, the other never."""
     enough = (cube.needed[pair.a] == 0) & (cube.needed[pair.b] == 0) & (pair.n > 1)
-    return np.asarray(enough & (np.abs(pair.mean) > 0) & (pair.half_width <= _ROUNDING * np.abs(pair.mean)))
+    a, b = cube.ordered[pair.a], cube.ordered[pair.b]
+    there = ~np.isnan(a) & ~np.isnan(b)
+    one, other = ((there & np.isinf(side)).sum(axis=1) for side in (a, b))
+    ended = (np.minimum(one, other) == 0) & (np.maximum(one, other) == pair.n)
+    steady = (np.abs(pair.mean) > 0) & (pair.half_width <= _ROUNDING * np.abs(pair.mean))
+    return np.asarray(enough & np.where(pair.never, ended, steady))
 
 
 def _own_needs(frame: pd.DataFrame) -> tuple[Values, Values]:
@@ -180,7 +187,8 @@ def _own_needs(frame: pd.DataFrame) -> tuple[Values, Values]:
     n = frame["n"].to_numpy()
     needed = forecast(frame, wanted)
     enough = np.where(n < agreeing(), float(agreeing()), 0.0)
-    return wanted, np.where(frame["same"] & np.isnan(half), enough, needed)
+    needed = np.where(frame["same"] & np.isnan(half), enough, needed)
+    return wanted, np.where(frame["never"] > 0, np.nan, needed)  # no replication more makes a mean of it
 
 
 def _needed(mean: Values, half_width: Values, n: NDArray[np.int64], confidence: Values, wanted: Values) -> Values:

@@ -250,9 +250,14 @@ class Cube:
     #: By deployment and row: whether most of what the number is made of are failed requests, see `failing`.
     failing: NDArray[np.bool_]
 
+    @property
+    def ordered(self) -> Values:
+        """The values, with inf for what never ended."""
+        return np.where(self.never, np.inf, self.values)
+
     def same(self, pair: Differences) -> NDArray[np.bool_]:
-        """Return which values of two deployments are the same, or both missing."""
-        a, b = self.values[pair.a], self.values[pair.b]
+        """Return which values of two deployments are the same, or both missing, or both never ended."""
+        a, b = self.ordered[pair.a], self.ordered[pair.b]
         return np.asarray(np.isclose(a, b, rtol=_ROUNDING, atol=0.0, equal_nan=True))
 
     def means(self, confidence: float) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from meshsim.analysis.statistics import intervals, quantile_t
 
@@ -23,11 +23,16 @@ class Differences:
     a, b
         Places of the deployments; the difference is that of ``b`` less that of ``a``.
     mean, half_width
-        Of the paired differences; shape ``(rows,)``. The interval is Bonferroni's, see `all_pairs`.
+        Of the paired differences; shape ``(rows,)``. The interval is Bonferroni's, see `all_pairs`. Both are nan where
+        something never ended.
     n
-        Replications that have a value of both.
+        Replications that have a value of both, or in which one of them never ended.
     confidence
         Of the interval on its own.
+    never
+        Rows in which something never ended.
+    order
+        Of these, 1 if ``b`` is higher beyond chance, -1 if it is lower, else 0; see `in_order`.
     """
 
     a: int
@@ -36,11 +41,18 @@ class Differences:
     half_width: Values
     n: NDArray[np.int64]
     confidence: Values
+    never: NDArray[np.bool_]
+    order: NDArray[np.int64]
 
     @property
     def beyond_chance(self) -> NDArray[np.bool_]:
-        """Whether the interval excludes zero."""
-        return np.asarray((self.n > 1) & (np.abs(self.mean) > self.half_width))
+        """Whether the interval excludes zero; where something never ended, whether one is higher in order."""
+        return np.where(self.never, self.order != 0, (self.n > 1) & (np.abs(self.mean) > self.half_width))
+
+    @property
+    def sign(self) -> Values:
+        """Which way ``b`` differs from ``a``: above 0 if it is higher."""
+        return np.where(self.never, self.order, np.sign(self.mean))
 
 
 def all_pairs(values: Values, confidence: float = 0.95) -> Iterator[Differences]:
@@ -55,7 +67,7 @@ def all_pairs(values: Values, confidence: float = 0.95) -> Iterator[Differences]
     Parameters
     ----------
     values
-        By deployment, row and replication; nan is no value.
+        By deployment, row and replication; nan is no value, and inf what never ended.
     confidence
         That all intervals of a row cover at once.
 
@@ -66,14 +78,49 @@ def all_pairs(values: Values, confidence: float = 0.95) -> Iterator[Differences]
     [(0, 1, [1.17], [0.72])]
     """
     pairs = list(combinations(range(len(values)), 2))
-    differences = [values[b] - values[a] for a, b in pairs]
-    compared = np.zeros(values.shape[1], dtype=np.int64)
-    for difference in differences:
-        compared += (~np.isnan(difference)).sum(axis=1) > 1
+    there, ended = ~np.isnan(values), np.where(np.isinf(values), np.nan, values)
+    counts = [(there[a] & there[b]).sum(axis=1) for a, b in pairs]
+    compared = np.sum([count > 1 for count in counts], axis=0, dtype=np.int64)
     alone = 1 - (1 - confidence) / np.maximum(compared, 1)
-    for (a, b), difference in zip(pairs, differences, strict=True):
-        mean, half_width, n = intervals(difference, confidence)
-        yield Differences(a, b, mean, half_width * _wider(n, alone, confidence), n, alone)
+    for (a, b), n in zip(pairs, counts, strict=True):
+        mean, half_width, _ = intervals(ended[b] - ended[a], confidence)
+        never = (there[a] & there[b] & (np.isinf(values[a]) | np.isinf(values[b]))).any(axis=1)
+        mean, half_width = (np.where(never, np.nan, found) for found in (mean, half_width))
+        order = np.zeros(len(n), dtype=np.int64)
+        if never.any():
+            order[never] = in_order(values[a, never], values[b, never], alone[never])
+        yield Differences(a, b, mean, half_width * _wider(n, alone, confidence), n, alone, never, order)
+
+
+def in_order(a: Values, b: Values, confidence: ArrayLike) -> NDArray[np.int64]:
+    """Return 1 where ``b`` is higher than ``a`` beyond chance, -1 where it is lower, else 0; inf is what never ended.
+
+    What never ended has no place in a mean, but it is longer than whatever ended. So replications are compared in
+    order, each pair with itself (sign test, those that are the same left out). And who is quicker as a rule is not
+    lower if it fails to end more often than the other.
+
+    Parameters
+    ----------
+    a, b
+        By row and replication; nan is no value.
+    confidence
+        Of the test, both sides together.
+
+    Examples
+    --------
+    >>> quick, slow = [10.0] * 4 + [np.inf] * 2, [60.0] * 6
+    >>> in_order(np.array([quick, [9.0] * 6]), np.array([slow, [np.inf] * 6]), 0.95).tolist()
+    [0, 1]
+    """
+    from scipy.special import bdtr
+
+    there = ~np.isnan(a) & ~np.isnan(b)
+    higher, lower = ((there & which).sum(axis=1) for which in (b > a, b < a))
+    # By chance either side comes up like a coin.
+    chance = 2 * bdtr(np.minimum(higher, lower).astype(float), higher + lower, 0.5)
+    oftener = (there & np.isinf(b)).sum(axis=1) - (there & np.isinf(a)).sum(axis=1)
+    sign = np.sign(higher - lower)
+    return np.where((chance <= 1 - np.asarray(confidence) + 1e-12) & (sign * oftener >= 0), sign, 0)
 
 
 def _wider(n: NDArray[np.int64], alone: Values, confidence: float) -> Values:

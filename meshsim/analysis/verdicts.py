@@ -74,10 +74,15 @@ def verdicts(comparison: pd.DataFrame) -> list[Verdict]:
     found = [
         _verdict(str(name), str(phase), group.set_index("deployment"))
         for (name, phase), group in wanted.groupby(["metric", "phase"], sort=False)
-        if (group["n"] > 0).any() and not _dull(str(name), group)
+        if _seen(group).any() and not _dull(str(name), group)
     ]
     phases = list(dict.fromkeys(comparison["phase"]))
     return sorted(found, key=lambda verdict: (HEADLINES.index(verdict.metric), phases.index(verdict.phase)))
+
+
+def _seen(group: pd.DataFrame) -> pd.Series:
+    """Return by deployment how many replications have a value, or a recovery that never came."""
+    return group["n"] + group["never"] if "never" in group else group["n"]
 
 
 def _dull(name: str, group: pd.DataFrame) -> bool:
@@ -106,17 +111,39 @@ def said(group: pd.DataFrame) -> tuple[str, str]:
     if needed:
         return "unknown", f"too few requests: {needed:,} in each replication are needed"
     if len(names) < 2:
-        return "alone", "one deployment, nothing to compare"
+        return "alone", _alone(group)
     if best:
-        return "best", f"{best[0]} better than {'every other' if len(names) > 2 else beats[best[0]][0]}"
-    if any(beats.values()):
-        return "order", "; ".join([*_order(beats), *_spared(_others(group, "discounted"))])
-    return _undecided(group)
+        kind, words = "best", f"{best[0]} better than {'every other' if len(names) > 2 else beats[best[0]][0]}"
+    elif any(beats.values()):
+        kind, words = "order", "; ".join([*_order(beats), *_spared(_others(group, "discounted"))])
+    else:
+        kind, words = _undecided(group)
+    return kind, "; ".join([words, *_never(group)])
+
+
+def _alone(group: pd.DataFrame) -> str:
+    """Return what there is to say of one deployment."""
+    if said := _never(group):
+        return said[0]
+    return "one replication shows no interval" if group["n"].max() < 2 else "one deployment, nothing to compare"
+
+
+def _never(group: pd.DataFrame) -> list[str]:
+    """Return who had not recovered when a run ended, and in how many; nothing if all had."""
+    if "never" not in group or not (group["never"] > 0).any():
+        return []
+    rows = group[group["never"] > 0]
+    in_all = rows["n"] + rows["missing"]
+    counts = [f"{int(never)} of {int(of)}" for never, of in zip(rows["never"], in_all, strict=True)]
+    if len(group) < 2:
+        return [f"never recovered in {counts[0]} replications"]
+    named = (f"{name} in {count}" for name, count in zip(rows.index, counts, strict=True))
+    return [f"never recovered: {', '.join(named)}"]
 
 
 def _undecided(group: pd.DataFrame) -> tuple[str, str]:
     """Return kind and words where no deployment beats another."""
-    n, steady = int(group["n"].max()), _others(group, "steady")
+    n, steady = int(_seen(group).max()), _others(group, "steady")
     spared = _spared(_others(group, "discounted"))
     if all(len(others) == len(group) - 1 for others in group["alike"]):
         return "alike", "the same in every replication"
@@ -141,7 +168,8 @@ def enough_that_agree(replications: Sequence[int]) -> int:
     Parameters
     ----------
     replications
-        Of each deployment; those with more than one are compared, each with each.
+        Of each deployment, with a value or a recovery that never came; those with more than one are compared, each
+        with each.
 
     Examples
     --------
@@ -154,7 +182,7 @@ def enough_that_agree(replications: Sequence[int]) -> int:
 
 def _steady(group: pd.DataFrame, steady: Mapping[str, tuple[str, ...]]) -> str:
     """Return who differs in every replication, and how many replications that agree would rule chance out."""
-    n, enough = int(group["n"].max()), enough_that_agree([int(count) for count in group["n"]])
+    n, enough = int(_seen(group).max()), enough_that_agree([int(count) for count in _seen(group)])
     alike = _others(group, "alike")
     whole = all(len(steady[name]) + len(alike[name]) == len(steady) - 1 for name in steady)
     apart = [name for name, others in steady.items() if others]

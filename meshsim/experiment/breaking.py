@@ -37,6 +37,8 @@ class Look(NamedTuple):
         How many events a rate rests on; nan for what is none.
     requests_needed
         Of a percentile: requests that a replication needs, where one of them has fewer, so that it is undecided.
+    missing, never
+        Replications of these n that have no value; and those of them in which it never ended.
     """
 
     value: str
@@ -50,6 +52,8 @@ class Look(NamedTuple):
     same: bool = False
     events: float = math.nan
     requests_needed: int = 0
+    missing: int = 0
+    never: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def _looks(axis: Axis, points: dict[float, _Point]) -> tuple[Look, ...]:
         of = point.known
         if of is not None:
             own = (of.mean, of.half_width, len(point.values), of.low, of.high, of.same, of.events)
-            found.append(Look(axis.text(at), at, point.state, *own, requests_needed=of.requests_needed))
+            found.append(Look(axis.text(at), at, point.state, *own, of.requests_needed, of.missing, of.never))
     return tuple(found)
 
 

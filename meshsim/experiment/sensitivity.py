@@ -193,12 +193,14 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
         Of a tornado: a row for each deployment, metric, field and end, with ``value`` of the field, ``mean`` of the
         metric with the ends ``low`` and ``high`` of its interval, ``difference`` to the base (paired by replication)
         and its ``half_width``, whether that is ``beyond_chance`` (corrected for the number of ends), and ``swing``, the
-        larger difference of the field's two ends; fields with the largest swing first. Columns that begin with
-        ``base`` are those of the base; ``same`` says that all replications agree, ``difference_same`` that their
-        differences do, ``steady`` that these are too few to be beyond chance, ``events`` on how many a rate rests, and
-        ``requests_needed`` what a replication lacks for a percentile to have a meaning, or 0: then nothing is beyond
-        chance. Of Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and
-        their half widths; nan where the metric is the same at every point; and ``requests_needed`` at any point.
+        larger difference of the field's two ends; fields with the largest swing first. ``never`` counts replications
+        in which it never ended: then ``mean`` is inf, and so is a ``difference`` that is beyond chance in order
+        (`meshsim.analysis.multiple_comparisons.in_order`), else nan. Columns that begin with ``base`` are those of the
+        base; ``same`` says that all replications agree, ``difference_same`` that their differences do, ``steady`` that
+        these are too few to be beyond chance, ``events`` on how many a rate rests, and ``requests_needed`` what a
+        replication lacks for a percentile to have a meaning, or 0: then nothing is beyond chance. Of Sobol' indices: a
+        row for each deployment, metric and field, with ``first_order`` and ``total`` and their half widths; nan where
+        the metric is the same at every point; and ``requests_needed`` at any point.
 
     Raises
     ------
@@ -259,6 +261,8 @@ def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[st
     from meshsim.analysis.statistics import paired
 
     at_end = known(metric, *end)
+    if at_base.never or at_end.never:
+        return _in_order(at_base, at_end, base[0], end[0], 1 - 0.05 / ends)
     change, strict = (paired(base[0], end[0], level) for level in (0.95, 1 - 0.05 / ends))
     half, sure = change.half_width, abs(change.mean) > strict.half_width
     rounding = _ROUNDING * max(abs(change.mean), abs(at_base.mean))
@@ -269,12 +273,32 @@ def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[st
         sure = moved and _agreed(metric, base, end, change, ends)
     enough = not (at_base.requests_needed or at_end.requests_needed)
     return {
+        **_means(at_base, at_end), "difference": change.mean, "half_width": half, "difference_same": same,
+        "n": change.n, "beyond_chance": bool(enough and sure), "steady": bool(enough and moved and not sure),
+    }  # fmt: skip
+
+
+def _means(at_base: Known, at_end: Known) -> dict[str, Any]:
+    return {
         "base": at_base.mean, "base_low": at_base.low, "base_high": at_base.high, "base_same": at_base.same,
-        "base_events": at_base.events, "base_requests_needed": at_base.requests_needed, "mean": at_end.mean,
-        "low": at_end.low, "high": at_end.high, "same": at_end.same, "events": at_end.events,
-        "requests_needed": at_end.requests_needed, "difference": change.mean, "half_width": half,
-        "difference_same": same, "n": change.n, "beyond_chance": bool(enough and sure),
-        "steady": bool(enough and moved and not sure),
+        "base_events": at_base.events, "base_never": at_base.never,
+        "base_requests_needed": at_base.requests_needed, "mean": at_end.mean, "low": at_end.low, "high": at_end.high,
+        "same": at_end.same, "events": at_end.events, "never": at_end.never,
+        "requests_needed": at_end.requests_needed,
+    }  # fmt: skip
+
+
+def _in_order(at_base: Known, at_end: Known, base: Any, end: Any, confidence: float) -> dict[str, Any]:
+    """Return what is known of an end where something never ended: there is no mean, so no difference of two."""
+    import numpy as np
+
+    from meshsim.analysis.multiple_comparisons import in_order
+
+    n = int((~np.isnan(base) & ~np.isnan(end)).sum())
+    higher = int(in_order(base[None, :], end[None, :], confidence)[0])
+    return {
+        **_means(at_base, at_end), "difference": math.inf * higher if higher else math.nan, "half_width": math.nan,
+        "difference_same": False, "n": n, "beyond_chance": higher != 0, "steady": False,
     }  # fmt: skip
 
 

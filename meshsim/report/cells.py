@@ -30,7 +30,7 @@ class Sign(NamedTuple):
 
 #: The end of an interval in place of a half width, and each of what is printed above.
 BOUND, FEWER, FAILED = Sign("bound"), Sign("too few"), Sign("failing")
-NONE, NOT_YET = Sign("nothing"), Sign("never")
+NONE, NOT_YET, NOT_ALWAYS = Sign("nothing"), Sign("never"), Sign("not always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +106,21 @@ def printed(name: str, row: Mapping[Any, Any]) -> Printed:
     ('150 ± 20 ms †', '150 ms', ['failing'])
     """
     mean, n, missing = float(row["mean"]), int(row.get("n", 1)), int(row.get("missing", 0))
-    if not n and row.get("never", 0):
+    never = int(row.get("never", 0))
+    if never and not n:
         return Printed(NEVER, NEVER, frozenset({NOT_YET}))
+    if never and math.isinf(mean):
+        return Printed(f"{NEVER} in {never}/{n + missing}", NEVER, frozenset({NOT_ALWAYS}))
     if not math.isfinite(mean):
         return ABSENT
     if row.get("requests_needed", 0):
         return Printed(f"{TOO_FEW} ({n}/{n + missing})" if missing and n else TOO_FEW, TOO_FEW, frozenset({FEWER}))
     number, signs = _number(name, mean, row)
     said = [str(number)]
-    if missing and n:
+    if never:
+        said.append(f"({NEVER} in {never}/{n + missing})")
+        signs |= {NOT_ALWAYS}
+    elif missing and n:
         said.append(f"({n}/{n + missing})")
     elif row.get("same", False) and math.isnan(float(row.get("low", math.nan))):
         said.append(agreeing(n))
@@ -185,5 +191,7 @@ def how_to_read(signs: Iterable[Sign]) -> list[str]:
         " count too: that it is low is no merit",
         NONE: f"{NOTHING} does not apply",
         NOT_YET: f"{NEVER}: not by the end of the run",
+        NOT_ALWAYS: f"{NEVER} in 2/5: in 2 of 5 replications not by the end of the run; a mean beside it leaves them"
+        " out",
     }
     return [words for sign, words in said.items() if sign in found]

@@ -66,10 +66,10 @@ def _about(result: Result) -> str:
 
 
 def _found(result: Result) -> str:
+    if math.isinf(result.mean):
+        return f"does not end within the run in {'every' if result.n else 'any'} replication"
     if not result.n:
         return "has no value, as nothing was observed"
-    if math.isinf(result.mean):
-        return "does not end within the run in every replication"
     if result.requests_needed:  # the number that decided, and nothing that looks like an interval
         alone = {"mean": result.mean, "n": result.n, "missing": result.missing}
         return f"is {cell(result.metric, alone)} of too few requests"

@@ -150,7 +150,11 @@ def breaking(found: Sequence[Breaking], search: Search) -> str:
     lines = [f"{search.axis.path}, until {search.bound}"]
     width = max(len(one.deployment) for one in found)
     lines += [f"  {one.deployment:<{width}}  {one}" for one in found]
-    looks = [(one, look, printed(metric.metric, look._asdict())) for one in found for look in one.looks]
+    looks = [
+        (one, look, printed(metric.metric, {**look._asdict(), "n": look.n - look.missing}))
+        for one in found
+        for look in one.looks
+    ]
     rows = [[one.deployment, look.value, mean.text, str(look.n), look.state.value] for one, look, mean in looks]
     header = ["deployment", names([search.axis.path])[0], _title(metric), "n", "is"]
     note = (
@@ -174,7 +178,7 @@ def tornado(frame: pd.DataFrame) -> str:
     for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
         name, records_ = str(metric).split(" ")[0], rows.to_dict(orient="records")
         base = _base(name, records_[0])
-        found = [(row, printed(name, {**row, "half_width": math.nan}), _change(name, row)) for row in records_]
+        found = [(row, _printed(name, {**row, "half_width": math.nan}), _change(name, row)) for row in records_]
         cells = [[row["field"], str(row["value"]), mean.text, change.text] for row, mean, change in found]
         blocks.append(
             grid(f"{metric}, {deployment}: {base.text} at the base", ["field", "at", "mean", "difference"], cells, 2)
@@ -203,7 +207,13 @@ def at_base(name: str, row: Mapping[Any, Any]) -> str:
 
 def _base(name: str, row: Mapping[Any, Any]) -> Printed:
     own = {key.removeprefix("base_"): value for key, value in row.items() if str(key).startswith("base_")}
-    return printed(name, {**own, "mean": row["base"], "n": row["n"]})
+    return _printed(name, {**own, "mean": row["base"], "n": row["n"]})
+
+
+def _printed(name: str, row: Mapping[Any, Any]) -> Printed:
+    """Return a mean at the base or at an end, whose ``n`` counts replications that never ended, too."""
+    never = int(row.get("never", 0))
+    return printed(name, {**row, "n": row["n"] - never, "missing": never})
 
 
 def _change(name: str, row: Mapping[Any, Any]) -> Printed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from numpy.typing import NDArray
 
 from meshsim.experiment.designs import number
 from meshsim.report import style
@@ -296,7 +298,7 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None =
             own = rows[rows["end"] == end].set_index("field").reindex(fields)
             at = np.arange(len(fields))
             few = own.reindex(columns=["base_requests_needed", "requests_needed"]).fillna(0).any(axis=1).to_numpy()
-            value = np.where(few, np.nan, scale * own["difference"].to_numpy(dtype=float))
+            value = np.where(few, np.nan, scale * _finite(own["difference"]))
             half = scale * own["half_width"].to_numpy(dtype=float)
             shift = -0.19 if end == "low" else 0.19
             bars = np.nan_to_num(value)
@@ -323,6 +325,12 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None =
         label(axes, f"What {metric} depends on, {short(deployment, 30)}")
         style.literal(axes)
     return axes
+
+
+def _finite(values: pd.Series) -> NDArray[np.float64]:
+    """Return numbers that have a place in a picture; nan for the others, such as of what never ended."""
+    found = values.to_numpy(dtype=float)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _signed(unit: str, value: float) -> str:
@@ -368,6 +376,7 @@ def breaking(found: Sequence[Breaking], search: Search, ax: Axes | None = None) 
         for one, look in zip(found, style.looks([one.deployment for one in found]).values(), strict=True):
             x = [point.number for point in one.looks]
             seen = pd.DataFrame([point._asdict() for point in one.looks])
+            seen["mean"] = _finite(seen["mean"])
             axes.errorbar(
                 x, scale * seen["mean"], scale * _whiskers(seen), color=look.colour, ls=look.line, marker=look.marker,
                 ms=4, capsize=2, elinewidth=0.8, label=short(one.deployment, 30),
@@ -376,7 +385,7 @@ def breaking(found: Sequence[Breaking], search: Search, ax: Axes | None = None) 
                 ends = sorted((one.fine.number, one.broken.number))
                 axes.axvspan(*ends, color=look.colour, alpha=0.25, lw=0)
         axes.axhline(scale * search.bound.value, color=style.VERMILLION, lw=1.0, ls="--", label=str(search.bound))
-        levels = [(point.mean, point.low) for one in found for point in one.looks]
+        levels = [(point.mean, point.low) for one in found for point in one.looks if math.isfinite(point.mean)]
         _value_axis(axes, metric, pd.DataFrame([*levels, (search.bound.value,) * 2], columns=["mean", "low"]))
         axes.set_xlabel(search.axis.path + (f" ({search.axis.unit})" if search.axis.unit else ""))
         if search.axis.log:

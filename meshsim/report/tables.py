@@ -191,6 +191,7 @@ def _caption(comparison: pd.DataFrame) -> str:
     if n < 2:
         return "1 replication, so no intervals: run with --replications 5 or more to tell differences from chance"
     some = (comparison["missing"] > 0) & (comparison["n"] > 0) if "missing" in comparison else comparison["n"] < 0
+    some &= comparison.get("never", 0) == 0
     few = "; (3/5): seen in 3 of 5 of them" if some.any() else ""
     two = "; two replications make it very wide: run with --replications 5 or more" if n == 2 else ""
     return f"mean ± half width of the 95 % interval over n = {n} replications{two}{few}"

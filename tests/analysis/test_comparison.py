@@ -123,3 +123,42 @@ def test_how_many_replications_it_takes_is_known_for_each_row():
     assert row_of(table, "a", "latency_p99")["replications_needed"] == 18
     assert row_of(table, "a", "latency_p50")["replications_needed"] == 0
     assert math.isnan(row_of(compare(summary_of(latency_p99={"a": [1.0]})), "a", "latency_p99")["replications_needed"])
+
+
+# --- recoveries that never came ---------------------------------------------------------------------------------
+
+INF = math.inf
+
+
+def recovered(**values: list[float]) -> pd.DataFrame:
+    return compare(summary_of(time_to_recover=values))
+
+
+@pytest.mark.parametrize(
+    ("values", "beats"),
+    [
+        # Whoever is quicker in most, and never back in the others, is no better.
+        ({"a": [10.0, 12.0, 11.0, 9.0, INF, INF], "b": [60.0] * 6}, {"a": (), "b": ()}),
+        ({"a": [10.0] * 36 + [INF] * 4, "b": [60.0] * 40}, {"a": (), "b": ()}),
+        ({"a": [60.0] * 6, "b": [INF] * 6}, {"a": ("b",), "b": ()}),
+        ({"a": [60.0] * 5, "b": [INF] * 5}, {"a": (), "b": ()}),
+        # Both fail to recover in the same replications, and a is quicker in the others.
+        ({"a": [9.0] * 6 + [INF] * 2, "b": [60.0] * 6 + [INF] * 2}, {"a": ("b",), "b": ()}),
+        ({"a": [INF] * 20 + [9.0] * 20, "b": [INF] * 40}, {"a": ("b",), "b": ()}),
+        ({"a": [0.0] * 7, "b": [60.0] * 7, "c": [INF] * 7}, {"a": ("b", "c"), "b": ("c",), "c": ()}),
+        ({"a": [0.0] * 6, "b": [60.0] * 6, "c": [INF] * 6}, {"a": (), "b": (), "c": ()}),
+    ],
+)
+def test_a_recovery_that_never_came_is_longer_than_any_that_did(values, beats):
+    table = recovered(**values)
+    assert dict(zip(table["deployment"], table["beats"], strict=True)) == beats
+
+
+def test_deployments_that_never_recover_are_alike_and_too_few_that_do_not_are_steady():
+    assert recovered(a=[INF] * 5, b=[INF] * 5)["alike"].tolist() == [("b",), ("a",)]
+    assert recovered(a=[0.0] * 5, b=[INF] * 5)["steady"].tolist() == [("b",), ("a",)]
+    assert recovered(a=[0.0] * 5, b=[INF] * 4 + [9.0])["steady"].tolist() == [(), ()]
+
+
+def test_nothing_is_forecast_of_a_recovery_that_may_never_come():
+    assert recovered(a=[9.0, 10.0, 11.0, INF])["replications_needed"].isna().all()

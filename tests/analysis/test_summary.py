@@ -382,8 +382,9 @@ def test_replications_without_a_value_are_counted():
     assert table.loc[("second", "calls"), "difference"] == 0.0
 
 
-def test_what_never_recovered_counts_as_missing_and_leaves_the_mean_alone():
+def test_what_never_recovered_leaves_the_mean_alone_and_has_no_difference():
     table = compare(summary_of(first=[1.0, 2.0, math.inf], second=[math.inf] * 3)).set_index(["deployment", "metric"])
+    assert math.isnan(table.loc[("second", "calls"), "difference"])
     assert table.loc[("first", "calls"), ["mean", "n", "missing", "never"]].tolist() == [1.5, 2, 1, 1]
     assert math.isnan(table.loc[("second", "calls"), "mean"])
     assert table.loc[("second", "calls"), "verdict"] == "no difference seen"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from meshsim.analysis.comparison import compare
 from meshsim.analysis.verdicts import verdicts
 from tests.analysis.test_comparison import summary_of
@@ -64,3 +66,18 @@ def test_a_metric_that_is_zero_everywhere_has_no_verdict_but_errors_and_recoveri
     zeros = {"a": [0.0, 0.0], "b": [0.0, 0.0]}
     found = verdicts(compare(summary_of(stale_share=zeros, time_to_recover=zeros, success_rate=zeros)))
     assert [verdict.metric for verdict in found] == ["success_rate", "time_to_recover"]
+
+
+def test_whoever_never_recovered_is_named_in_the_verdict():
+    never = [math.inf] * 6
+    some = {"a": [10.0, 12.0, 11.0, 9.0, math.inf, math.inf], "b": [60.0] * 6}
+    words = "not distinguishable with these 6 replications; never recovered: a in 2 of 6"
+    assert said(time_to_recover=some) == [("open", words)]
+    assert said(time_to_recover={"a": never, "b": [60.0] * 6}) == [
+        ("best", "b better than a; never recovered: a in 6 of 6")
+    ]
+    words = "the same in every replication; never recovered: a in 6 of 6, b in 6 of 6"
+    assert said(time_to_recover={"a": never, "b": never}) == [("alike", words)]
+    [(kind, words)] = said(time_to_recover={"a": never[:5], "b": [0.0] * 5})
+    assert kind == "steady"
+    assert words.endswith("in each of 5 replications; 6 that agree would rule chance out; never recovered: a in 5 of 5")

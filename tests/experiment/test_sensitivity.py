@@ -161,3 +161,20 @@ def test_a_metric_without_a_value_has_no_indices(tiny: meshsim.Scenario) -> None
     )
     with pytest.raises(MeshsimError, match=r"latency_p99 cross-region has no value under hybrid at load\.scale="):
         sensitivity.carry_out(study, Here())
+
+
+def test_what_never_ended_at_the_base_or_at_an_end_is_an_effect():
+    never, back = (np.array([value] * 8) for value in (np.inf, 60.0))
+    asked = np.full(8, np.nan)
+
+    def end(base: np.ndarray, at: np.ndarray) -> dict[str, object]:
+        points = (base, asked), (at, asked)
+        return sensitivity._end("time_to_recover", known("time_to_recover", base), *points, 4)
+
+    found = end(never, back)
+    assert (found["difference"], found["beyond_chance"], found["n"]) == (-np.inf, True, 8)
+    assert (found["base_never"], found["never"], found["mean"]) == (8, 0, 60.0)
+    assert end(back, never)["difference"] == np.inf
+    some = np.array([60.0] * 4 + [np.inf] * 4)
+    assert not end(back, some)["beyond_chance"]
+    assert np.isnan(end(never, never)["difference"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -242,3 +243,31 @@ def test_what_the_digits_hide_is_told_of_failing_deployments_too():
 def test_what_was_not_always_seen_says_in_how_many():
     row = {"mean": 0.0, "half_width": math.nan, "n": 3, "missing": 2, "same": True}
     assert cell("time_to_recover", row) == "0 s (3/5)"
+
+
+def test_what_did_not_always_recover_says_in_how_many_it_never_did():
+    row = {"mean": 10.5, "half_width": 2.1, "n": 4, "missing": 2, "never": 2}
+    assert cell("time_to_recover", row) == "10.5 ± 2.1 s (never in 2/6)"
+    assert cell("time_to_recover", {**row, "mean": math.inf}) == "never in 2/6"
+    [said] = how_to_read(printed("time_to_recover", row).signs)
+    assert said.startswith("never in 2/5: in 2 of 5 replications not by the end of the run")
+
+
+def test_a_breaking_point_and_a_tornado_say_what_never_recovered():
+    look = Look("1", 1.0, State.BROKEN, math.inf, math.nan, 6, missing=6, never=6)
+    some = look._replace(value="2", number=2.0, state=State.OPEN, missing=2, never=2)
+    search = SimpleNamespace(
+        bound=SimpleNamespace(wanted=Wanted("time_to_recover"), value=30.0),
+        axis=SimpleNamespace(path="load.scale", unit="", log=False), confidence=0.9875, most=24,
+    )  # fmt: skip
+    found = [Breaking("a", (look, some))]
+    lines = [line.split() for line in sweep.breaking(found, search).splitlines()]
+    assert ["a", "1", "never", "6", "broken"] in lines
+    assert ["a", "2", "never", "in", "2/6", "6", "undecided"] in lines
+    assert render(sweep_pictures.breaking(found, search).figure, "png").startswith(b"\x89PNG")
+    never = tornado(
+        metric="time_to_recover", base=math.inf, base_never=6, never=0, n=6, mean=0.0, half_width=math.nan,
+        difference=-math.inf, difference_same=False, beyond_chance=True, swing=math.inf,
+    )  # fmt: skip
+    assert "time_to_recover, a: never at the base" in sweep.tornado(never)
+    assert render(sweep_pictures.tornado(never, "a", "time_to_recover").figure, "png").startswith(b"\x89PNG")

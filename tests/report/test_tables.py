@@ -95,7 +95,7 @@ def test_what_was_not_seen_in_every_replication_says_in_how_many():
 def test_what_never_recovered_is_told_from_what_does_not_apply():
     sheet = lay_out(_comparison({"a": [math.inf] * 2, "b": [1.0, math.inf], "c": [math.nan] * 2}, "time_to_recover"))
     [row] = sheet.sections[0].rows
-    assert [cell.text for cell in row.cells] == ["never", "1 s (1/2)", NOTHING]
+    assert [cell.text for cell in row.cells] == ["never", "1 s (never in 1/2)", NOTHING]
     assert "never: not by the end of the run" in sheet.how_to_read("*")
     assert lay_out(_comparison({"a": [math.inf] * 2}, "time_to_recover")).sections[0].rows != ()
 

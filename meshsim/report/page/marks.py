@@ -30,7 +30,7 @@ def mark(line: Line, deployment: str) -> tuple[str, str]:
     ('best', 'better than b beyond chance')
     """
     row = line.rows.get(deployment, {})
-    compared = len(line.rows) > 1 and int(row.get("n", 0)) > 1
+    compared = len(line.rows) > 1 and line.seen(deployment) > 1
     if not compared or line.better is None or row.get("requests_needed", 0):
         return "", ""
     if line.same:
@@ -46,7 +46,7 @@ def mark(line: Line, deployment: str) -> tuple[str, str]:
 
 def _undecided(line: Line, deployment: str) -> tuple[str, str]:
     """Return the mark of a value that is neither better nor worse than another."""
-    n, apart = int(line.rows[deployment]["n"]), line.steady(deployment)
+    n, apart = line.seen(deployment), line.steady(deployment)
     if line.discounted(deployment):
         return "failing", "low because its requests failed, which is no merit"
     if apart:
@@ -116,7 +116,7 @@ def _about(known: Metric | None) -> str:
 def _enough(lines: Sequence[Line]) -> int:
     """Return how many replications that agree would rule chance out in every line where too few of them do."""
     found = [line for line in lines if any(line.steady(name) for name in line.rows)]
-    return max(enough_that_agree([int(row.get("n", 0)) for row in line.rows.values()]) for line in found)
+    return max(enough_that_agree([line.seen(name) for name in line.rows]) for line in found)
 
 
 def _notes(study: Study, rows: Sequence[Row], lines: Sequence[Line]) -> tuple[str, ...]:

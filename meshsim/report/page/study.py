@@ -66,6 +66,11 @@ class Line:
         """Return the mean over the replications, nan where there is none."""
         return float(self.rows[deployment]["mean"]) if deployment in self.rows else float("nan")
 
+    def seen(self, deployment: str) -> int:
+        """Return how many replications have a value, or a recovery that never came."""
+        row = self.rows.get(deployment, {})
+        return int(row.get("n", 0)) + int(row.get("never", 0))
+
     def beats(self, deployment: str) -> tuple[str, ...]:
         """Return the deployments that are worse beyond chance."""
         return tuple(self.rows.get(deployment, {}).get("beats", ()))
