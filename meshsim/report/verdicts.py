@@ -128,6 +128,9 @@ def _with_more(same: Sequence[Verdict]) -> str:
     words, more = short(same[0].words, _LONGEST), max((verdict.more or 0 for verdict in same), default=0)
     known = f"{GOOD} of {of(same[0].metric)}"
     if same[0].kind == "alone":
+        # What is not forecast is not known; the words say why.
+        if any(verdict.more is None for verdict in same):
+            return words
         return f"{known} takes {more_replications(more)}" if more else f"known to {known}"
     # Where replications agree too few times, the words say already how many it takes.
     settled = not more or same[0].kind == "steady"

@@ -90,3 +90,15 @@ def test_what_mser_finds_is_said_beside_the_warm_up(found, buckets, said):
 
 def test_without_runs_there_is_no_beginning():
     assert beginning([], 100) == []
+
+
+def test_one_deployment_is_known_only_where_every_number_of_it_is():
+    def of(*values: float) -> str:
+        [(_, words)] = spoken(compare(summary_of(time_to_recover={"a": list(values)})))
+        return words
+
+    assert of(1.0) == "one replication shows no interval"
+    assert of(1.0, 1.0, 1.0, 1.0, 1.0).endswith("known to ±\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}% of each value")
+    assert of(0.9, 1.0, 1.1).endswith("takes about 15 more replications")
+    assert of(1.0, 1.1, math.inf) == "never recovered in 1 of 3 replications"
+    assert of(math.inf) == "never recovered in 1 of 1 replications"
