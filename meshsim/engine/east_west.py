@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.dataplane import state
 from meshsim.engine.environment import Undo
+from meshsim.engine.prepared import EAST_WEST_CLIENT
 from meshsim.mesh.deployment import east_west_gateways
 from meshsim.mesh.endpoints import GatewayAddress
 from meshsim.mesh.placement import spread, zones_of
@@ -120,7 +121,11 @@ class EastWestGateways(Mapping[str, EastWest]):
         zones = spread(self._most_replicas(cluster, settings), zones_of(mesh.document, cluster))
         return [
             mesh.add_gateway_proxy(
-                state.EAST_WEST, f"{cluster}/east-west-{number}", mesh.client(cluster, zone), settings, destinations
+                state.EAST_WEST,
+                f"{cluster}/east-west-{number}",
+                mesh.client(cluster, zone, EAST_WEST_CLIENT),
+                settings,
+                destinations,
             )
             for number, zone in enumerate(zones)
         ]

@@ -14,7 +14,7 @@ from meshsim.engine.api_server import ApiServer
 from meshsim.engine.east_west import EastWestGateways
 from meshsim.engine.environment import Environment
 from meshsim.engine.network import Network
-from meshsim.engine.prepared import Prepared
+from meshsim.engine.prepared import INGRESS_CLIENT, Prepared
 from meshsim.engine.recorder import Recorder
 from meshsim.engine.spans import part_of
 from meshsim.engine.streams import Streams
@@ -137,7 +137,7 @@ class Mesh:
         """Return the zone that stands for a cluster where its control plane and API server are meant."""
         return self.zone_number(cluster, zones_of(self.document, cluster)[0])
 
-    def client(self, cluster: str, zone: str, workload: tuple[str, str] = ("", "")) -> Client:
+    def client(self, cluster: str, zone: str, workload: tuple[str, str] = INGRESS_CLIENT) -> Client:
         """Return where a proxy is, as Istio sees it, and the labels of its pod if anybody looks at them."""
         body = self.document.clusters[cluster]
         labels = self.prepared.client_labels.get(workload, ())

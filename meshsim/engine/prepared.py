@@ -24,12 +24,15 @@ from meshsim.scenario.istio.routes import Route, VirtualService
 from meshsim.scenario.istio.scopes import in_scope
 from meshsim.scenario.outside import Labels
 from meshsim.scenario.proxies import sidecar_threads
-from meshsim.scenario.requests import labels_of
+from meshsim.scenario.requests import EAST_WEST_LABELS, INGRESS_LABELS, labels_of
 from meshsim.scenario.schema import Document, Sidecar
 from meshsim.scenario.selectors import outside_of, workloads_of
 
 #: A Deployment: service and workload.
 Workload: TypeAlias = tuple[str, str]
+
+#: What stands for (service, workload) where gateways are clients.
+INGRESS_CLIENT, EAST_WEST_CLIENT = ("", ""), ("", "east-west")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Prepared:
         Of each destination of the blueprint: its policy, and the labels that its endpoints need to have.
     endpoint_labels, client_labels
         Labels of (service, workload), where subsets or ``failoverPriority`` look at them; otherwise none, as many
-        proxies then see the same.
+        proxies then see the same. Among clients are `INGRESS_CLIENT` and `EAST_WEST_CLIENT`.
     plain
         Workloads, (service, workload), that do not take Istio's mutual TLS.
     servers
@@ -150,14 +153,19 @@ def prepare(scenario: Scenario) -> Prepared:
     servers = {workload: _server(scenario, *workload, own) for workload, own in known.items()}
     blueprint.inbound_limits = _inbound_limits(scenario, changed, blueprint, servers)
     flat = {workload: tuple(sorted(own.items())) for workload, own in known.items()}
-    by_label = any(policy.locality.failover_priority for policy in blueprint.policies)
+    by_label = any(
+        policy.locality.failover_priority or (policy.zone_aware is not None and policy.zone_aware.failover_priority)
+        for policy in blueprint.policies
+    )
+    gateways = {INGRESS_CLIENT: INGRESS_LABELS, EAST_WEST_CLIENT: EAST_WEST_LABELS}
+    clients = flat | {name: tuple(sorted(labels.items())) for name, labels in gateways.items()}
     return Prepared(
         scenario,
         blueprint,
         tuple(blueprint.policies),
         tuple(blueprint.labels),
         endpoint_labels=flat if by_label or any(blueprint.labels) else {},
-        client_labels=flat if by_label else {},
+        client_labels=clients if by_label else {},
         plain=plain,
         servers=servers,
         links=round_trip(document),

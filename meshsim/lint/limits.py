@@ -118,10 +118,12 @@ def connections_of_http2(facts: Facts) -> Iterator[Found]:
     """Streams are not connections."""
     for upstream, policy in facts.policies:
         streams = policy.connection_pool.max_concurrent_streams
-        many, requests = streams >= profile(facts.version).http2_streams, policy.circuit_breaker.max_requests
+        most = profile(facts.version).http2_streams
+        many, requests = streams >= most, policy.circuit_breaker.max_requests
+        taken = min(streams, most) if facts.document.sidecar.enabled else streams
         for name, shown, value, source in _limits(policy):
             if name == "max_connections" and _http2(facts, upstream) and many and requests == UNLIMITED:
-                carries = "them all" if streams >= MAX_STREAMS else f"{streams} at a time"
+                carries = "them all" if taken >= MAX_STREAMS else f"{taken} at a time"
                 said = f"{shown} {value} hardly limits requests to {title(upstream)}"
                 yield source, f"{said}: each HTTP/2 connection carries {carries}"
 

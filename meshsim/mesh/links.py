@@ -111,7 +111,7 @@ class Links:
 
 
 def round_trip(document: Document) -> Links:
-    """Return the round-trip times between all zones of a scenario.
+    """Return the round-trip times between the zones of a scenario, as far as they have a figure.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from meshsim.scenario.happenings import Happening, happenings
 from meshsim.scenario.istio import IstioResources, read_resources
 from meshsim.scenario.manifests import UNREAD
 from meshsim.scenario.partial import emptied
-from meshsim.scenario.requests import labels_of
+from meshsim.scenario.requests import EAST_WEST_LABELS, INGRESS_LABELS, INGRESS_NAMESPACE, labels_of
 from meshsim.scenario.schema import ConfigChange, Document
 from meshsim.scenario.selectors import Controls, select_control_planes, workloads_of
 from meshsim.scenario.tree import Node, Path
@@ -301,6 +301,7 @@ def read(document: Document, root: Node, paths: Sequence[Path]) -> tuple[IstioRe
             for name, service in document.services.items()
             for workload in workloads_of(document, name)
         ],
+        gateway_pods=[(INGRESS_NAMESPACE, labels) for labels in (INGRESS_LABELS, EAST_WEST_LABELS)],
     )
 
 

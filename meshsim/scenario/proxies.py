@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from meshsim.scenario.istio import IstioResources
-from meshsim.scenario.requests import INGRESS_LABELS, INGRESS_NAMESPACE, labels_of
+from meshsim.scenario.requests import EAST_WEST_LABELS, INGRESS_LABELS, INGRESS_NAMESPACE, labels_of
 from meshsim.scenario.schema import Document, EastWestGateway, Gateway
-
-#: Labels of Istio's east-west gateway; it stands in the namespace of the ingress gateway.
-EAST_WEST_LABELS: Mapping[str, str] = {"app": "istio-eastwestgateway", "istio": "eastwestgateway"}
 
 
 def sidecar_threads(document: Document, resources: IstioResources, service: str, workload: str) -> int:

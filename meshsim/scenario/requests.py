@@ -21,6 +21,8 @@ _HOST = ("host", ":authority")
 #: Namespace and labels of Istio's ingress gateway.
 INGRESS_NAMESPACE = "istio-system"
 INGRESS_LABELS: Mapping[str, str] = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
+#: Labels of Istio's east-west gateway; it stands in the namespace of the ingress gateway.
+EAST_WEST_LABELS: Mapping[str, str] = {"app": "istio-eastwestgateway", "istio": "eastwestgateway"}
 
 
 # --- operations -----------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class ControlPlaneDown(_Lasting):
 
 
 class ControlPlaneCrashLoop(_Lasting):
-    """istiod crashes again soon after every start; Kubernetes restarts it after 10 s, doubling up to 5 min."""
+    """istiod crashes again soon after every start; Kubernetes restarts it at once, then after 10 s, 20 s … 5 min."""
 
     event: Literal["control_plane_crash_loop"]
     target: Target

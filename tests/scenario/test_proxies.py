@@ -44,6 +44,14 @@ def test_gateways_have_the_threads_that_a_proxy_config_or_the_mesh_asks_for(scen
     assert threads(scenario) == expected
 
 
+def test_a_proxy_config_for_a_gateway_is_not_said_to_do_nothing():
+    own = config(4, istio="ingressgateway")
+    assert load({**EXAMPLE, "istio": [own]}).warnings == load(EXAMPLE).warnings
+    (told,) = set(load({**EXAMPLE, "istio": [own, config(3, istio="ingressgateway")]}).warnings)
+    assert "ProxyConfig" in told
+    assert "counts before it" in told
+
+
 def test_a_resolved_scenario_has_the_same_threads():
     """Runs and reports are made from resolved scenarios."""
     gateways = {"east": {}, "west": {"concurrency": 2}}

@@ -48,6 +48,7 @@ def read_resources(
     outside: Mapping[hosts.Service, str] | None = None,
     places: Mapping[str, Collection[str]] | None = None,
     pods: Sequence[Pods] | None = None,
+    gateway_pods: Sequence[Pods] = (),
 ) -> tuple[IstioResources, list[Problem]]:
     """Read parsed Kubernetes objects and a MeshConfig.
 
@@ -75,6 +76,8 @@ def read_resources(
         Zones by region, for the localities of endpoints; None = they are not checked.
     pods
         Workloads of the services, for resources that select them; None = nobody looks for resources that select none.
+    gateway_pods
+        Those of gateways, which ProxyConfigs are for, too.
 
     Returns
     -------
@@ -91,6 +94,7 @@ def read_resources(
     (5, [])
     """
     reading = Reading(services, version, outside, places, pods)
+    reading.gateway_pods = gateway_pods
     reading.traffic_distributions.update(
         {reading.identity(service): value for service, value in (traffic_distributions or {}).items()}
     )
@@ -150,6 +154,7 @@ class Reading:
         self.outside = outside or {}
         self.places = places
         self.pods = pods
+        self.gateway_pods: Sequence[Pods] = ()
         self.services = sorted(self.identity(service) for service in services)
         self.names = {hosts.full_name(self.identity(service)): service[0] for service in self.known}
         self.version = version
@@ -337,8 +342,8 @@ class Reading:
             (one.namespace, inner.get("labels") or {}) for one in entries for inner in one.spec.get("endpoints") or []
         ]
         pods = [*self.pods, *given, *((one.namespace, dict(one.endpoint.labels)) for one in machines)]
-        for read in (self.peers, self.sidecars, self.proxies):
-            scopes.warn_unused(read, pods, root, self.report)
+        for read, others in ((self.peers, ()), (self.sidecars, ()), (self.proxies, self.gateway_pods)):
+            scopes.warn_unused(read, [*pods, *others], root, self.report)
 
     def _warn_zones(self) -> None:
         """Warn of zone-aware routing without the proxies' knowledge of their own service (spec §2.8)."""

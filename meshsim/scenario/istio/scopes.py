@@ -64,7 +64,7 @@ def _place(resource: Scoped, namespace: str, labels: Mapping[str, str], root: st
 
 
 def warn_unused(read: Iterable[tuple[Resource, Scoped]], pods: Sequence[Pods], root: str, report: Report) -> None:
-    """Warn of resources of one kind that are for no workload, or for none for which another does not count before.
+    """Warn of resources of one kind that are for no workload, or only for such that have another of the same place.
 
     Parameters
     ----------
