@@ -94,7 +94,10 @@ def forecast(comparison: pd.DataFrame, wanted: NDArray[np.float64]) -> NDArray[n
     shares = np.array([metric(str(name)).unit == "fraction" for name in comparison["metric"]], dtype=bool)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(shares, wanted, wanted * n / trials)
-    exact = np.where(half > wanted, replications_for_rates(events, trials, np.maximum(n, 1), share), 0.0)
+    exact = np.full(len(half), np.nan)
+    rates = np.flatnonzero((half > wanted) & ~np.isnan(events))
+    if len(rates):
+        exact[rates] = replications_for_rates(events[rates], trials[rates], n[rates], share[rates])
     found = np.where(half <= wanted, 0.0, np.nan)
     for at in np.flatnonzero(half > wanted):
         count = int(n[at])

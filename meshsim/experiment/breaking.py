@@ -120,7 +120,10 @@ class Breaking:
         if states == {State.BROKEN}:
             return f"is broken everywhere from {low} to {high}"
         if self.broken is not None:
-            return f"breaks at {self.broken.value} or before it; nowhere from {low} to {high} is it surely fine"
+            broken = self.broken.value
+            where = f"breaks at {broken} or before it" if self.rises else f"is surely broken up to {broken}"
+            return f"{where}; nowhere from {low} to {high} is it surely fine"
         if self.fine is not None:
-            return f"is surely fine up to {self.fine.value}; nowhere from {low} to {high} is it surely broken"
+            where = f"up to {self.fine.value}" if self.rises else f"from {self.fine.value} on"
+            return f"is surely fine {where}; nowhere from {low} to {high} is it surely broken"
         return f"the replications do not tell anywhere from {low} to {high}"

@@ -294,11 +294,14 @@ def _in_order(at_base: Known, at_end: Known, base: Any, end: Any, confidence: fl
 
     from meshsim.analysis.multiple_comparisons import in_order
 
-    n = int((~np.isnan(base) & ~np.isnan(end)).sum())
+    there = ~np.isnan(base) & ~np.isnan(end)
+    n = int(there.sum())
+    never = sorted(int(np.isinf(side[there]).sum()) for side in (base, end))
     higher = int(in_order(base[None, :], end[None, :], confidence)[0])
     return {
         **_means(at_base, at_end), "difference": math.inf * higher if higher else math.nan, "half_width": math.nan,
-        "difference_same": False, "n": n, "beyond_chance": higher != 0, "steady": False,
+        "difference_same": False, "n": n, "beyond_chance": higher != 0,
+        "steady": n > 1 and higher == 0 and never == [0, n],
     }  # fmt: skip
 
 

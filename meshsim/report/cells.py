@@ -139,6 +139,8 @@ def hidden(name: str, row: Mapping[Any, Any], other: Mapping[Any, Any]) -> str:
     >>> hidden("latency_p99", one, one | {"mean": 0.1501}), hidden("latency_p99", one, one | {"mean": 0.2})
     ('300 µs', '')
     """
+    if row.get("never", 0) or other.get("never", 0):  # compared in order, not by means
+        return ""
     gap = abs(float(row["mean"]) - float(other["mean"]))
     if not gap > 0 or not math.isfinite(gap) or printed(name, row).mean != printed(name, other).mean:
         return ""

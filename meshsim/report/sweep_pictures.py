@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from meshsim.experiment.designs import number
 from meshsim.report import style
-from meshsim.report.cells import TOO_FEW
+from meshsim.report.cells import NEVER, TOO_FEW
 from meshsim.report.metrics import shown
 from meshsim.report.numbers import duration, edge, quantity
 from meshsim.report.panels import Panels, canvas, label, single
@@ -307,7 +307,7 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None =
             axes.errorbar(
                 value[known], (at + shift)[known], xerr=half[known], fmt="none", ecolor="black", lw=1.0, capsize=2.5
             )
-            texts = [f"{text}: {TOO_FEW}" if lack else text for text, lack in zip(own["value"], few, strict=True)]
+            texts = [f"{text}{said}" for text, said in zip(own["value"], _instead(own, few), strict=True)]
             for y, text, x in zip(at + shift, texts, bars, strict=True):
                 axes.annotate(
                     f" {text} ", (x, y), ha="left" if x >= 0 else "right", va="bottom", fontsize=style.SMALL - 1
@@ -325,6 +325,15 @@ def tornado(frame: pd.DataFrame, deployment: str, metric: str, ax: Axes | None =
         label(axes, f"What {metric} depends on, {short(deployment, 30)}")
         style.literal(axes)
     return axes
+
+
+def _instead(ends: pd.DataFrame, few: NDArray[np.bool_]) -> list[str]:
+    """Return what is written where there is no bar: of percentiles of too few requests, and of what never ended."""
+    counts = ends.reindex(columns=["base_never", "never"]).fillna(0).to_numpy()
+    return [
+        f": {TOO_FEW}" if lack else f": {NEVER}" if never else f": {NEVER} at the base" if base else ""
+        for lack, (base, never) in zip(few, counts, strict=True)
+    ]
 
 
 def _finite(values: pd.Series) -> NDArray[np.float64]:

@@ -97,6 +97,8 @@ def looks(*states: State) -> tuple[Look, ...]:
         ((State.BROKEN, State.BROKEN), "is broken everywhere from 0 to 1"),
         ((State.OPEN, State.BROKEN), "breaks at 1 or before it; nowhere from 0 to 1 is it surely fine"),
         ((State.FINE, State.OPEN), "is surely fine up to 0; nowhere from 0 to 1 is it surely broken"),
+        ((State.OPEN, State.FINE), "is surely fine from 1 on; nowhere from 0 to 1 is it surely broken"),
+        ((State.BROKEN, State.OPEN), "is surely broken up to 0; nowhere from 0 to 1 is it surely fine"),
         ((State.OPEN, State.OPEN), "the replications do not tell anywhere from 0 to 1"),
     ],
 )

@@ -177,4 +177,9 @@ def test_what_never_ended_at_the_base_or_at_an_end_is_an_effect():
     assert end(back, never)["difference"] == np.inf
     some = np.array([60.0] * 4 + [np.inf] * 4)
     assert not end(back, some)["beyond_chance"]
+    assert not end(back, some)["steady"]
+    few = sensitivity._end(
+        "time_to_recover", known("time_to_recover", back[:5]), (back[:5], asked[:5]), (never[:5], asked[:5]), 4
+    )
+    assert (few["beyond_chance"], few["steady"]) == (False, True)
     assert np.isnan(end(never, never)["difference"])
