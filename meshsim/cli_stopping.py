@@ -119,6 +119,10 @@ def _restored() -> Iterator[None]:
 
 
 def _leave(number: int, _: Any) -> None:
+    """End the process at once, and its children: they hear no Ctrl-C and would wait for work for minutes."""
+    processes = sys.modules.get("multiprocessing.process")
+    for child in processes.active_children() if processes is not None else ():
+        child.terminate()  # joblib's processes cannot be killed
     os._exit(128 + number)
 
 
@@ -140,11 +144,8 @@ def _wait_for(seconds: float) -> None:
 
 
 def _leave_all_behind(_: int, __: Any) -> None:
-    processes = sys.modules.get("multiprocessing.process")
-    for child in processes.active_children() if processes is not None else ():
-        child.kill()
     os.write(2, b"stopped; what had finished is kept\n")
-    os._exit(status())
+    _leave(status() - 128, None)
 
 
 def _repeat(what: Any) -> None:

@@ -26,6 +26,19 @@ finally:
     lock.acquire()
 """
 
+#: A process that is interrupted when all is done, with worker processes that wait for more to do.
+WAITING = """
+import signal
+from joblib import Parallel, delayed
+from meshsim import cli_stopping
+from meshsim.experiment.engines import _deaf_children
+
+cli_stopping.end_at_once()
+with _deaf_children():
+    print(Parallel(n_jobs=2)(delayed(abs)(number) for number in range(2)), flush=True)
+signal.raise_signal(signal.SIGINT)
+"""
+
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no interval timer")
 def test_what_waits_for_ever_after_an_interrupt_is_ended_with_its_children():
@@ -38,6 +51,12 @@ def test_what_waits_for_ever_after_an_interrupt_is_ended_with_its_children():
 def test_what_is_saved_after_an_interrupt_may_take_its_time():
     saved = STUCK.format(saving="cli_stopping.hold(); time.sleep(1); child.kill(); print('saved'); raise SystemExit")
     assert _run(saved, 20).stdout.endswith("saved\n")
+
+
+def test_what_ends_at_once_leaves_no_worker_processes_behind():
+    done = _run(WAITING, 20)  # which is over when the workers, too, have closed their output
+    assert done.returncode == 130
+    assert done.stdout == "[0, 1]\n"
 
 
 def _run(program: str, seconds: float) -> subprocess.CompletedProcess[str]:
