@@ -11,6 +11,7 @@ from meshsim.scenario import load
 from meshsim.scenario.scenario import EXAMPLE
 from meshsim.scenario.schema import Document
 from tests.analysis.test_summary import Tables, value
+from tests.service_entries import service_entry
 
 RUN = ("multi-primary", 0)
 DOWN = {"event": "cluster_down", "start": "20s", "duration": "20s", "target": {"cluster": "eu-1"}}
@@ -79,17 +80,7 @@ def test_findings_say_who_sent_what_when():
 
 
 def test_a_finding_names_the_region_of_an_endpoint_for_which_a_cluster_of_another_stands():
-    entry = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "pay"},
-        "spec": {
-            "hosts": ["pay.example.com"],
-            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
-            "resolution": "STATIC",
-            "endpoints": [{"address": "10.9.9.9", "locality": "us/a"}],
-        },
-    }
+    entry = service_entry("pay", "us/a")
     regions = {name: {"cloud_region": place} for name, place in (("eu", "gcp:europe-west1"), ("us", "gcp:us-east1"))}
     clusters = {"eu-1": {"region": "eu", "data_residency": ["eu"]}}
     services = {**EXAMPLE["services"], "pay": {"host": "pay.example.com", "endpoints": {"GET /": {}}}}

@@ -6,18 +6,9 @@ from meshsim.analysis.hops import NOWHERE, hops
 from meshsim.scenario import load
 from meshsim.scenario.scenario import EXAMPLE
 from tests.analysis.test_summary import Tables
+from tests.service_entries import service_entry
 
-ENTRY = {
-    "apiVersion": "networking.istio.io/v1",
-    "kind": "ServiceEntry",
-    "metadata": {"name": "api"},
-    "spec": {
-        "hosts": ["api.example.com"],
-        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
-        "resolution": "STATIC",
-        "endpoints": [{"address": "10.0.0.1", "locality": "eu/a"}, {"address": "10.0.0.2", "locality": "ap/a"}],
-    },
-}
+ENTRY = service_entry("api", "eu/a", "ap/a")
 
 
 def document():

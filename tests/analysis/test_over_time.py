@@ -9,6 +9,7 @@ from meshsim.results.frames import concatenate
 from meshsim.results.histogram import bin_of
 from meshsim.scenario.scenario import EXAMPLE, document_of
 from meshsim.scenario.schema import Document
+from tests.service_entries import service_entry
 
 
 def document():
@@ -51,17 +52,7 @@ def test_requests_pay_one_way_responses_the_other_and_nothing_within_a_zone():
 
 
 def test_what_leaves_for_an_endpoint_outside_the_clusters_pays_as_the_bill_says():
-    entry = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "cart"},
-        "spec": {
-            "hosts": ["cart.example.com"],
-            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
-            "resolution": "STATIC",
-            "endpoints": [{"address": "10.9.9.9", "locality": "us/a"}],
-        },
-    }
+    entry = service_entry("cart", "us/a")
     services = {**EXAMPLE["services"], "cart": {"host": "cart.example.com", "endpoints": {"GET /": {}}}}
     resolved = document().model_dump(mode="json", by_alias=True)
     said = {"services": services, "clusters": {"eu-1": {"region": "eu"}}, "load": {"cart": {"rate": "1/s"}}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.lint.conftest import NETWORKS, Told, routes, rule
+from tests.service_entries import service_entry
 
 
 def balanced(**fields: Any) -> dict[str, Any]:
@@ -71,16 +72,7 @@ def test_clients_that_see_no_endpoint_are_told(told: Told) -> None:
 
 
 def test_endpoints_outside_the_mesh_are_no_pods_without_mutual_tls(told: Told) -> None:
-    entry = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "cart"},
-        "spec": {
-            "hosts": ["cart.example.com"],
-            "resolution": "STATIC",
-            "endpoints": [{"address": "10.0.0.1", "locality": "eu/a"}, {"address": "10.0.0.2", "locality": "us/a"}],
-        },
-    }
+    entry = service_entry("cart", "eu/a", "us/a")
     strict = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": {"name": "default"}}
     cart = {"host": "cart.example.com", "endpoints": {"GET /cart": {"script": [{"compute": "5ms"}]}}}
     web = {"replicas": 2, "endpoints": {"GET /": {"script": [{"call": "cart/GET /cart"}]}}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.lint.conftest import Told, routes, rule
+from tests.service_entries import service_entry
 
 
 def to(host: str = "cart", subset: str = "") -> dict[str, Any]:
@@ -96,14 +97,7 @@ def test_a_sidecar_may_hide_a_service_that_is_called(told: Told) -> None:
 
 def test_export_to_may_hide_a_service_that_is_called(told: Told) -> None:
     def found(export_to: list[str], *more: dict[str, Any]) -> dict[str, list[str]]:
-        spec = {
-            "hosts": ["pay.example.com"],
-            "resolution": "STATIC",
-            "endpoints": [{"address": "10.9.0.1", "locality": "eu/a"}],
-            "exportTo": export_to,
-        }
-        metadata = {"name": "pay", "namespace": "bank"}
-        entry = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
+        entry = service_entry("pay", "eu/a", namespace="bank", exportTo=export_to)
         web = {"endpoints": {"GET /": {"script": [{"call": "pay/GET"}, {"call": "cart/GET /cart"}]}}}
         pay = {"host": "pay.example.com", "namespace": "bank", "endpoints": {"GET": {}}}
         return told(entry, *more, services={"web": web, "pay": pay})

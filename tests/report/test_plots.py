@@ -12,6 +12,7 @@ from meshsim.report.plots import Plots, plots_of, save_all
 from meshsim.scenario import load
 from meshsim.scenario.scenario import EXAMPLE
 from tests.report import synthetic
+from tests.service_entries import service_entry
 
 NAMES = [f"{name}.{form}" for name in ("topology", "timeline", "latency", "summary") for form in ("png", "svg")]
 
@@ -43,17 +44,7 @@ def test_a_run_from_disk_is_drawn_from_its_manifest(plots):
 
 
 def test_a_run_from_disk_knows_where_endpoints_of_service_entries_stand():
-    entry = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "pay"},
-        "spec": {
-            "hosts": ["pay.example.com"],
-            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
-            "resolution": "STATIC",
-            "endpoints": [{"address": "10.9.9.9", "locality": "eu/b"}],
-        },
-    }
+    entry = service_entry("pay", "eu/b")
     pay = {"host": "pay.example.com", "endpoints": {"GET /": {}}}
     services = {**EXAMPLE["services"], "pay": pay}
     scenario = load({**EXAMPLE, "services": services, "load": {"pay": {"rate": "1/s"}}, "istio": [entry]})

@@ -13,6 +13,7 @@ import yaml
 from meshsim.errors import ScenarioError
 from meshsim.scenario import bundled, describe, json_schema, load
 from meshsim.scenario.scenario import EXAMPLE, document_of
+from tests.service_entries import service_entry
 
 #: Of the many in folders every tenth is among the fast tests.
 BUNDLED = [
@@ -33,17 +34,7 @@ def test_a_bundled_scenario_is_valid_and_survives_being_resolved(name, folder):
 
 
 def test_a_document_read_again_has_what_service_entries_put_behind_its_services():
-    entry = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "web"},
-        "spec": {
-            "hosts": ["web.example.com"],
-            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
-            "resolution": "STATIC",
-            "endpoints": [{"address": "10.9.9.9", "locality": "eu/a"}],
-        },
-    }
+    entry = service_entry("web", "eu/a")
     web = {"host": "web.example.com", "endpoints": {"GET /": {}}}
     scenario = load({**EXAMPLE, "services": {"web": web}, "istio": [entry]})
     again = document_of(json.loads(json.dumps(scenario.resolved())))
