@@ -119,11 +119,15 @@ def _restored() -> Iterator[None]:
 
 
 def _leave(number: int, _: Any) -> None:
+    _end(128 + number)
+
+
+def _end(code: int) -> None:
     """End the process at once, and its children: they hear no Ctrl-C and would wait for work for minutes."""
-    processes = sys.modules.get("multiprocessing.process")
-    for child in processes.active_children() if processes is not None else ():
+    processes = sys.modules.get("multiprocessing.process")  # which may be half imported
+    for child in getattr(processes, "active_children", tuple)():
         child.terminate()  # joblib's processes cannot be killed
-    os._exit(128 + number)
+    os._exit(code)
 
 
 def _interrupt(number: int, _: Any) -> None:
@@ -145,7 +149,7 @@ def _wait_for(seconds: float) -> None:
 
 def _leave_all_behind(_: int, __: Any) -> None:
     os.write(2, b"stopped; what had finished is kept\n")
-    _leave(status() - 128, None)
+    _end(status())
 
 
 def _repeat(what: Any) -> None:

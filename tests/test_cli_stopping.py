@@ -26,6 +26,17 @@ finally:
     lock.acquire()
 """
 
+#: A process that is interrupted while it imports multiprocessing.
+HALF_IMPORTED = """
+import signal, sys, types
+from meshsim import cli_stopping
+
+sys.modules["multiprocessing.process"] = types.ModuleType("multiprocessing.process")
+cli_stopping.end_at_once()
+signal.raise_signal(signal.SIGINT)
+"""
+
+
 #: A process that is interrupted when all is done, with worker processes that wait for more to do.
 WAITING = """
 import signal
@@ -57,6 +68,11 @@ def test_what_ends_at_once_leaves_no_worker_processes_behind():
     done = _run(WAITING, 20)  # which is over when the workers, too, have closed their output
     assert done.returncode == 130
     assert done.stdout == "[0, 1]\n"
+
+
+def test_what_ends_at_once_may_be_importing_what_starts_processes():
+    done = _run(HALF_IMPORTED, 20)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def _run(program: str, seconds: float) -> subprocess.CompletedProcess[str]:
