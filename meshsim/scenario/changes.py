@@ -12,7 +12,6 @@ from meshsim.scenario.checks.configuration import Key, key_of, parse_key
 from meshsim.scenario.happenings import Happening, happenings
 from meshsim.scenario.istio import IstioResources, read_resources
 from meshsim.scenario.manifests import UNREAD
-from meshsim.scenario.partial import emptied
 from meshsim.scenario.requests import EAST_WEST_LABELS, INGRESS_LABELS, INGRESS_NAMESPACE, labels_of
 from meshsim.scenario.schema import ConfigChange, Document
 from meshsim.scenario.selectors import Controls, select_control_planes, workloads_of
@@ -323,33 +322,11 @@ def problems(document: Document, root: Node) -> list[Problem]:
         if isinstance(event, ConfigChange)
         for number in range(len(event.apply))
     ]
+    if not applied:
+        return []
     _, of_mesh = read(document, root, [])
     _, found = read(document, root, applied)
     return [problem for problem in found if problem not in of_mesh]
-
-
-def misread(document: Document, root: Node) -> list[Problem]:
-    """Return what is wrong with the MeshConfig and the resources themselves, in a document of which not all is known.
-
-    Parameters
-    ----------
-    document
-        What is known of the scenario; among its resources may be some that could not be read.
-    root
-        Its tree.
-
-    Examples
-    --------
-    >>> from meshsim.scenario.partial import without
-    >>> from meshsim.scenario.scenario import EXAMPLE
-    >>> from meshsim.scenario.tree import from_python
-    >>> given = {**EXAMPLE, "mesh_config": {"connectTimeout": 5}}
-    >>> part = without(Document.model_validate(given), ["services"])
-    >>> [str(problem) for problem in misread(part, from_python(given))]
-    ['MeshConfig: connectTimeout: 5 has no unit; write 5s or 5ms']
-    """
-    whole = emptied(document)
-    return [*read(whole, root, resource_paths(whole, []))[1], *problems(whole, root)]
 
 
 def without_effect(document: Document, root: Node) -> list[str]:

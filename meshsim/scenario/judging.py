@@ -12,7 +12,7 @@ from meshsim.scenario.checks.changed import changed_configurations_hold
 from meshsim.scenario.checks.routed import routed_calls_come_to_an_end
 from meshsim.scenario.entries import with_entries
 from meshsim.scenario.istio import IstioResources
-from meshsim.scenario.partial import NotKnownError, obliging, without
+from meshsim.scenario.partial import NotKnownError, emptied, obliging, without
 from meshsim.scenario.problems import Verdict, in_order
 from meshsim.scenario.schema import Document
 
@@ -69,12 +69,15 @@ class Judging:
 
         Where not all is known that they are read with, what is wrong with those that can be read is still told.
         """
-        root = self.verdict.root
         try:
-            resources, wrong = changes.read(document, root, changes.resource_paths(document, []))
-            return resources, [*wrong, *changes.problems(document, root)]
+            return self._said(document)
         except NotKnownError:
-            return IstioResources(), changes.misread(whole, root)
+            return IstioResources(), self._said(emptied(whole))[1]
+
+    def _said(self, document: Document) -> tuple[IstioResources, list[Problem]]:
+        root = self.verdict.root
+        resources, wrong = changes.read(document, root, changes.resource_paths(document, []))
+        return resources, [*wrong, *changes.problems(document, root)]
 
     def _changed(self, document: Document, planes: changes.PlanesOf | None) -> list[Problem]:
         try:
