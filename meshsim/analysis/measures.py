@@ -11,6 +11,7 @@ from meshsim.analysis import cost, governance
 from meshsim.analysis.grid import Grid, Rows, Values, flags_of
 from meshsim.analysis.metrics import PERCENTILES
 from meshsim.results.tables import FLOWS
+from meshsim.scenario.requests import INGRESS
 from meshsim.scenario.schema import Document
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def percentiles(table: pd.DataFrame, grid: Grid, parts: Iterable[tuple[str, Rows
 def _calls(tables: Mapping[str, pd.DataFrame], grid: Grid) -> Iterator[Measure]:
     table = tables["calls"]
     cells, count = grid.cells(table), table["count"].to_numpy()
-    between = ~_is(table, "source", "ingress")  # a user's request has failed already where `errors` counts it
+    between = ~_is(table, "source", INGRESS)  # a user's request has failed already where `errors` counts it
     failed = between & ~_good(table)
     made, lost = grid.total(cells, count, between), grid.total(cells, count, failed)
     yield "calls", "all", made

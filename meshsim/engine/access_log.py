@@ -9,6 +9,7 @@ from meshsim.dataplane import flags
 from meshsim.dataplane.plane import DataPlane
 from meshsim.dataplane.state import NONE
 from meshsim.dataplane.trace import CALL_ENDED
+from meshsim.scenario.requests import INGRESS
 
 
 def access_log(plane: DataPlane, clusters: Sequence[str], lines: Any) -> Iterator[tuple[Any, ...]]:
@@ -34,7 +35,7 @@ def access_log(plane: DataPlane, clusters: Sequence[str], lines: Any) -> Iterato
             float(line.began),
             float(line.time - line.began),
             f"{int(line.request):016x}",
-            plane.plan.services[proxy.service] if proxy.service != NONE else "ingress",
+            plane.plan.services[proxy.service] if proxy.service != NONE else INGRESS,
             plane.proxy_names[line.proxy],
             *operation.split("/", 1),
             plane.plan.envoy_name(destination),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from meshsim.dataplane import state
 from meshsim.engine.environment import Undo
-from meshsim.engine.prepared import EAST_WEST_CLIENT
 from meshsim.mesh.deployment import east_west_gateways
 from meshsim.mesh.endpoints import GatewayAddress
 from meshsim.mesh.placement import spread, zones_of
+from meshsim.scenario.requests import EAST_WEST_CLIENT
 from meshsim.scenario.schema import Gateway
 from meshsim.scenario.selectors import select_clusters, several_networks
 

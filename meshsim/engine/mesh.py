@@ -14,7 +14,7 @@ from meshsim.engine.api_server import ApiServer
 from meshsim.engine.east_west import EastWestGateways
 from meshsim.engine.environment import Environment
 from meshsim.engine.network import Network
-from meshsim.engine.prepared import INGRESS_CLIENT, Prepared
+from meshsim.engine.prepared import Prepared
 from meshsim.engine.recorder import Recorder
 from meshsim.engine.spans import part_of
 from meshsim.engine.streams import Streams
@@ -24,6 +24,7 @@ from meshsim.mesh.deployment import ControlPlane
 from meshsim.mesh.placement import Zone, zones_of
 from meshsim.mesh.places import Client
 from meshsim.scenario.proxies import gateway_threads
+from meshsim.scenario.requests import INGRESS_CLIENT
 from meshsim.scenario.schema import Gateway
 
 if TYPE_CHECKING:

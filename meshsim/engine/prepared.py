@@ -24,15 +24,12 @@ from meshsim.scenario.istio.routes import Route, VirtualService
 from meshsim.scenario.istio.scopes import in_scope
 from meshsim.scenario.outside import Labels
 from meshsim.scenario.proxies import sidecar_threads
-from meshsim.scenario.requests import EAST_WEST_LABELS, INGRESS_LABELS, labels_of
+from meshsim.scenario.requests import EAST_WEST_CLIENT, EAST_WEST_LABELS, INGRESS_CLIENT, INGRESS_LABELS, labels_of
 from meshsim.scenario.schema import Document, Sidecar
 from meshsim.scenario.selectors import outside_of, workloads_of
 
 #: A Deployment: service and workload.
 Workload: TypeAlias = tuple[str, str]
-
-#: What stands for (service, workload) where gateways are clients.
-INGRESS_CLIENT, EAST_WEST_CLIENT = ("", ""), ("", "east-west")
 
 
 @dataclass(frozen=True, slots=True)

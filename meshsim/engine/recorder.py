@@ -18,6 +18,7 @@ from meshsim.engine.spans import Spans
 from meshsim.results.histogram import bin_of
 from meshsim.results.tables import FLOWS, TABLES
 from meshsim.results.words import Words
+from meshsim.scenario.requests import INGRESS
 
 Columns = dict[str, Any]
 _OUTCOMES = ("ok", "error")
@@ -139,7 +140,7 @@ class Recorder:
 
     def _empty(self, flags: list[str]) -> dict[str, Chunks]:
         """Return the large tables without rows, with the words behind the data plane's numbers."""
-        clusters, services = [*self._clusters, ""], [*self._plane.plan.services, "ingress"]
+        clusters, services = [*self._clusters, ""], [*self._plane.plan.services, INGRESS]
         common = {"cluster": clusters, "flow": FLOWS, "response_flag": flags}
         ends = {"source": services, "destination": services}
         ends |= {"source_cluster": clusters, "destination_cluster": clusters}

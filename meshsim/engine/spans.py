@@ -12,6 +12,7 @@ from meshsim.dataplane import flags, trace
 from meshsim.dataplane.plane import DataPlane
 from meshsim.dataplane.state import NO_FLAG, NONE, RECORDS
 from meshsim.scenario.fields import mean_of
+from meshsim.scenario.requests import INGRESS
 from meshsim.scenario.sampling import loaded
 from meshsim.scenario.schema import Document
 from meshsim.scenario.schema_load import EntryLoad
@@ -140,7 +141,7 @@ class Spans:
             world.operations.view(np.ndarray)["service"][operation],
             world.policies.view(np.ndarray)["service"][policies],
         )
-        services, clusters = [*self._plane.plan.services, "ingress"], [*self._clusters, ""]  # -1 is the last
+        services, clusters = [*self._plane.plan.services, INGRESS], [*self._clusters, ""]  # -1 is the last
         serving, there = pods["service"][host], np.where(host != NONE, pods["cluster"][host], NONE)
         found = {
             "source": (services, np.where(own, proxies["service"][proxy], serving)),

@@ -10,6 +10,7 @@ from meshsim.errors import Problem, ScenarioError, did_you_mean
 from meshsim.explain.model import Asked
 from meshsim.scenario import Scenario
 from meshsim.scenario import requests as asked
+from meshsim.scenario.requests import INGRESS
 from meshsim.scenario.selectors import workloads_of
 from meshsim.units import parse_duration
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from meshsim.engine.mesh import Proxy
     from meshsim.engine.simulation import Simulation
     from meshsim.lint.facts import Flow
-
-#: What ``--from`` calls the ingress gateway.
-INGRESS = "ingress"
 
 
 def instant(text: str) -> float:

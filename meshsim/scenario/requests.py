@@ -23,6 +23,10 @@ INGRESS_NAMESPACE = "istio-system"
 INGRESS_LABELS: Mapping[str, str] = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
 #: Labels of Istio's east-west gateway; it stands in the namespace of the ingress gateway.
 EAST_WEST_LABELS: Mapping[str, str] = {"app": "istio-eastwestgateway", "istio": "eastwestgateway"}
+#: Who sends users' requests, in tables and for ``--from``; no service may have this name.
+INGRESS = "ingress"
+#: What stands for (service, workload) where gateways are clients.
+INGRESS_CLIENT, EAST_WEST_CLIENT = ("", ""), ("", "east-west")
 
 
 # --- operations -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.scenario import Scenario
+from meshsim.scenario.requests import INGRESS
 
 if TYPE_CHECKING:
     from meshsim.engine.prepared import Prepared
@@ -135,7 +136,7 @@ class Witness:
         yield Law("calls by edge, cluster, flow and outcome", sum(rows["count"]), total["calls ended"])
         yield Law("latencies of calls", _histogram(tables, "call"), total["calls ended"])
         entered = zip(rows["source"], rows["count"], rows["latency_sum"], strict=True)
-        ingress = [(count, latency) for source, count, latency in entered if source == "ingress"]
+        ingress = [(count, latency) for source, count, latency in entered if source == INGRESS]
         if not any(own.mirrors for own in self.simulation.mesh.plane.plan.routes):  # copies are calls that no user made
             yield Law("requests are the ingress's calls", sum(count for count, _ in ingress), total["requests ended"])
             spent = sum(tables["requests"]["latency_sum"])

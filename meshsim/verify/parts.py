@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from meshsim.results.histogram import quantile
+from meshsim.scenario.requests import INGRESS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +143,6 @@ def attempts(destination: str) -> Reader:
     def read(tables: Tables) -> pd.Series[float]:
         rows = tables["calls"]
         made = rows[rows["destination"] == destination].groupby("replication")["attempts"].sum()
-        return made / rows[rows["source"] == "ingress"].groupby("replication")["count"].sum()
+        return made / rows[rows["source"] == INGRESS].groupby("replication")["count"].sum()
 
     return read

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from meshsim.scenario.checks.finding import Finding, unknown
+from meshsim.scenario.requests import INGRESS
 from meshsim.scenario.schema import CallStep, Document, Variant
 from meshsim.scenario.scripts import calls, steps_of
 from meshsim.scenario.selectors import replicas_of, workloads_of
 from meshsim.scenario.tree import Path
-
-#: The source of users' requests in the table of calls.
-INGRESS = "ingress"
 
 
 def services_have_names_of_their_own(document: Document) -> Iterator[Finding]:
