@@ -28,10 +28,6 @@ def warm_up_without_effect(facts: Facts) -> Iterator[Found]:
                 yield setting.source, f"warmup does nothing for {title(upstream)}: {balancer} has no slow start"
 
 
-def _flows_to(facts: Facts, upstream: Upstream) -> list[Flow]:
-    return [flow for flow in facts.flows if any((to.service, to.subset) == upstream for to in flow.route.reached)]
-
-
 @rule(
     "MS602",
     "Requests without the header, cookie or parameter that consistentHash looks at go to a random host.",
@@ -43,7 +39,7 @@ def nothing_to_hash(facts: Facts) -> Iterator[Found]:
     for upstream, policy in facts.policies:
         if policy.hash is None:
             continue
-        flows = _flows_to(facts, upstream)
+        flows = facts.flows_to(upstream)
         lacking = [flow.name for flow in flows if not _carries(flow, policy.hash)]
         if policy.hash.kind == "none":
             yield policy.sources["hash"], f"consistentHash of {title(upstream)} names nothing to hash: hosts are random"
@@ -99,7 +95,7 @@ def affinity_ends_at_gateways(facts: Facts) -> Iterator[Found]:
 def retries_hit_the_same_host(facts: Facts) -> Iterator[Found]:
     """Istio leaves the previous_hosts predicate out of the default policy."""
     for upstream, policy in facts.policies:
-        flows = [flow for flow in _flows_to(facts, upstream) if policy.hash is not None]
+        flows = [flow for flow in facts.flows_to(upstream) if policy.hash is not None]
         if any(flow.route.sources.get("retry.attempts", DEFAULT) == DEFAULT for flow in flows):
             yield (
                 policy.sources["hash"],

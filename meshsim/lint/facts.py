@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +22,7 @@ from meshsim.scenario.istio.policy import Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.routes import Route
 from meshsim.scenario.proxies import gateway_threads, sidecar_threads
-from meshsim.scenario.requests import Variant
+from meshsim.scenario.requests import INGRESS_CLIENT, Variant
 from meshsim.scenario.schema import CallStep, Gateway, Service
 from meshsim.scenario.selectors import several_networks, workloads_of
 from meshsim.scenario.tree import format_path
@@ -172,6 +173,18 @@ class Facts:
                     waiting += more
         return tuple(found)
 
+    def flows_to(self, upstream: Upstream) -> list[Flow]:
+        """Return the requests that may reach a destination, in the order of `flows`."""
+        return self._flows_to.get(upstream, [])
+
+    @cached_property
+    def _flows_to(self) -> dict[Upstream, list[Flow]]:
+        found: dict[Upstream, list[Flow]] = {}
+        for flow in self.flows:
+            for end in dict.fromkeys((to.service, to.subset) for to in flow.route.reached):
+                found.setdefault(end, []).append(flow)
+        return found
+
     def _entries(self) -> Iterator[Flow]:
         for name, entry in self.document.load.entries.items():
             for _, action, operations in asked.actions_of(self.document, name):
@@ -262,20 +275,13 @@ class Facts:
         return tuple(cluster for cluster in self.document.clusters if cluster in used)
 
     def callers(self, upstream: Upstream) -> tuple[tuple[str, str], ...]:
-        """Return who sends requests to a destination, as (service, workload); both empty for users."""
-        wanted = [flow for flow in self.flows if any((to.service, to.subset) == upstream for to in flow.route.reached)]
-        return tuple(dict.fromkeys((flow.caller, flow.workload) for flow in wanted))
+        """Return who sends requests to a destination, as (service, workload); `INGRESS_CLIENT` for users."""
+        return tuple(dict.fromkeys((flow.caller, flow.workload) for flow in self.flows_to(upstream)))
 
     def proxies(self, upstream: Upstream) -> int:
         """Return how many client proxies a destination has."""
-        count = 0
-        for caller in self.callers(upstream):
-            if caller == ("", ""):
-                settings = [self.document.ingress.get(cluster, Gateway()) for cluster in self.ingress_clusters]
-                count += sum(gateway.replicas for gateway in settings)
-            else:
-                count += sum(body.replicas for body in self.placed if (body.service, body.name) == caller)
-        return count
+        clusters = self.document.clusters
+        return sum(self.replicas(caller, cluster) for caller in self.callers(upstream) for cluster in clusters)
 
     def clients(self, upstream: Upstream) -> tuple[Client, ...]:
         """Return the localities that have proxies which send requests to a destination, by what it tells them apart."""
@@ -284,7 +290,7 @@ class Facts:
 
     def localities(self, caller: tuple[str, str], upstream: Upstream) -> tuple[Client, ...]:
         """Return the localities that have proxies of a caller, as of `callers`, with the labels that count there."""
-        if caller == ("", ""):
+        if caller == INGRESS_CLIENT:
             found = [(name, zone) for name in self.ingress_clusters for zone in zones_of(self.document, name)]
         else:
             bodies = [body for body in self.placed if (body.service, body.name) == caller and body.outside is None]
@@ -301,14 +307,28 @@ class Facts:
         ranking = policy.zone_aware or (policy.locality if policy.locality_failover else None)
         if ranking is None or not ranking.failover_priority:
             return ()
-        labels = asked.INGRESS_LABELS if caller == ("", "") else asked.labels_of(self.document, *caller)
+        labels = asked.INGRESS_LABELS if caller == INGRESS_CLIENT else asked.labels_of(self.document, *caller)
         return tuple((name, value) for name, value in labels.items() if name in ranking.failover_priority)
+
+    def replicas(self, caller: tuple[str, str], cluster: str) -> int:
+        """Return how many proxies a caller, as of `callers`, has in a cluster."""
+        return self._replicas[*caller, cluster]
+
+    @cached_property
+    def _replicas(self) -> Counter[tuple[str, str, str]]:
+        found = Counter({(*INGRESS_CLIENT, name): self._ingress(name).replicas for name in self.ingress_clusters})
+        for body in self.placed:
+            found[body.service, body.name, body.cluster] += body.replicas
+        return found
 
     def threads(self, caller: tuple[str, str], cluster: str) -> int:
         """Return the worker threads of each proxy of a caller, as of `callers`, in a cluster."""
-        if caller == ("", ""):
-            return gateway_threads(self.document.ingress.get(cluster, Gateway()), self.resources)
+        if caller == INGRESS_CLIENT:
+            return gateway_threads(self._ingress(cluster), self.resources)
         return sidecar_threads(self.document, self.resources, *caller)
+
+    def _ingress(self, cluster: str) -> Gateway:
+        return self.document.ingress.get(cluster, Gateway())
 
     def views(self, upstream: Upstream, client: Client, *, dedup: bool | None = None) -> tuple[HostView, ...]:
         """Return the hosts of a destination as a client sees them.

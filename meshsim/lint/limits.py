@@ -11,7 +11,7 @@ from meshsim.scenario.istio.connections import MAX_STREAMS
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.versions import profile
-from meshsim.scenario.schema import EastWestGateway, Gateway
+from meshsim.scenario.schema import EastWestGateway
 
 _LIMITS = {
     "max_connections": "maxConnections",
@@ -63,12 +63,12 @@ def limits_are_per_proxy(facts: Facts) -> Iterator[Found]:
 def connections_have_a_floor(facts: Facts) -> Iterator[Found]:
     """A pool without a connection may open one whatever the limit."""
     for upstream, policy in facts.policies:
-        limit, source = (
-            policy.circuit_breaker.max_connections,
-            policy.sources.get("circuit_breaker.max_connections", ""),
-        )
+        limit = policy.circuit_breaker.max_connections
+        source = policy.sources.get("circuit_breaker.max_connections", "")
+        if source in {"", DEFAULT}:
+            continue
         threads, hosts = max(_threads_and_hosts(facts, upstream), key=lambda found: found[0] * found[1], default=(0, 0))
-        if source not in {"", DEFAULT} and limit < threads * hosts:
+        if limit < threads * hosts:
             yield (
                 source,
                 (
@@ -229,9 +229,4 @@ def _beyond(facts: Facts, upstream: Upstream) -> dict[str, list[int]]:
 def _threads(facts: Facts, upstream: Upstream, cluster: str) -> Iterator[int]:
     """Yield the worker threads of each proxy in a cluster that sends requests to a destination."""
     for caller in facts.callers(upstream):
-        if caller == ("", ""):
-            replicas = facts.document.ingress.get(cluster, Gateway()).replicas * (cluster in facts.ingress_clusters)
-        else:
-            bodies = [body for body in facts.placed if (body.service, body.name, body.cluster) == (*caller, cluster)]
-            replicas = sum(body.replicas for body in bodies)
-        yield from [facts.threads(caller, cluster)] * replicas
+        yield from [facts.threads(caller, cluster)] * facts.replicas(caller, cluster)
