@@ -62,7 +62,7 @@ class Network:
         records = state.records("links", (len(zones), len(zones)))
         for a, (region, zone) in enumerate(zones):
             for b, (other_region, other_zone) in enumerate(zones):
-                trip = links.known((region, zone), (other_region, other_zone))
+                trip = links.between((region, zone), (other_region, other_zone))
                 link = records[a, b]
                 link.half = trip.p50 / 2 if trip else math.inf
                 if trip and trip.p50 > 0:
