@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from meshsim.analysis.grid import Grid, Values
 from meshsim.analysis.hops import Hops, hops, looked_up, outside
 from meshsim.analysis.phases import Phase, counted_at, phases
-from meshsim.mesh.complexity import secrets_of
 from meshsim.mesh.deployment import ControlPlane, control_planes
 from meshsim.scenario.checks.governance import kept_outside
 from meshsim.scenario.schema import Document
@@ -172,7 +171,7 @@ def _foreign(document: Document, plane: ControlPlane) -> list[str]:
     One outside all clusters is in no domain, so every domain is another one.
     """
     own = document.clusters[plane.home].security_domain if plane.home else None
-    domains = {cluster: document.clusters[cluster].security_domain for cluster in secrets_of(plane)}
+    domains = {cluster: document.clusters[cluster].security_domain for cluster in plane.secrets}
     return [cluster for cluster, domain in domains.items() if domain is not None and domain != own]
 
 

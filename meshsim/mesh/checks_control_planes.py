@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from meshsim.errors import did_you_mean
-from meshsim.mesh.complexity import secrets_of
 from meshsim.mesh.deployment import ControlPlane, control_planes, ways_through
 from meshsim.scenario.checks import Finding
 from meshsim.scenario.schema import (
@@ -146,7 +145,7 @@ def _secret(document: Document, planes: Planes, event: RemoteSecret, path: Path)
         plane
         for found in planes.values()
         for plane in found
-        if matches(event.target.control_plane, plane.name) and not set(secrets_of(plane)).isdisjoint(clusters)
+        if matches(event.target.control_plane, plane.name) and not set(plane.secrets).isdisjoint(clusters)
     ]
     if not watching:
         who = f"control plane '{event.target.control_plane}'" if event.target.control_plane else "control plane"

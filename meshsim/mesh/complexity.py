@@ -87,7 +87,7 @@ def complexity(document: Document, name: str) -> Complexity:
     return Complexity(
         control_planes=len(planes),
         istiod_replicas=sum(plane.replicas for plane in planes),
-        remote_secrets=sum(len(secrets_of(plane)) for plane in planes),
+        remote_secrets=sum(len(plane.secrets) for plane in planes),
         config_places=places,
         config_objects=objects,
         config_copies=objects * places,
@@ -96,20 +96,6 @@ def complexity(document: Document, name: str) -> Complexity:
         exposed_ports=_ports(planes, len(exposed) if several_networks(document) else 0),
         blast_radius_clusters=max((len(plane.serves) for plane in planes), default=0),
     )
-
-
-def secrets_of(plane: ControlPlane) -> tuple[str, ...]:
-    """Return the clusters that a control plane has a remote secret for: all that it watches, except its home.
-
-    One outside all clusters has one for the cluster of its configuration, too (istio.io, Install Istio with an External
-    Control Plane: ``create-remote-secret --type=config``).
-
-    Examples
-    --------
-    >>> secrets_of(ControlPlane("eu-1", "eu-1", ("eu-1",), ("eu-1", "us-1"), "eu-1", "eu", ("a",)))
-    ('us-1',)
-    """
-    return tuple(cluster for cluster in plane.watches if cluster != plane.home)
 
 
 def _is_configuration(resource: dict[str, object]) -> bool:

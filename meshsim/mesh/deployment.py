@@ -65,6 +65,20 @@ class ControlPlane:
         return any(cluster != self.home for cluster in self.serves)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Clusters that it has a remote secret for: all that it watches, except its home.
+
+        One outside all clusters has one for the cluster of its configuration, too (istio.io, Install Istio with an
+        External Control Plane: ``create-remote-secret --type=config``).
+
+        Examples
+        --------
+        >>> ControlPlane("eu-1", "eu-1", ("eu-1",), ("eu-1", "us-1"), "eu-1", "eu", ("a",)).secrets
+        ('us-1',)
+        """
+        return tuple(cluster for cluster in self.watches if cluster != self.home)
+
+    @property
     def entrance(self) -> bool:
         """Whether it has a gateway of its own in front: outside all clusters, unless access is direct (spec §4.1)."""
         return self.is_external and self.access != "direct"
