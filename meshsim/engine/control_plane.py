@@ -88,16 +88,12 @@ class IstiodGroup:
         self.record = mesh.recorder.control_planes[plane.name]
         self.record.memory = self._memory
         self.zones = [mesh.zones.index((plane.region, zone)) for zone in plane.zones]
-        self.istiods = [self._new(zone) for zone in self._spread(plane.replicas)]
+        self.istiods = [self._new(zone) for zone in spread(plane.replicas, self.zones)]
 
     @cached_property
     def _names(self) -> dict[int, str]:
         """Names of changes of configuration; of no use where there are none."""
         return {happening.number: happening.name for happening in happenings(self.mesh.document)}
-
-    def _spread(self, replicas: int) -> list[int]:
-        """Return the zone's number of each replica."""
-        return [self.zones[self.plane.zones.index(zone)] for zone in spread(replicas, self.plane.zones)]
 
     def _new(self, zone: int) -> Istiod:
         self._made += 1
@@ -290,7 +286,7 @@ class IstiodGroup:
 
     def _each(self, act: Callable[[Istiod], None]) -> None:
         for istiod in self.istiods:
-            if istiod.informers.running:  # one that still starts has read the secrets already
+            if istiod.informers.running:  # one that is not there yet reads them when it starts
                 act(istiod)
 
     # --- configuration --------------------------------------------------------------------------------------
@@ -333,7 +329,7 @@ class IstiodGroup:
         now, was, self.replicas = self.mesh.env.now, self.replicas, replicas
         self.mesh.recorder.event(now, "scaled", self.plane.name, f"{was} to {replicas} replicas of istiod")
         staying = [istiod for istiod in self.istiods if istiod not in self._leaving]
-        for zone in self._spread(replicas)[len(staying) :]:
+        for zone in spread(replicas, self.zones)[len(staying) :]:
             self._create(zone)
         for istiod in staying[replicas:]:
             self._remove(istiod)

@@ -14,7 +14,7 @@ from meshsim.dataplane.plane import DataPlane
 #: After SimPy's URGENT (0) and NORMAL (1): control events at an instant go before request events at it.
 LAST = 2
 #: Who waits for something to be so looks again after this many seconds at first, after as many as the second at most.
-FIRST_LOOK, LAST_LOOK = 0.5, 8.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 
 Process = Generator[simpy.Event, Any, Any]
 #: Takes back what a fault did.
@@ -38,10 +38,10 @@ class Environment(simpy.Environment):
 
     def until(self, condition: Callable[[], bool]) -> Process:
         """Wait until something is so; the pauses between two looks grow."""
-        pause = FIRST_LOOK
+        pause = FIRST_PAUSE
         while not condition():
             yield self.timeout(pause)
-            pause = min(2.0 * pause, LAST_LOOK)
+            pause = min(2.0 * pause, LONGEST_PAUSE)
 
 
 def advance_freely(env: Environment, plane: DataPlane, end: float) -> Process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from meshsim.scenario.outside import Outside
 from meshsim.scenario.schema import Document, Target
@@ -14,6 +15,8 @@ __all__ = ["PlacedWorkload", "Zone", "first_zone", "place", "spread", "zones_of"
 
 #: A zone with its region: ``(region, zone)``.
 Zone = tuple[str, str]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class PlacedWorkload:
         return len(self.zones)
 
 
-def spread(replicas: int, zones: Sequence[str], start: int = 0) -> list[str]:
+def spread(replicas: int, zones: Sequence[_T], start: int = 0) -> list[_T]:
     """Return the zone of each pod of a workload, one after the other, so that no zone has two more than another.
 
     This is what Kubernetes' default topology spread aims at.
@@ -54,7 +57,7 @@ def spread(replicas: int, zones: Sequence[str], start: int = 0) -> list[str]:
     replicas
         Number of pods.
     zones
-        Zones of the cluster.
+        Zones of the cluster, by whatever tells them apart.
     start
         Where in ``zones`` the first pod goes (modulo their number).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.engine.environment import LAST_LOOK
+from meshsim.engine.environment import LONGEST_PAUSE
 
 APP = {"service": "app", "cluster": "c1"}
 QUIET = {"web": {"rate": "0.1/s"}}
@@ -294,7 +294,7 @@ def test_an_upgrade_waits_for_the_api_server_of_its_home(quiet, event):
     simulation.run()
     assert seen == [([True] * 4, True)]
     ((began, _),) = told(simulation, "rollout begins")
-    assert 60.0 <= began < 60.0 + LAST_LOOK
+    assert 60.0 <= began < 60.0 + LONGEST_PAUSE
     assert ready(simulation) == [True] * 4
     assert not set(old) & set(simulation.mesh.groups["c1"].istiods)
 

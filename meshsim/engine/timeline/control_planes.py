@@ -7,7 +7,6 @@ from collections.abc import Collection
 from meshsim.engine.control_plane import IstiodGroup
 from meshsim.engine.environment import Undo
 from meshsim.engine.timeline.reach import Reach, nothing, together
-from meshsim.mesh.complexity import secrets_of
 from meshsim.scenario.schema_timeline import (
     ApiServerDown,
     CertificateAuthorityDown,
@@ -54,7 +53,7 @@ def lose_replicas(group: IstiodGroup, mode: str, zones: Collection[int] | None =
     A zone that has none at the moment may be given one meanwhile, by an autoscaler: that one is lost, too.
     """
     at_home = zones is None or any(zone in zones for zone in group.zones)
-    return group.fail(None, zones, silent=mode == "blackhole") if at_home else None
+    return group.fail(zones=zones, silent=mode == "blackhole") if at_home else None
 
 
 # --- certificates -------------------------------------------------------------------------------------------
@@ -130,7 +129,7 @@ def remote_secret(reach: Reach, event: RemoteSecret) -> Undo | None:
         _change_secret(reach, group, cluster, event)
         for group in reach.mesh.groups.values()
         if matches(event.target.control_plane, group.plane.name)
-        for cluster in secrets_of(group.plane)
+        for cluster in group.plane.secrets
         if cluster in watched
     )
 
