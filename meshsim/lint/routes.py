@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from meshsim.errors import did_you_mean
 from meshsim.lint.facts import Facts, title, warned
@@ -170,12 +170,14 @@ def rules_without_request(facts: Facts) -> Iterator[Found]:
 )
 def http_rules_for_tcp(facts: Facts) -> Iterator[Found]:
     """Without HTTP there is nothing to match."""
-    for one, entry in _rules(facts):
+    for one in facts.resources.virtual_services:
+        if one.tcp:
+            continue
         # Whoever asks for such a service by way of the rule's gateways: `*` at an ingress does not mean a database.
-        asked = {flow.request.service for flow in facts.flows if serves(one.gateways, flow.client.gateway)}
-        for name, service in facts.document.services.items():
-            meant = name in asked and one.precision(hosts.full_name(facts.identity(name))) > 0
-            if service.protocol == "tcp" and meant and not one.tcp:
+        wanted = {flow.request.service for flow in facts.flows if serves(one.gateways, flow.client.gateway)}
+        plain = [name for name, protocol in _meant(facts, one, wanted) if protocol == "tcp"]
+        for entry in one.http:
+            for name in plain:
                 yield entry.source, f"{entry.number} does nothing for {name}: its protocol is tcp"
 
 
@@ -187,13 +189,21 @@ def http_rules_for_tcp(facts: Facts) -> Iterator[Found]:
 )
 def tcp_rules_for_http(facts: Facts) -> Iterator[Found]:
     """Sidecars route by request there; that a gateway has no rule for HTTP is a warning of its own."""
-    asked = {flow.request.service for flow in facts.flows if flow.client.gateway == MESH}
+    wanted = {flow.request.service for flow in facts.flows if flow.client.gateway == MESH}
     for one in facts.resources.virtual_services:
-        for entry in one.tcp if MESH in one.gateways and not one.http else ():
-            for name, service in facts.document.services.items():
-                meant = name in asked and one.precision(hosts.full_name(facts.identity(name))) > 0
-                if service.protocol != "tcp" and meant:
-                    yield entry.source, f"{entry.number} does nothing for {name}: its protocol is {service.protocol}"
+        if one.http or MESH not in one.gateways:
+            continue
+        spoken = [(name, protocol) for name, protocol in _meant(facts, one, wanted) if protocol != "tcp"]
+        for entry in one.tcp:
+            for name, protocol in spoken:
+                yield entry.source, f"{entry.number} does nothing for {name}: its protocol is {protocol}"
+
+
+def _meant(facts: Facts, one: VirtualService, wanted: Container[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and protocol of the services among those wanted that a VirtualService has a host of."""
+    for name, service in facts.document.services.items():
+        if name in wanted and one.precision(hosts.full_name(facts.identity(name))) > 0:
+            yield name, service.protocol
 
 
 @rule(
