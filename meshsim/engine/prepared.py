@@ -149,20 +149,19 @@ def prepare(scenario: Scenario) -> Prepared:
     blueprint = lower(document, rules[0].policy_of, rules=rules)
     servers = {workload: _server(scenario, *workload, own) for workload, own in known.items()}
     blueprint.inbound_limits = _inbound_limits(scenario, changed, blueprint, servers)
-    flat = {workload: tuple(sorted(own.items())) for workload, own in known.items()}
     by_label = any(
         policy.locality.failover_priority or (policy.zone_aware is not None and policy.zone_aware.failover_priority)
         for policy in blueprint.policies
     )
-    gateways = {INGRESS_CLIENT: INGRESS_LABELS, EAST_WEST_CLIENT: EAST_WEST_LABELS}
-    clients = flat | {name: tuple(sorted(labels.items())) for name, labels in gateways.items()}
+    everybody = {**known, INGRESS_CLIENT: INGRESS_LABELS, EAST_WEST_CLIENT: EAST_WEST_LABELS}
+    flat = {who: tuple(sorted(own.items())) for who, own in everybody.items()}
     return Prepared(
         scenario,
         blueprint,
         tuple(blueprint.policies),
         tuple(blueprint.labels),
         endpoint_labels=flat if by_label or any(blueprint.labels) else {},
-        client_labels=clients if by_label else {},
+        client_labels=flat if by_label else {},
         plain=plain,
         servers=servers,
         links=round_trip(document),

@@ -31,7 +31,7 @@ from meshsim.scenario.istio.scopes import (
 )
 from meshsim.scenario.istio.versions import profile
 from meshsim.scenario.istio.virtual_services import delegated, virtual_service, warn_unused_routes
-from meshsim.scenario.istio.workloads import GatewayResource, Workload, gateway
+from meshsim.scenario.istio.workloads import ExternalService, GatewayResource, Workload, gateway
 from meshsim.scenario.tree import Path
 
 
@@ -93,8 +93,7 @@ def read_resources(
     >>> resources.policy("cart", "default", "1.31").outlier_detection.consecutive_5xx, problems
     (5, [])
     """
-    reading = Reading(services, version, outside, places, pods)
-    reading.gateway_pods = gateway_pods
+    reading = Reading(services, version, outside, places=places, pods=pods, gateway_pods=gateway_pods)
     reading.traffic_distributions.update(
         {reading.identity(service): value for service, value in (traffic_distributions or {}).items()}
     )
@@ -147,14 +146,16 @@ class Reading:
         services: Collection[tuple[str, str]],
         version: str,
         outside: Mapping[hosts.Service, str] | None = None,
+        *,
         places: Mapping[str, Collection[str]] | None = None,
         pods: Sequence[Pods] | None = None,
+        gateway_pods: Sequence[Pods] = (),
     ) -> None:
         self.known = sorted(services)
         self.outside = outside or {}
         self.places = places
         self.pods = pods
-        self.gateway_pods: Sequence[Pods] = ()
+        self.gateway_pods = gateway_pods
         self.services = sorted(self.identity(service) for service in services)
         self.names = {hosts.full_name(self.identity(service)): service[0] for service in self.known}
         self.version = version
@@ -312,7 +313,8 @@ class Reading:
         entries, machines = self._of("ServiceEntry"), self._of("WorkloadEntry")
         workloads.check(entries, machines, self.services, self.places, self.report)
         known = tuple(workloads.workload(resource) for resource in machines)
-        self._warn_scopes(root, entries, known)
+        external = tuple(workloads.external_service(resource, known) for resource in entries)
+        self._warn_scopes(root, external, known)
         routes = delegated(self.routes, self.report)
         warn_unused_routes(routes, self.services, self.report)
         return IstioResources(
@@ -330,17 +332,15 @@ class Reading:
             sidecars=tuple(one for _, one in self.sidecars),
             proxy_configs=tuple(one for _, one in self.proxies),
             gateways=tuple(self.gateways),
-            service_entries=tuple(workloads.external_service(resource, known) for resource in entries),
+            service_entries=external,
             workload_entries=known,
         )
 
-    def _warn_scopes(self, root: str, entries: Sequence[Resource], machines: Sequence[Workload]) -> None:
+    def _warn_scopes(self, root: str, external: Sequence[ExternalService], machines: Sequence[Workload]) -> None:
         """Warn of resources that count for no workload, endpoints of ServiceEntries and WorkloadEntries included."""
         if self.pods is None:
             return
-        given = [
-            (one.namespace, inner.get("labels") or {}) for one in entries for inner in one.spec.get("endpoints") or []
-        ]
+        given = [(one.namespace, dict(end.labels)) for one in external for end in one.endpoints]
         pods = [*self.pods, *given, *((one.namespace, dict(one.endpoint.labels)) for one in machines)]
         for read, others in ((self.peers, ()), (self.sidecars, ()), (self.proxies, self.gateway_pods)):
             scopes.warn_unused(read, [*pods, *others], root, self.report)
