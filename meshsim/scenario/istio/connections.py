@@ -7,6 +7,8 @@ from typing import Literal
 
 #: Envoy's "no limit" of concurrent streams.
 MAX_STREAMS = 2**31 - 1
+#: Its default since 1.36 (istio#57968).
+HTTP2_STREAMS = 1024
 
 TlsMode = Literal["AUTO", "DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
 
@@ -39,7 +41,7 @@ class ConnectionPool:
     """
 
     max_requests_per_connection: int = 0
-    max_concurrent_streams: int = 1024
+    max_concurrent_streams: int = HTTP2_STREAMS
     idle_timeout: float = 3600.0
     tcp_idle_timeout: float = 3600.0
     max_connection_duration: float | None = None

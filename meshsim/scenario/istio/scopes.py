@@ -11,6 +11,7 @@ from meshsim.scenario.istio.fields import NO_EFFECT
 from meshsim.scenario.istio.report import Report
 from meshsim.scenario.istio.resolve import Setting
 from meshsim.scenario.istio.rules import Resource
+from meshsim.scenario.istio.workloads import has_labels
 from meshsim.scenario.tree import Path
 
 Labels = tuple[tuple[str, str], ...]
@@ -56,8 +57,7 @@ def in_scope(resources: Iterable[_T], namespace: str, labels: Mapping[str, str],
 def _place(resource: Scoped, namespace: str, labels: Mapping[str, str], root: str) -> int | None:
     """Return how wide the resource of a workload is: 0 by its selector, 1 of its namespace, 2 of the mesh."""
     if resource.selector:
-        selects = all(labels.get(key) == value for key, value in resource.selector)
-        return 0 if selects and resource.namespace == namespace else None
+        return 0 if has_labels(labels, resource.selector) and resource.namespace == namespace else None
     if resource.namespace == namespace:
         return 1
     return 2 if resource.namespace == root else None

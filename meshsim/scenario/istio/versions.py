@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshsim.scenario.istio.connections import MAX_STREAMS
+from meshsim.scenario.istio.connections import HTTP2_STREAMS, MAX_STREAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def profile(version: str) -> Profile:
         unready_endpoints=minor >= (1, 31),
         panic_without_outlier_detection=0 if minor >= (1, 31) else 50,
         retry_budget=minor >= (1, 27),
-        http2_streams=1024 if minor >= (1, 28) else MAX_STREAMS,
+        http2_streams=HTTP2_STREAMS if minor >= (1, 28) else MAX_STREAMS,
         native_sidecars=minor >= (1, 28),
         default_traffic_policy=minor >= (1, 31),
         gateway_dedup=minor <= (1, 31),
