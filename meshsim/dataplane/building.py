@@ -80,17 +80,16 @@ class Building:
         if self.world is not None:
             self.world.set(name, array)
 
-    def _grow(self, name: str, needed: int) -> None:
-        """Make room for ``needed`` rows of an array, by doubling."""
+    def _grow(self, name: str, needed: int, axis: int = 0) -> None:
+        """Make room for ``needed`` rows of an array, or columns (``axis`` 1), by doubling."""
         old = self._arrays[name]
-        if needed <= len(old):
+        if needed <= old.shape[axis]:
             return
-        new = state.zeros((max(needed, 2 * len(old)), *old.shape[1:]), old.dtype)
-        new[: len(old)] = old
-        self._replace(name, new)
-
-    def _replace(self, name: str, array: NDArray[Any]) -> None:
-        self._set(name, array.view(np.recarray) if isinstance(self._arrays[name], np.recarray) else array)
+        shape = list(old.shape)
+        shape[axis] = max(needed, 2 * shape[axis])
+        new = state.zeros(tuple(shape), old.dtype)
+        new[tuple(map(slice, old.shape))] = old
+        self._set(name, new.view(np.recarray) if isinstance(old, np.recarray) else new)
 
     def _take(self, name: str, count: int = 1) -> int:
         """Return the first of ``count`` fresh rows of an array."""
@@ -136,9 +135,7 @@ class Building:
 
     def _add_upstream(self, proxy: int, destination: int) -> None:
         index = self._take("upstreams")
-        priorities = self._arrays["priorities"]
-        if index >= priorities.shape[1]:
-            self._replace("priorities", np.concatenate([priorities, np.zeros_like(priorities)], axis=1))
+        self._grow("priorities", index + 1, axis=1)
         client = self._row("proxies", proxy)
         threads, seed = int(client["threads"]), int(client["seed"])
         part = zlib.crc32(f"{seed}/{destination}".encode()) / 2**32

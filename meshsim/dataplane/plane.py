@@ -145,9 +145,9 @@ class DataPlane(Building):
         clock = self.world.clock[0]
         clock.looks, clock.looked = 1, clock.day
 
-    def _grow(self, name: str, needed: int) -> None:
+    def _grow(self, name: str, needed: int, axis: int = 0) -> None:
         """Make room for rows of an array; for events that are put off too, as for all others."""
-        super()._grow(name, needed)
+        super()._grow(name, needed, axis)
         if name == "heap":
             for other, length in later.room(len(self._arrays["heap"])).items():
                 super()._grow(other, length)
