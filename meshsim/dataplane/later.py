@@ -89,6 +89,12 @@ def _place_for(w, time):
 
 
 @jit
+def in_chunk(left):
+    """Return how many of a cell's last ``left`` events stand in the latest of their chunks; the others are full."""
+    return ((left - 1) & (CHUNK - 1)) + 1
+
+
+@jit
 def take_up(w):
     """Put the events of the next span that has any into the ring, or where they are many into the heap.
 
@@ -106,20 +112,21 @@ def take_up(w):
         cell = w.cells[clock.day & (CELLS - 1)]
         if cell.count > 0:
             break
-    left, chunk, size = cell.count, cell.chunk, 0
+    left, chunk, count = cell.count, cell.chunk, 0
     many = left > RING
     cell.count = 0
     clock.later -= left
     heap = w.heap[ROOT:]
     while left > 0:
-        for number in range(((left - 1) & (CHUNK - 1)) + 1):
+        size = in_chunk(left)
+        for number in range(size):
             event = w.later[chunk * CHUNK + number]
             if many:
-                copy(heap[rise(heap, size, event.time, event.sequence)], event)
-                size += 1
+                copy(heap[rise(heap, count, event.time, event.sequence)], event)
+                count += 1
             else:
                 copy(w.heap[place_among(w, event.time, event.sequence)], event)
-        left = (left - 1) & ~(CHUNK - 1)
+        left -= size
         chunk = _give_back(w, chunk)
 
 
@@ -192,9 +199,10 @@ def _first_of_rest(w):
     left, chunk = rest.count, rest.chunk
     first = w.later[chunk * CHUNK].time
     while left > 0:
-        for number in range(((left - 1) & (CHUNK - 1)) + 1):
+        size = in_chunk(left)
+        for number in range(size):
             first = min(first, w.later[chunk * CHUNK + number].time)
-        left = (left - 1) & ~(CHUNK - 1)
+        left -= size
         chunk = w.chunks[chunk]
     return first
 
@@ -208,10 +216,11 @@ def _sort_out(w, number):
     if number >= CELLS:
         w.clock[0].far -= left
     while left > 0:
-        for place in range(((left - 1) & (CHUNK - 1)) + 1):
+        size = in_chunk(left)
+        for place in range(size):
             event = w.later[chunk * CHUNK + place]
             copy(w.later[_place_for(w, event.time)], event)
-        left = (left - 1) & ~(CHUNK - 1)
+        left -= size
         chunk = _give_back(w, chunk)
 
 
@@ -220,6 +229,6 @@ def places(w):
     for cell in w.cells:
         left, chunk = int(cell.count), int(cell.chunk)
         while left > 0:
-            count = (left - 1) % CHUNK + 1
-            yield from range(chunk * CHUNK, chunk * CHUNK + count)
-            left, chunk = left - count, int(w.chunks[chunk])
+            size = in_chunk(left)
+            yield from range(chunk * CHUNK, chunk * CHUNK + size)
+            left, chunk = left - size, int(w.chunks[chunk])

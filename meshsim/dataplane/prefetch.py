@@ -19,7 +19,7 @@ from meshsim.dataplane import foresight
 from meshsim.dataplane.draws import child
 from meshsim.dataplane.fetching import fetch, fetch_events, fetch_two
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.later import CELLS, CHUNK
+from meshsim.dataplane.later import CELLS, CHUNK, in_chunk
 from meshsim.dataplane.queues import ARRIVAL, COMPUTED, GATEWAY, POD, RESPONSE, SERVER, come_to, join, row_of
 from meshsim.dataplane.recorder import bin_of
 from meshsim.dataplane.state import BRANCH, NONE
@@ -113,7 +113,8 @@ def _find(w, span):
     cell = w.cells[span & (CELLS - 1)]
     left, chunk = cell.count, cell.chunk
     while left > 0:
-        for number in range(((left - 1) & (CHUNK - 1)) + 1):
+        size = in_chunk(left)
+        for number in range(size):
             event = w.later[chunk * CHUNK + number]
             queue = _QUEUE_OF[event.kind]
             if queue != NONE:
@@ -121,7 +122,7 @@ def _find(w, span):
                 row.subject = event.subject
                 row.generation = event.generation
                 row.due = event.time
-        left = (left - 1) & ~(CHUNK - 1)
+        left -= size
         chunk = w.chunks[chunk]
 
 
