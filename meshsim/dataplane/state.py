@@ -105,8 +105,8 @@ AT_HAND = 2
 #: ``upstreams`` from ``first_upstream`` on; which of them is a destination's is told by its ``scope``.
 PROXY = _record(
     2,
-    cpu="f8", busy="f8", free="2f8", latency="i4", configuration="i4", service="i4", scope="i4", first_upstream="i4",
-    cluster="i2", zone="i2", workers="i2", threads="i2", kind="i1", alive="i1", silent="i1",
+    cpu="f8", busy="f8", free=f"{AT_HAND}f8", latency="i4", configuration="i4", service="i4", scope="i4",
+    first_upstream="i4", cluster="i2", zone="i2", workers="i2", threads="i2", kind="i1", alive="i1", silent="i1",
     handshake="f8", seed="u8", expires="f8", trusts="i8", root="i4", life="i4", station="i4", upstreams="i4",
 )  # fmt: skip
 
@@ -135,7 +135,7 @@ UPSTREAM = _record(
 #: ``counted`` tells which of its rows (0: there was none).
 SLOT = _record(
     2,
-    counted_pod="i4", counter="i4", host="i4", active="i4", pools="i4", ready="2i4", epoch="i4", waiting="i4",
+    counted_pod="i4", counter="i4", host="i4", active="i4", pools="i4", ready=f"{AT_HAND}i4", epoch="i4", waiting="i4",
     counted="i2", locality="i2", volume="i4", successes="i4", errors="i4", gateway_errors="i4", local_errors="i4",
     priority="i1", present="i1", unhealthy="i1", ejected="i1",
     weight="f8", locality_weight="f8", joined="f8", returned_at="f8", own_share="f8",
