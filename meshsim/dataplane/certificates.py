@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.pool import upstream_of
+from meshsim.dataplane.pool import opener_of
 from meshsim.dataplane.state import NONE
 
 
@@ -20,7 +20,7 @@ def takes(w, own, other, now):
 @jit
 def client_of(w, connection):
     """Return the proxy that opened a connection."""
-    return w.upstreams[upstream_of(w, connection)].proxy
+    return w.upstreams[opener_of(w, connection)].proxy
 
 
 @jit

@@ -288,7 +288,7 @@ def _gateway_accepts(w, index, now):
 def _choose_pod(w, index, now):
     """Let the gateway choose a pod and connect to it: blind to HTTP, by its own load balancer."""
     connection = w.connections[index]
-    asked = w.upstreams[pool.upstream_of(w, connection)].policy
+    asked = w.upstreams[pool.opener_of(w, connection)].policy
     own = w.known_as[w.proxies[connection.replica].configuration, asked]  # the client names a service and a subset
     upstream = upstream_of(w, connection.replica, own) if own != NONE else NONE
     policy = pool.policy_of(w, connection)

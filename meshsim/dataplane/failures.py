@@ -282,7 +282,7 @@ def forget_client(w, proxy):
     """Clear what a dead pod's sidecar had under way."""
     for index in range(w.clock[0].connections):
         connection = w.connections[index]
-        if connection.state != UNUSED and w.upstreams[pool.upstream_of(w, connection)].proxy == proxy:
+        if connection.state != UNUSED and w.upstreams[pool.opener_of(w, connection)].proxy == proxy:
             pool.close(w, index)
     for upstream in upstreams_of(w, proxy):
         up = w.upstreams[upstream]

@@ -24,7 +24,8 @@ def on_connected(w, index, now):
         on_not_connected(w, index, now)
         return
     pool_index = pool.pool_of(w, connection)
-    up = w.upstreams[pool.upstream_of(w, connection)]
+    upstream = w.pools[pool_index].upstream
+    up = w.upstreams[upstream]
     start = now
     if w.policies[up.policy].tls == 1:
         if not certificates.client_agrees(w, connection, now):
@@ -37,7 +38,7 @@ def on_connected(w, index, now):
         connecting.show_certificate(w, index, start)
     pool.opened(w, index, now)
     if w.policies[up.policy].keeps_host == 1:
-        outlier_detection.report_connected(w, pool.upstream_of(w, connection), connection.slot, now)
+        outlier_detection.report_connected(w, upstream, connection.slot, now)
     trace.note_connection(w, index, trace.CONNECTED, now)
     serve_waiting(w, pool_index, start)
     pool.close_outdated(w, index)

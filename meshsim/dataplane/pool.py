@@ -17,15 +17,15 @@ def pool_of(w, connection):
 
 
 @jit
-def upstream_of(w, connection):
-    """Return the number of the upstream that a connection is of."""
+def opener_of(w, connection):
+    """Return the number of the upstream that a connection was opened by."""
     return w.pools[pool_of(w, connection)].upstream
 
 
 @jit
 def policy_of(w, connection):
     """Return the policy of the destination that a connection is for."""
-    return w.policies[w.upstreams[upstream_of(w, connection)].policy]
+    return w.policies[w.upstreams[opener_of(w, connection)].policy]
 
 
 @jit

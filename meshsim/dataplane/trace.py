@@ -6,7 +6,7 @@ import numpy as np
 
 from meshsim.dataplane.frames import is_current
 from meshsim.dataplane.jit import jit
-from meshsim.dataplane.pool import upstream_of
+from meshsim.dataplane.pool import opener_of
 from meshsim.dataplane.state import NO_FLAG, NONE
 
 #: Kinds of lines: a call began, an attempt was sent to a host and reached a pod, an attempt ended, a call ended; a host
@@ -149,7 +149,7 @@ def note_connection(w, index, kind, now):
     line.request = connection.request
     line.path = connection.path
     line.attempt = connection.attempt
-    line.upstream = upstream_of(w, connection)
+    line.upstream = opener_of(w, connection)
     line.proxy = w.upstreams[line.upstream].proxy
     line.host = w.slots[connection.slot].host
     line.connection = index
