@@ -49,7 +49,8 @@ def open_needed(w, pool_index, opener, now):
 def start(w, pool_index, policy, opener, now):
     """Send the first packet of a new connection; its latencies are drawn for the call that asked for it."""
     waits = w.pools[pool_index]
-    index = pool.take(w, pool_index, _requests_at_once(w, policy))
+    host = w.slots[waits.slot].host
+    index = pool.take(w, pool_index, _requests_at_once(w, policy, host))
     connection = w.connections[index]
     frame = w.frames[opener]
     connection.request, connection.path, connection.attempt = frame.request, frame.path, frame.attempt
@@ -59,7 +60,6 @@ def start(w, pool_index, policy, opener, now):
         w.keys, DECISION, frame.request, frame.path, np.uint64(frame.attempt), np.uint64(CONNECTION)
     )
     here = w.proxies[w.upstreams[waits.upstream].proxy].zone
-    host = w.slots[waits.slot].host
     if host >= 0:
         connection.pod = host
         connection.zone = w.pods[host].zone
@@ -86,11 +86,14 @@ def start(w, pool_index, policy, opener, now):
 
 
 @jit
-def _requests_at_once(w, policy):
+def _requests_at_once(w, policy, host):
     """Return how many requests a fresh connection takes at a time (ActiveClient::effectiveConcurrentStreamLimit)."""
     if policy.http1 == 1:
         return np.int64(1)
-    limit = min(policy.max_streams, w.services[policy.service].max_streams)
+    limit = policy.max_streams
+    # What is behind a gateway takes mutual TLS, so it has a sidecar.
+    if host < 0 or w.proxies[w.pods[host].proxy].workers > 0:
+        limit = min(limit, w.services[policy.service].max_streams)
     return limit if policy.requests_per_connection == 0 else min(limit, policy.requests_per_connection)
 
 

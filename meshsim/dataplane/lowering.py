@@ -94,8 +94,8 @@ def _lower_services(document: Document, plan: Blueprint) -> None:
         row.hold_worker = int(service.hold_worker)
         row.workers = service.workers
         row.queue = UNLIMITED if service.queue is None else service.queue
-        proxied = document.sidecar.enabled and service.protocol != "tcp"
-        row.max_streams = profile(document.istio_version).http2_streams if proxied else UNLIMITED
+        streams = profile(document.istio_version).http2_streams
+        row.max_streams = UNLIMITED if service.protocol == "tcp" else streams
     plan.arrays["services"] = services
 
 

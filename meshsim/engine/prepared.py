@@ -23,10 +23,10 @@ from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.routes import Route, VirtualService
 from meshsim.scenario.istio.scopes import in_scope
 from meshsim.scenario.outside import Labels
-from meshsim.scenario.proxies import sidecar_threads
+from meshsim.scenario.proxies import has_sidecar, sidecar_threads
 from meshsim.scenario.requests import EAST_WEST_CLIENT, EAST_WEST_LABELS, INGRESS_CLIENT, INGRESS_LABELS, labels_of
 from meshsim.scenario.schema import Document, Sidecar
-from meshsim.scenario.selectors import outside_of, workloads_of
+from meshsim.scenario.selectors import workloads_of
 
 #: A Deployment: service and workload.
 Workload: TypeAlias = tuple[str, str]
@@ -138,7 +138,7 @@ def prepare(scenario: Scenario) -> Prepared:
     plain = frozenset(
         (service, workload)
         for (service, workload), own in known.items()
-        if not _has_sidecar(document, service, workload)
+        if not has_sidecar(document, service, workload)
         or resources.mutual_tls(document.services[service].namespace, own) == "DISABLE"
     )
     secure = {service for service, workload in known if (service, workload) not in plain}
@@ -237,17 +237,11 @@ def _scopes(
     return scopes
 
 
-def _has_sidecar(document: Document, service: str, workload: str) -> bool:
-    """Tell whether the pods of a workload have one; endpoints outside all clusters may have none."""
-    outside = outside_of(document, service).get(workload)
-    return document.sidecar.enabled and (outside is None or outside.sidecar)
-
-
 def _server(scenario: Scenario, service: str, workload: str, labels: Mapping[str, str]) -> Server:
     document, resources = scenario.document, scenario.resources
     namespace = document.services[service].namespace
     sidecar = document.sidecar
-    if sidecar.enabled and not _has_sidecar(document, service, workload):
+    if sidecar.enabled and not has_sidecar(document, service, workload):
         sidecar = sidecar.model_copy(update={"enabled": False})
     threads = sidecar_threads(document, resources, service, workload)
     if threads != sidecar.concurrency:

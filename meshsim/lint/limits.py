@@ -11,7 +11,9 @@ from meshsim.scenario.istio.connections import MAX_STREAMS
 from meshsim.scenario.istio.policy import UNLIMITED, Policy
 from meshsim.scenario.istio.resolve import DEFAULT
 from meshsim.scenario.istio.versions import profile
+from meshsim.scenario.proxies import has_sidecar
 from meshsim.scenario.schema import EastWestGateway
+from meshsim.scenario.selectors import workloads_of
 
 _LIMITS = {
     "max_connections": "maxConnections",
@@ -120,7 +122,9 @@ def connections_of_http2(facts: Facts) -> Iterator[Found]:
         streams = policy.connection_pool.max_concurrent_streams
         most = profile(facts.version).http2_streams
         many, requests = streams >= most, policy.circuit_breaker.max_requests
-        taken = min(streams, most) if facts.document.sidecar.enabled else streams
+        workloads = workloads_of(facts.document, upstream[0])
+        proxied = any(has_sidecar(facts.document, upstream[0], workload) for workload in workloads)
+        taken = most if proxied else streams
         for name, shown, value, source in _limits(policy):
             if name == "max_connections" and _http2(facts, upstream) and many and requests == UNLIMITED:
                 carries = "them all" if taken >= MAX_STREAMS else f"{taken} at a time"

@@ -1,10 +1,25 @@
-"""Worker threads of proxies: what the scenario says of them, and what Istio's resources do."""
+"""Which pods have a sidecar, and the worker threads of proxies, as the scenario and Istio's resources have them."""
 
 from __future__ import annotations
 
 from meshsim.scenario.istio import IstioResources
 from meshsim.scenario.requests import EAST_WEST_LABELS, INGRESS_LABELS, INGRESS_NAMESPACE, labels_of
 from meshsim.scenario.schema import Document, EastWestGateway, Gateway
+from meshsim.scenario.selectors import outside_of
+
+
+def has_sidecar(document: Document, service: str, workload: str) -> bool:
+    """Tell whether the pods of a workload have a sidecar; endpoints outside all clusters may have none.
+
+    Examples
+    --------
+    >>> from meshsim.scenario import load
+    >>> from meshsim.scenario.scenario import EXAMPLE
+    >>> has_sidecar(load({**EXAMPLE, "sidecar": {"enabled": False}}).document, "web", "web")
+    False
+    """
+    outside = outside_of(document, service).get(workload)
+    return document.sidecar.enabled and (outside is None or outside.sidecar)
 
 
 def sidecar_threads(document: Document, resources: IstioResources, service: str, workload: str) -> int:

@@ -103,7 +103,10 @@ class Run:
         self._number_keys(plan)
         streams = [each.h2_max_streams for each in point.endpoints if each.h2_max_streams]
         if streams:
-            plan.arrays["services"][plan.services.index(UP)].max_streams = min(streams)
+            # Its servers have no sidecars, so the client keeps the limit.
+            rows = plan.arrays["policies"]
+            reaching = rows.service == plan.services.index(UP)
+            rows.max_streams[reaching] = np.minimum(rows.max_streams[reaching], min(streams))
         codes = {failure.status for each in point.endpoints for failure in each.fail}
         codes |= {code for each in point.endpoints for code in each.status_by_attempt}
         plan.codes = sorted({*plan.codes, *codes})

@@ -121,6 +121,24 @@ def test_what_is_outside_the_mesh_gets_plain_text_and_has_no_sidecar(paying):
     assert pod.number not in simulation.clusters["c1"].proxies
 
 
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_connection_to_what_has_no_sidecar_carries_what_the_client_lets_it(paying, proxied):
+    calls = {"replicas": 1, "endpoints": {"GET": {"script": [{"call": "pay/GET", "count": 1500, "wait": False}]}}}
+    pay = {"protocol": "grpc", "endpoints": {"GET": {"script": [{"compute": "1s"}]}}, "workers": 2000}
+    streams = {"connectionPool": {"http": {"maxConcurrentStreams": 5000}}}
+    rule = {**FAILOVER, "spec": {"host": "pay.example.com", "trafficPolicy": streams}}
+    identity = {"serviceAccount": "pay"} if proxied else {}
+    outside = entry(location="MESH_INTERNAL", endpoints=endpoints("eu/a", **identity))
+    once = {"sidecar": {"concurrency": 1}, "load": {"web": {"rate": "0.3/s"}}}
+    simulation = paying(outside, rule, web=calls, pay=pay, **once)
+    simulation.run()
+    world = simulation.mesh.plane.world
+    destination = simulation.mesh.plane.plan.services.index("pay")
+    assert served(simulation)["10.9.0.1"] >= 1500
+    most = max(row.connections for row in world.upstreams if row.policy == destination)
+    assert most > 1 if proxied else most == 1
+
+
 def test_a_rule_can_ask_for_tls_to_what_is_outside(paying):
     rule = {**FAILOVER, "spec": {"host": "pay.example.com", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}}}
     simulation = paying(entry(endpoints=endpoints("eu/a")), rule)

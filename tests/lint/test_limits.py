@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.lint.conftest import NETWORKS, Told, rule
+from tests.service_entries import service_entry
 
 
 def pool(**blocks: Any) -> dict[str, Any]:
@@ -52,6 +53,16 @@ def test_connections_do_not_limit_http2(told: Told) -> None:
     assert "MS504" in told(pool(tcp={"maxConnections": 100}), **GRPC)
     assert "MS504" not in told(pool(tcp={"maxConnections": 100}))
     assert "MS504" not in told(pool(tcp={"maxConnections": 100}, http={"http2MaxRequests": 50}), **GRPC)
+
+
+def test_a_connection_to_what_has_no_sidecar_carries_what_the_client_lets_it(told: Told) -> None:
+    out = {"services": {"cart": {"protocol": "grpc", "host": "cart.example.com"}}}
+    limits = {"tcp": {"maxConnections": 100}, "http": {"maxConcurrentStreams": 5000}}
+    asked = rule({"connectionPool": limits}, host="cart.example.com")
+    entry = service_entry("cart", "eu/a", location="MESH_INTERNAL")
+    assert "carries 5000 at a time" in told(entry, asked, **out)["MS504"][0]
+    entry["spec"]["endpoints"][0]["serviceAccount"] = "cart"
+    assert "carries 1024 at a time" in told(entry, asked, **out)["MS504"][0]
 
 
 def test_connections_without_a_limit_of_waiting_requests_refuse_nothing(told: Told) -> None:
