@@ -13,6 +13,9 @@ FEW = 30
 #: A number of replications that nobody runs.
 _MOST = 2.0**30
 
+#: How often a forecast is corrected until it stands still.
+_STEPS = 10
+
 #: How many requests have to lie beyond a percentile, in each replication, for it to be one.
 BEYOND = 10
 
@@ -65,7 +68,7 @@ def replications_for_rates(
     """Return about how many replications make the exact interval of each share no wider than ± ``half_width``.
 
     If events go on as often as they did. The bound of what never happened falls as fast as replications grow, and that
-    of few events faster than their root; nan where there is no such number.
+    of few events faster than their root; ``n`` at least, and nan where there is no such number.
 
     Parameters
     ----------
@@ -84,15 +87,15 @@ def replications_for_rates(
     given = (np.asarray(of, dtype=float) for of in (events, trials, n, half_width))
     happened, asked, had, wanted = np.broadcast_arrays(*given)
     usable = (happened >= 0) & (happened <= asked) & (asked > 0) & (wanted > 0)
-    each = [np.where(usable, of, 1.0) / had for of in (happened, asked)]
-    least, most = np.ones(happened.shape), np.full(happened.shape, _MOST)
-    for _ in range(math.ceil(math.log2(_MOST))):
-        middle = np.floor((least + most) / 2)
-        low, high = clopper_pearson(each[0] * middle, each[1] * middle, confidence)
-        share = each[0] / each[1]
-        enough = np.maximum(high - share, share - low) <= wanted
-        least, most = np.where(enough, least, middle + 1), np.where(enough, middle, most)
-    return np.where(usable & (most < _MOST), most, np.nan)
+    happened, asked, wanted = (np.where(usable, of, 1.0) for of in (happened, asked, wanted))
+    share, more = happened / asked, np.ones(happened.shape)
+    # The longer side falls as 1/k where nothing happened, or always, else with a power of k from 1/2 to 3/4 or so.
+    power = np.where((happened == 0) | (happened == asked), 1.0, 5 / 3)
+    for _ in range(_STEPS):
+        low, high = clopper_pearson(happened * more, asked * more, confidence)
+        more = np.clip(more * (np.maximum(high - share, share - low) / wanted) ** power, 1.0, _MOST)
+    needed = np.ceil(more * had - 1e-6)
+    return np.where(usable & (needed < _MOST), needed, np.nan)
 
 
 def least_difference(confidence: float) -> int:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from meshsim.analysis.rare_events import clopper_pearson, least_difference, requests_for
+from meshsim.analysis.rare_events import clopper_pearson, least_difference, replications_for_rates, requests_for
 
 
 def test_no_event_of_many_has_an_upper_bound_of_three_over_their_number():
@@ -58,6 +58,24 @@ def test_only_where_three_events_are_expected_bounds_cover_a_little_less(trials:
     less = [expected for expected, often in found.items() if often < 0.95]
     assert less
     assert 2 < min(less) <= max(less) < 3.5
+
+
+@pytest.mark.parametrize("events", [0, 1, 2, 7, 60, 2_500, 4_990, 5_000])
+def test_the_forecast_of_replications_is_the_smallest_whose_exact_interval_is_narrow_enough(events: int):
+    trials, n = 5_000, 5
+
+    def longer_side(replications: float) -> float:
+        happened, asked = (of * replications / n for of in (events, trials))
+        low, high = clopper_pearson(happened, asked)
+        return float(max(high - events / trials, events / trials - low))
+
+    for part in (0.9, 0.3, 0.05):
+        needed = float(replications_for_rates(events, trials, n, part * longer_side(n)))
+        assert longer_side(needed) <= part * longer_side(n) < longer_side(needed - 1)
+
+
+def test_a_rate_that_is_known_well_enough_needs_the_replications_it_has():
+    assert replications_for_rates(3, 10_000, 5, 0.5) == 5
 
 
 def test_five_coins_on_one_side_may_be_chance_and_six_are_not():
