@@ -122,8 +122,8 @@ def sweep(
     before = partial(_say_how_long, loaded, planned.jobs, by, store)
     with _watched(len(planned.jobs), store, quiet=json_output, before=before) as (watch, cost):
         found = Sweep(sweeping_.carry_out(planned, by, store, watch), plan=planned)
-        folder = as_typed(save_sweep(found, out, wanted, ["meshsim", *sys.argv[1:]], cost=cost))
-        summary = found.summary(*map(str, wanted))
+        summary = sweeping_.summary(found, wanted)
+        folder = as_typed(save_sweep(found, out, wanted, ["meshsim", *sys.argv[1:]], summary=summary, cost=cost))
     if json_output:
         shown = [{"metric": str(one), "rows": report.records(one.of(summary))} for one in wanted]
         print_json({"folder": str(folder), **planned.described(), "metrics": shown})

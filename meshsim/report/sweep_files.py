@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshsim.experiment import sweep
 from meshsim.report import sweep_pictures
 from meshsim.report.panels import picture_of
 from meshsim.report.style import Picture, render
@@ -67,7 +68,13 @@ class Cost:
 
 
 def save_sweep(
-    found: Sweep, folder: Path, metrics: Sequence[Wanted], command: Sequence[str] = (), *, cost: Cost | None = None
+    found: Sweep,
+    folder: Path,
+    metrics: Sequence[Wanted],
+    command: Sequence[str] = (),
+    *,
+    summary: pd.DataFrame | None = None,
+    cost: Cost | None = None,
 ) -> Path:
     """Save a sweep in a new folder below ``folder``, and return it.
 
@@ -81,6 +88,8 @@ def save_sweep(
         What is drawn.
     command
         What was asked for, as the words of a command line.
+    summary
+        As `meshsim.experiment.sweep.summary` returns it of the sweep and the metrics, where it is there already.
     cost
         What it took; None where nobody has counted.
 
@@ -94,7 +103,7 @@ def save_sweep(
     planned = found.plan
     if planned is None:
         raise ValueError("this is a part of a sweep: save the whole")
-    summary = found.summary(*map(str, metrics))
+    summary = sweep.summary(pd.DataFrame(found), metrics) if summary is None else summary
     files = {"sweep.parquet": _parquet(pd.DataFrame(found)), "summary.parquet": _parquet(summary)}
     files["summary.csv"] = _plain(summary).to_csv(index=False).encode()
     for metric in metrics:
