@@ -258,6 +258,7 @@ def _tornado(given: Study, values: Any) -> pd.DataFrame:
 def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[str, Any]:
     """Return what is known of one end of a field beside the base, each a pair of values and what they count among."""
     from meshsim.analysis.means import known
+    from meshsim.analysis.rare_events import least_difference
     from meshsim.analysis.statistics import paired
 
     at_end = known(metric, *end)
@@ -271,6 +272,8 @@ def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[st
     if same:
         half = _apart(metric, base, end, change.mean, 0.975)
         sure = moved and _agreed(metric, base, end, change, ends)
+    gap = abs(at_end.events - at_base.events)  # so few events that differ may all fall on one side by chance
+    sure = sure and not gap < least_difference(1 - 0.05 / ends)
     enough = not (at_base.requests_needed or at_end.requests_needed)
     return {
         **_means(at_base, at_end), "difference": change.mean, "half_width": half, "difference_same": same,

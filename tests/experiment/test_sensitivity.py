@@ -67,6 +67,20 @@ def test_rates_that_differ_by_the_same_are_beyond_chance_as_their_exact_interval
     assert (found["beyond_chance"], found["steady"]) == (beyond, not beyond)
 
 
+@pytest.mark.parametrize("metric", ["errors", "success_rate"])
+@pytest.mark.parametrize(
+    ("failed", "fields", "beyond"),
+    [([1, 1, 1, 1, 0], 1, False), ([2, 1, 1, 1, 2], 1, True), ([2, 1, 1, 1, 2], 3, False), ([4, 3, 4, 3, 4], 3, True)],
+)
+def test_rates_that_differ_by_a_few_events_are_not_beyond_chance(
+    metric: str, failed: list[int], fields: int, beyond: bool
+) -> None:
+    among = [3000.0] * 5
+    base, end = ([1 - f / 3000 if metric == "success_rate" else f for f in run] for run in ([0] * 5, failed))
+    found = sensitivity._end(metric, known(metric, base, among), (base, among), (end, among), 2 * fields)
+    assert (found["beyond_chance"], found["steady"]) == (beyond, False)
+
+
 @pytest.mark.parametrize("few", ["base", "end"])
 def test_percentiles_of_too_few_requests_have_no_effect_beyond_chance(few: str) -> None:
     base, end = ([0.1, 0.11], [2000.0, 999.0 if few == "base" else 2000.0]), ([0.5, 0.51], [2000.0] * 2)
