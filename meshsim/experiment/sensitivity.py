@@ -193,14 +193,15 @@ def carry_out(given: Study, by: Engine, store: Units | None = None, watch: Watch
         Of a tornado: a row for each deployment, metric, field and end, with ``value`` of the field, ``mean`` of the
         metric with the ends ``low`` and ``high`` of its interval, ``difference`` to the base (paired by replication)
         and its ``half_width``, whether that is ``beyond_chance`` (corrected for the number of ends), and ``swing``, the
-        larger difference of the field's two ends; fields with the largest swing first. ``never`` counts replications
-        in which it never ended: then ``mean`` is inf, and so is a ``difference`` that is beyond chance in order
+        larger difference of the field's two ends; fields with the largest swing first. ``never`` counts replications in
+        which it never ended: then ``mean`` is inf, and so is a ``difference`` that is beyond chance in order
         (`meshsim.analysis.multiple_comparisons.in_order`), else nan. Columns that begin with ``base`` are those of the
         base; ``same`` says that all replications agree, ``difference_same`` that their differences do, ``steady`` that
         these are too few to be beyond chance, ``events`` on how many a rate rests, and ``requests_needed`` what a
-        replication lacks for a percentile to have a meaning, or 0: then nothing is beyond chance. Of Sobol' indices: a
-        row for each deployment, metric and field, with ``first_order`` and ``total`` and their half widths; nan where
-        the metric is the same at every point; and ``requests_needed`` at any point.
+        replication lacks for a percentile to have a meaning, or 0: then nothing is beyond chance. ``base_n`` and
+        ``end_n`` count replications that have a value there, ``missing`` those that have none, and ``n`` the pairs. Of
+        Sobol' indices: a row for each deployment, metric and field, with ``first_order`` and ``total`` and their half
+        widths; nan where the metric is the same at every point; and ``requests_needed`` at any point.
 
     Raises
     ------
@@ -284,10 +285,10 @@ def _end(metric: str, at_base: Known, base: Any, end: Any, ends: int) -> dict[st
 def _means(at_base: Known, at_end: Known) -> dict[str, Any]:
     return {
         "base": at_base.mean, "base_low": at_base.low, "base_high": at_base.high, "base_same": at_base.same,
-        "base_events": at_base.events, "base_never": at_base.never,
-        "base_requests_needed": at_base.requests_needed, "mean": at_end.mean, "low": at_end.low, "high": at_end.high,
-        "same": at_end.same, "events": at_end.events, "never": at_end.never,
-        "requests_needed": at_end.requests_needed,
+        "base_events": at_base.events, "base_n": at_base.n, "base_missing": at_base.missing,
+        "base_never": at_base.never, "base_requests_needed": at_base.requests_needed, "mean": at_end.mean,
+        "low": at_end.low, "high": at_end.high, "same": at_end.same, "events": at_end.events, "end_n": at_end.n,
+        "missing": at_end.missing, "never": at_end.never, "requests_needed": at_end.requests_needed,
     }  # fmt: skip
 
 

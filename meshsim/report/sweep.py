@@ -178,7 +178,7 @@ def tornado(frame: pd.DataFrame) -> str:
     for (deployment, metric), rows in frame.groupby(["deployment", "metric"], sort=False):
         name, records_ = str(metric).split(" ")[0], rows.to_dict(orient="records")
         base = _base(name, records_[0])
-        found = [(row, _printed(name, {**row, "half_width": math.nan}), _change(name, row)) for row in records_]
+        found = [(row, _end(name, row), _change(name, row)) for row in records_]
         cells = [[row["field"], str(row["value"]), mean.text, change.text] for row, mean, change in found]
         blocks.append(
             grid(f"{metric}, {deployment}: {base.text} at the base", ["field", "at", "mean", "difference"], cells, 2)
@@ -207,13 +207,12 @@ def at_base(name: str, row: Mapping[Any, Any]) -> str:
 
 def _base(name: str, row: Mapping[Any, Any]) -> Printed:
     own = {key.removeprefix("base_"): value for key, value in row.items() if str(key).startswith("base_")}
-    return _printed(name, {**own, "mean": row["base"], "n": row["n"]})
+    # Studies that were saved before it was counted have no number of the base's own.
+    return printed(name, {"n": row["n"], **own, "mean": row["base"]})
 
 
-def _printed(name: str, row: Mapping[Any, Any]) -> Printed:
-    """Return a mean at the base or at an end, whose ``n`` counts replications that never ended, too."""
-    never = int(row.get("never", 0))
-    return printed(name, {**row, "n": row["n"] - never, "missing": never})
+def _end(name: str, row: Mapping[Any, Any]) -> Printed:
+    return printed(name, {**row, "n": row["end_n"], "half_width": math.nan})
 
 
 def _change(name: str, row: Mapping[Any, Any]) -> Printed:

@@ -6,13 +6,16 @@ import math
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from meshsim.analysis.comparison import compare
 from meshsim.analysis.expectations import Result
+from meshsim.analysis.means import known
 from meshsim.analysis.wanted import Wanted
 from meshsim.experiment.breaking import Breaking, Look, State
+from meshsim.experiment.sensitivity import _end
 from meshsim.report import expectations, html, sweep, sweep_pictures, tables
 from meshsim.report.cells import FAILING, cell, hidden, how_to_read, printed
 from meshsim.report.style import render
@@ -118,9 +121,9 @@ def test_a_breaking_point_shows_the_bound_that_decided():
 def tornado(**more: object) -> pd.DataFrame:
     row = {
         "deployment": "a", "metric": "success_rate", "field": "load.scale", "end": "high", "value": "2", "base": 1.0,
-        "base_low": 0.9999, "base_high": 1.0, "base_same": True, "base_events": 0.0, "mean": 1.0, "low": 0.9999,
-        "high": 1.0, "same": True, "events": 0.0, "difference": 0.0, "half_width": 1e-4, "difference_same": True,
-        "n": 5, "beyond_chance": False, "swing": 0.0,
+        "base_low": 0.9999, "base_high": 1.0, "base_same": True, "base_events": 0.0, "base_n": 5, "mean": 1.0,
+        "low": 0.9999, "high": 1.0, "same": True, "events": 0.0, "end_n": 5, "difference": 0.0, "half_width": 1e-4,
+        "difference_same": True, "n": 5, "beyond_chance": False, "swing": 0.0,
     }  # fmt: skip
     return pd.DataFrame([{**row, **more}])
 
@@ -266,8 +269,26 @@ def test_a_breaking_point_and_a_tornado_say_what_never_recovered():
     assert ["a", "2", "never", "in", "2/6", "6", "undecided"] in lines
     assert render(sweep_pictures.breaking(found, search).figure, "png").startswith(b"\x89PNG")
     never = tornado(
-        metric="time_to_recover", base=math.inf, base_never=6, never=0, n=6, mean=0.0, half_width=math.nan,
-        difference=-math.inf, difference_same=False, beyond_chance=True, swing=math.inf,
+        metric="time_to_recover", base=math.inf, base_n=0, base_missing=6, base_never=6, end_n=6, n=6, mean=0.0,
+        half_width=math.nan, difference=-math.inf, difference_same=False, beyond_chance=True, swing=math.inf,
     )  # fmt: skip
     assert "time_to_recover, a: never at the base" in sweep.tornado(never)
     assert render(sweep_pictures.tornado(never, "a", "time_to_recover").figure, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("base", "end", "at_base", "at_end"),
+    [
+        ([math.inf] * 5, [10.0, 12.0, *[math.nan] * 3], "never at the base", "11 s (2/5)"),
+        ([5.0] * 5, [10.0, 12.0, math.inf, math.nan, math.nan], "5 s (all 5) at the base", "never in 1/5"),
+        ([5.0, 5.0, *[math.nan] * 3], [10.0] * 5, "5 s (2/5) at the base", "10 s (all 5)"),
+    ],
+)
+def test_each_end_of_a_tornado_counts_its_own_replications(
+    base: list[float], end: list[float], at_base: str, at_end: str
+) -> None:
+    points = [(np.array(values), np.full(5, math.nan)) for values in (base, end)]
+    row = _end("time_to_recover", known("time_to_recover", base), *points, 2)
+    text = sweep.tornado(tornado(metric="time_to_recover", **row))
+    assert f"time_to_recover, a: {at_base}" in text
+    assert f"  2   {at_end}" in re.sub(r" {4,}", "   ", text)
