@@ -290,7 +290,7 @@ def cube_of(summary: pd.DataFrame) -> Cube:
     row = {key: at for at, key in enumerate(names.itertuples(index=False, name=None))}
     for (phase, name, flow), at in row.items():
         base, flagged, _ = str(name).partition(":")
-        among = row.get((phase, AMONG.get(base, "requests"), flow))
+        among = row.get((phase, counted_among(base), flow))
         if flagged and (whole := row.get((phase, base, flow))) is not None:
             values[:, at] = np.where(np.isnan(values[:, at]) & ~np.isnan(values[:, whole]), 0.0, values[:, at])
         if spared(base) and (success := row.get((phase, "success_rate", flow))) is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from meshsim.analysis.comparison import UNSEEN, compare, differences
 from meshsim.analysis.criteria import Criterion
 from meshsim.analysis.failing import failing, spared
-from meshsim.analysis.means import AMONG, Values
+from meshsim.analysis.means import Values, counted_among
 from meshsim.analysis.phases import Phase
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _about(summary: pd.DataFrame, criterion: Criterion) -> pd.DataFrame:
     wanted = criterion.wanted
     base, flagged, _ = wanted.metric.partition(":")
     place = (summary["phase"] == wanted.phase) & (summary["flow"] == wanted.flow)
-    rest = summary[place & summary["metric"].isin({base, AMONG.get(base, "requests")} - {wanted.metric})]
+    rest = summary[place & summary["metric"].isin({base, counted_among(base) or base} - {wanted.metric})]
     run = ["deployment", "replication"]
     own = summary[run].drop_duplicates().merge(wanted.of(summary)[[*run, "value"]], on=run, how="left")
     if flagged:  # of errors with a flag there is no row where there are none
