@@ -6,12 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-Verdict = Literal["better", "worse", "no difference seen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,43 +164,10 @@ def paired(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> 
     return interval(np.asarray(b, dtype=float) - np.asarray(a, dtype=float), confidence)
 
 
-def verdict(difference: Estimate, better: Literal["lower", "higher"]) -> Verdict:
-    """Return what an interval of a difference says; nothing, where it covers zero or does not exist.
-
-    Parameters
-    ----------
-    difference
-        Of ``paired(reference, other)``.
-    better
-        Whether a lower or a higher value is the better one.
-
-    Examples
-    --------
-    >>> verdict(Estimate(0.5, 0.2, 5), "lower"), verdict(Estimate(0.5, 0.7, 5), "lower")
-    ('worse', 'no difference seen')
-    """
-    if difference.n < 2 or math.isnan(difference.mean) or difference.covers(0.0):
-        return "no difference seen"
-    return "better" if (difference.mean > 0) == (better == "higher") else "worse"
-
-
-def replications_needed(estimate: Estimate, relative: float) -> int | None:
-    """Return about how many replications give an interval of ± ``relative`` times the mean; None where unknown.
-
-    From the spread seen so far, so it is a forecast: the more replications it rests on, the better.
-
-    Examples
-    --------
-    >>> replications_needed(interval([9.0, 10.0, 11.0, 10.0]), 0.05)
-    13
-    """
-    if not estimate.mean:
-        return None
-    return replications_for(estimate, relative * abs(estimate.mean))
-
-
 def replications_for(estimate: Estimate, half_width: float) -> int | None:
     """Return about how many replications give an interval no wider than ± ``half_width``; None where unknown.
+
+    From the spread seen so far, so it is a forecast: the more replications it rests on, the better.
 
     Examples
     --------
