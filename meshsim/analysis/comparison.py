@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshsim.analysis.enough import USUAL, forecast, tolerance
+from meshsim.analysis.enough import USUAL, forecast, replications_for_each, tolerance
 from meshsim.analysis.means import KEYS, Cube, cube_of, estimates, without_chance
 from meshsim.analysis.metrics import metric
 from meshsim.analysis.multiple_comparisons import Differences, all_pairs
 from meshsim.analysis.rare_events import least_difference
-from meshsim.analysis.statistics import Estimate, agreeing, replications_for
+from meshsim.analysis.statistics import agreeing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,9 +77,9 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     said = np.full((len(cube.deployments), len(cube.names)), UNSEEN, dtype=object)
     said[:1] = ""
     beats, alike, steady, discounted = (_empty_tuples(said.shape) for _ in range(4))
-    widest, needed = (found.reshape(said.shape) for found in _own_needs(frame))
+    widest, needed = (found.reshape(said.shape) for found in _own_needs(frame, confidence))
     for pair in all_pairs(cube.ordered, confidence):
-        more = _needed(pair.mean, pair.half_width, pair.n, pair.confidence, np.maximum(*widest[[pair.a, pair.b]]))
+        more = replications_for_each(pair.half_width, pair.n, pair.confidence, np.maximum(*widest[[pair.a, pair.b]]))
         needed[pair.a], needed[pair.b] = np.fmax(needed[pair.a], more), np.fmax(needed[pair.b], more)
         words = _words(cube, pair)
         if pair.a == 0:
@@ -179,25 +179,16 @@ def _without_spread(cube: Cube, pair: Differences) -> NDArray[np.bool_]:
     return np.asarray(enough & np.where(pair.never, ended, steady))
 
 
-def _own_needs(frame: pd.DataFrame) -> tuple[Values, Values]:
+def _own_needs(frame: pd.DataFrame, confidence: float) -> tuple[Values, Values]:
     """Return, by deployment and row, how wide an interval may be, and how many replications that takes."""
     mean, half = (frame[name].to_numpy(dtype=float) for name in ("mean", "half_width"))
     named = zip(frame["metric"], mean, strict=True)
     wanted = np.array([tolerance(str(name), at, USUAL) for name, at in named], dtype=float)
     n = frame["n"].to_numpy()
-    needed = forecast(frame, wanted)
-    enough = np.where(n < agreeing(), float(agreeing()), 0.0)
+    needed = forecast(frame, wanted, confidence)
+    enough = np.where(n < agreeing(confidence), float(agreeing(confidence)), 0.0)
     needed = np.where(frame["same"] & np.isnan(half), enough, needed)
     return wanted, np.where(frame["never"] > 0, np.nan, needed)  # no replication more makes a mean of it
-
-
-def _needed(mean: Values, half_width: Values, n: NDArray[np.int64], confidence: Values, wanted: Values) -> Values:
-    """Return about how many replications make each half width as narrow as wanted; 0 where it is, nan if unknown."""
-    found = np.where(half_width <= wanted, 0.0, np.nan)
-    for at in np.flatnonzero(half_width > wanted):
-        estimate = Estimate(float(mean[at]), float(half_width[at]), int(n[at]), confidence=float(confidence[at]))
-        found[at] = replications_for(estimate, float(wanted[at])) or np.nan
-    return found
 
 
 def _word(name: str, difference: float) -> str:

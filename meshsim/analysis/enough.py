@@ -71,7 +71,7 @@ def tolerance(name: str, mean: float, relative: float) -> float:
     return relative * abs(mean)
 
 
-def forecast(comparison: pd.DataFrame, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+def forecast(comparison: pd.DataFrame, wanted: NDArray[np.float64], confidence: float = 0.95) -> NDArray[np.float64]:
     """Return about how many replications make each number's interval as narrow as wanted; 0 where it is.
 
     That of a rate is the wider of two (`meshsim.analysis.means.bounds`), so it takes the more of two: what Student's
@@ -83,27 +83,56 @@ def forecast(comparison: pd.DataFrame, wanted: NDArray[np.float64]) -> NDArray[n
         Rows as `meshsim.analysis.comparison.compare` returns them.
     wanted
         The half width of each.
+    confidence
+        Of their intervals.
 
     Returns
     -------
     numpy.ndarray
         nan where that is open.
     """
-    names = ("mean", "half_width", "n", "events", "trials", "spread")
-    mean, half, n, events, trials, spread = (comparison[name].to_numpy(dtype=float) for name in names)
+    names = ("half_width", "n", "events", "trials", "spread")
+    half, n, events, trials, spread = (comparison[name].to_numpy(dtype=float) for name in names)
     shares = np.array([metric(str(name)).unit == "fraction" for name in comparison["metric"]], dtype=bool)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(shares, wanted, wanted * n / trials)
     exact = np.full(len(half), np.nan)
     rates = np.flatnonzero((half > wanted) & ~np.isnan(events))
     if len(rates):
-        exact[rates] = replications_for_rates(events[rates], trials[rates], n[rates], share[rates])
-    found = np.where(half <= wanted, 0.0, np.nan)
-    for at in np.flatnonzero(half > wanted):
-        count = int(n[at])
-        own = half[at] if math.isnan(events[at]) else spread[at] * quantile_t(0.95, count) / math.sqrt(count)
-        found[at] = replications_for(Estimate(float(mean[at]), float(own), count), float(wanted[at])) or np.nan
-    return np.where(np.isnan(found), np.nan, np.fmax(found, exact))
+        exact[rates] = replications_for_rates(events[rates], trials[rates], n[rates], share[rates], confidence)
+    factors = np.array([quantile_t(confidence, int(count)) if count > 1 else math.nan for count in n], dtype=float)
+    own = np.where(np.isnan(events), half, spread * factors / np.sqrt(n))
+    found = replications_for_each(own, n, np.full(len(n), confidence), wanted)
+    # Where Student's is narrow enough, the exact one alone decides, and where that is open, nothing is known.
+    more = np.where(found > 0, np.fmax(found, exact), found + exact)
+    return np.where(half <= wanted, 0.0, more)
+
+
+def replications_for_each(
+    half_width: NDArray[np.float64],
+    n: NDArray[np.float64] | NDArray[np.int64],
+    confidence: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return about how many replications make each half width as narrow as wanted; 0 where it is, nan if unknown.
+
+    Parameters
+    ----------
+    half_width, n, confidence
+        Of each interval, and the replications it rests on.
+    wanted
+        The widest that is well enough.
+
+    Examples
+    --------
+    >>> replications_for_each(np.array([0.4, 0.6]), np.array([4, 4]), np.full(2, 0.95), np.full(2, 0.5)).tolist()
+    [0.0, 5.0]
+    """
+    found = np.where(half_width <= wanted, 0.0, np.nan)
+    for at in np.flatnonzero(half_width > wanted):
+        estimate = Estimate(math.nan, float(half_width[at]), int(n[at]), confidence=float(confidence[at]))
+        found[at] = replications_for(estimate, float(wanted[at])) or np.nan
+    return found
 
 
 def lacks(comparison: pd.DataFrame, differences: pd.DataFrame, relative: float = USUAL) -> list[Lack]:

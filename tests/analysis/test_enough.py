@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from meshsim.analysis.comparison import compare, differences
 from meshsim.analysis.enough import forecast, lacks, tolerance
@@ -30,6 +31,17 @@ def test_a_wide_interval_lacks_and_a_wide_difference_of_narrow_ones_too():
     assert lacking(latency_p99={"a": [1.0, 2.0, 3.0]}) == [("latency_p99", "a", "")]
     found = lacking(0.05, latency_p99={"a": [1.0, 1.02, 1.04], "b": [1.04, 1.02, 1.0]})
     assert found == [("latency_p99", "b", "a")]
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_a_forecast_holds_at_the_confidence_of_its_intervals(confidence: float):
+    values = [0.9, 1.0, 1.1]
+    [needed] = compare(summary_of(latency_p99={"a": values}), confidence)["replications_needed"]
+
+    def half_width(n: float) -> float:
+        return float(stats.t.ppf(0.5 + confidence / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+
+    assert half_width(needed) <= 0.05 < half_width(needed - 1)
 
 
 def test_one_replication_lacks_everything_and_nobody_knows_how_much():
