@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshsim.analysis.grid import Grid, Values
-from meshsim.analysis.hops import Hops, hops, looked_up, outside
+from meshsim.analysis.hops import hops, looked_up
 from meshsim.analysis.phases import Phase, counted_at, phases
 from meshsim.mesh.deployment import ControlPlane, control_planes
 from meshsim.scenario.checks.governance import kept_outside
@@ -210,11 +210,14 @@ def _kept(document: Document) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Leaving:
-    """Rows of the table of calls of which the request, or the response, took tagged data out; the bytes; where to."""
+    """Rows of the table of calls of which the request, or the response, took tagged data out; the bytes; where to.
+
+    The last is a region, where the table names a cluster of another one in its place; else empty.
+    """
 
     at_all: Rows
     bytes: Values
-    ends: Hops
+    away: NDArray[np.object_]
 
 
 def _tagged(document: Document) -> bool:
@@ -230,7 +233,7 @@ def _leaving(calls: pd.DataFrame, document: Document) -> _Leaving:
     out = _must_not(calls[["source_cluster", "source"]], [clusters, services], ends.regions, ends.destination)
     home = _must_not(calls[["destination_cluster", "destination"]], [clusters, services], ends.regions, ends.source)
     out, home = out & (there > 0), home & (back > 0)
-    return _Leaving(out | home, there * out + back * home, ends)
+    return _Leaving(out | home, there * out + back * home, ends.outside)
 
 
 def _must_not(
@@ -255,10 +258,9 @@ def _sent(calls: pd.DataFrame, document: Document, spans: Sequence[Phase]) -> li
     leaving = _leaving(calls, document)
     kept = ["deployment", "replication", "start", "end", "source", "destination", "source_cluster"]
     rows = calls.loc[leaving.at_all, [*kept, "destination_cluster", "count"]]
-    away = outside(calls, leaving.ends, document)[leaving.at_all]
     places = [
         f"in {region}, outside the clusters" if region else f"of {cluster or 'outside'}"
-        for region, cluster in zip(away, rows["destination_cluster"], strict=True)
+        for region, cluster in zip(leaving.away[leaving.at_all], rows["destination_cluster"], strict=True)
     ]
     rows = rows.assign(bytes=leaving.bytes[leaving.at_all], place=places)
     replications = calls.groupby("deployment", observed=True)["replication"].nunique()

@@ -30,11 +30,28 @@ class Hops:
         Their names.
     source, destination
         Number of the region of the caller and of the pod, one per row of the table; `NOWHERE` for none.
+    named
+        Number of the region of the cluster that the table names as the destination.
     """
 
     regions: tuple[str, ...]
     source: Numbers
     destination: Numbers
+    named: Numbers
+
+    @property
+    def outside(self) -> NDArray[np.object_]:
+        """The region each call went to, where that is not the one of the cluster that the table names; else empty.
+
+        Such a cluster stands for an endpoint that is in none.
+
+        Examples
+        --------
+        >>> Hops(("eu", "us"), np.array([0, 0]), np.array([0, 1]), np.array([0, 0])).outside.tolist()
+        ['', 'us']
+        """
+        names = np.array([*self.regions, ""], dtype=object)  # the last is that of NOWHERE
+        return np.where((self.named == NOWHERE) | (self.named == self.destination), "", names[self.destination])
 
 
 def hops(calls: pd.DataFrame, document: Document) -> Hops:
@@ -58,41 +75,15 @@ def hops(calls: pd.DataFrame, document: Document) -> Hops:
     regions = tuple(document.regions)
     number = {cluster: regions.index(body.region) for cluster, body in document.clusters.items()}
     source = looked_up(calls["source_cluster"], number)
-    destination = looked_up(calls["destination_cluster"], number)
+    named = looked_up(calls["destination_cluster"], number)
     far = (calls["flow"] == "cross-region").to_numpy(dtype=bool)
-    destination = np.where(far | (destination == NOWHERE), destination, source)
+    destination = np.where(far | (named == NOWHERE), named, source)
     far = far & ((destination == NOWHERE) | (destination == source))
     for row in np.flatnonzero(far):
         where = _outside(document, str(calls["destination"].iloc[row]))
         others = [regions.index(name) for name in where if regions.index(name) != source[row]]
         destination[row] = others[0] if others else NOWHERE
-    return Hops(regions, source, destination)
-
-
-def outside(calls: pd.DataFrame, ends: Hops, document: Document) -> NDArray[np.object_]:
-    """Return for each row the region it went to, where that is not the region of the cluster that the table names.
-
-    Such a cluster stands for an endpoint that is in none. Empty for all other rows.
-
-    Parameters
-    ----------
-    calls, document
-        As for `hops`.
-    ends
-        What it returned.
-
-    Examples
-    --------
-    >>> from meshsim.results.frames import concatenate
-    >>> from meshsim.scenario.scenario import EXAMPLE
-    >>> calls, document = concatenate([])["calls"], Document.model_validate(EXAMPLE)
-    >>> outside(calls, hops(calls, document), document).tolist()
-    []
-    """
-    number = {cluster: ends.regions.index(body.region) for cluster, body in document.clusters.items()}
-    there = looked_up(calls["destination_cluster"], number)
-    names = np.array([*ends.regions, ""], dtype=object)  # the last is that of NOWHERE
-    return np.where((there == NOWHERE) | (there == ends.destination), "", names[ends.destination])
+    return Hops(regions, source, destination, named)
 
 
 def looked_up(names: pd.Series, number: Mapping[str, int]) -> Numbers:

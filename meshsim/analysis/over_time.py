@@ -10,7 +10,7 @@ import numpy as np
 
 from meshsim.analysis.cost import GB, MONTH, between
 from meshsim.analysis.grid import Values, runs
-from meshsim.analysis.hops import Hops, hops, outside
+from meshsim.analysis.hops import Hops, hops
 from meshsim.analysis.phases import Phase, counted_at
 from meshsim.analysis.prices import Prices
 from meshsim.results.histogram import edges
@@ -89,7 +89,7 @@ def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Docu
     table = table[counted & (table["destination_cluster"] != "")]
     keys, amounts = ["deployment", "source", "destination"], ["calls", "bytes", "cost"]
     ends = hops(table, document)
-    away = outside(table, ends, document)
+    away = ends.outside
     clusters = table["destination_cluster"].to_numpy(dtype=object)
     moved = table[["deployment", "source_cluster", "count"]]
     moved = moved.rename(columns={"source_cluster": "source", "count": "calls"}).assign(
