@@ -24,9 +24,6 @@ Values = NDArray[np.float64]
 #: Verdicts on what is not beyond chance, and on what is better only because requests failed.
 UNSEEN, NOT_JUDGED = "no difference seen", "not judged"
 
-#: An interval that is so narrow beside its difference has only the width of sums that round.
-_ROUNDING = 1e-9
-
 
 def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """Return means over replications with their intervals, and who is better than whom beyond chance.
@@ -156,9 +153,9 @@ def _words(cube: Cube, pair: Differences) -> NDArray[Any]:
     exempt = np.array([without_chance(str(name)) for name in cube.names["metric"]], dtype=bool)
     beyond &= ~counted | (np.abs(gap) >= least)
     # Differences that all agree have no spread: then it is as with coins again, a replication each.
-    beyond &= counted | (pair.n >= least) | (pair.half_width > _ROUNDING * np.abs(pair.mean)) | exempt
+    beyond &= counted | (pair.n >= least) | ~pair.agreeing | exempt
     # What failed requests spare is no merit of the lower one.
-    spared = np.where(pair.mean < 0, cube.failing[pair.b], cube.failing[pair.a])
+    spared = np.where(pair.sign < 0, cube.failing[pair.b], cube.failing[pair.a])
     return np.array(
         [
             UNSEEN if not there else NOT_JUDGED if free else _word(str(name), difference)
@@ -175,7 +172,7 @@ def _without_spread(cube: Cube, pair: Differences) -> NDArray[np.bool_]:
     there = ~np.isnan(a) & ~np.isnan(b)
     one, other = ((there & np.isinf(side)).sum(axis=1) for side in (a, b))
     ended = (np.minimum(one, other) == 0) & (np.maximum(one, other) == pair.n)
-    steady = (np.abs(pair.mean) > 0) & (pair.half_width <= _ROUNDING * np.abs(pair.mean))
+    steady = (np.abs(pair.mean) > 0) & pair.agreeing
     return np.asarray(enough & np.where(pair.never, ended, steady))
 
 

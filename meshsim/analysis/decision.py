@@ -198,7 +198,7 @@ class _Case:
         # Without any spread only what is known criterion by criterion counts, or enough replications that agree.
         apart = np.abs(self.scores[pair.a] - self.scores[pair.b]) > ROUNDING
         known = (self.better[:, pair.a, pair.b] | self.better[:, pair.b, pair.a])[apart].all()
-        if half <= 1e-9 * abs(mean) and not known and n < least_difference(float(pair.confidence[0])):
+        if pair.agreeing[0] and not known and n < least_difference(float(pair.confidence[0])):
             return UNSEEN
         return "better" if mean > 0 else "worse"
 

@@ -13,6 +13,9 @@ from meshsim.analysis.statistics import intervals, quantile_t
 
 Values = NDArray[np.float64]
 
+#: An interval that is so narrow beside its difference has only the width of sums that round.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Differences:
@@ -48,6 +51,11 @@ class Differences:
     def beyond_chance(self) -> NDArray[np.bool_]:
         """Whether the interval excludes zero; where something never ended, whether one is higher in order."""
         return np.where(self.never, self.order != 0, (self.n > 1) & (np.abs(self.mean) > self.half_width))
+
+    @property
+    def agreeing(self) -> NDArray[np.bool_]:
+        """Whether the differences of all replications are the same, but for the rounding of sums."""
+        return np.asarray(self.half_width <= _ROUNDING * np.abs(self.mean))
 
     @property
     def sign(self) -> Values:
