@@ -50,7 +50,7 @@ def compare(summary: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
         deployment is ``better``, ``worse``, ``no difference seen``, ``differs`` (where neither way is better), ``not
         judged`` (better only as requests failed), or empty for the first. Tuples of deployments: ``beats`` has those
         that are worse beyond chance, ``alike`` those that have the same value in every replication, ``steady`` those
-        from which it differs by the same in every replication, of which there are too few to be beyond chance, and
+        from which it differs the same way in every replication, of which there are too few to be beyond chance, and
         ``discounted`` those that it would beat if failed requests were a merit. ``replications_needed`` is about how
         many it takes in all to know the mean, and its differences to the others, to ± 5 %: 0 if they are, nan if that
         is open.

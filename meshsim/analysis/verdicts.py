@@ -35,7 +35,7 @@ class Verdict:
         Of what.
     kind
         ``best``: one deployment beats all others; ``order``: some beat some; ``open``: not distinguishable with these
-        replications; ``steady``: some differ by the same in every replication, of which there are too few to be beyond
+        replications; ``steady``: some differ the same way in every replication, of which there are too few to be beyond
         chance; ``alike``: the same in every replication; ``unknown``: too few requests, or only one replication;
         ``failing``: nothing is better but by its failures; ``alone``: there is one deployment.
     words
@@ -163,7 +163,7 @@ def _others(group: pd.DataFrame, column: str) -> dict[str, tuple[str, ...]]:
 
 
 def enough_that_agree(replications: Sequence[int]) -> int:
-    """Return how many replications that differ by the same would rule chance out.
+    """Return how many replications that differ the same way would rule chance out.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _steady(group: pd.DataFrame, steady: Mapping[str, tuple[str, ...]]) -> str:
     alike = _others(group, "alike")
     whole = all(len(steady[name]) + len(alike[name]) == len(steady) - 1 for name in steady)
     apart = [name for name, others in steady.items() if others]
-    said = f"differs by the same in each of {n} replications; {enough} that agree would rule chance out"
+    said = f"differs the same way in each of {n} replications; {enough} that agree would rule chance out"
     if whole:
         return said
     return f"{_and(apart)} {said.replace('differs', 'differ', 1)}; nothing else is distinguishable"

@@ -261,7 +261,7 @@ def _effects(rows: Sequence[Mapping[Any, Any]], ends: int) -> str:
     words = [f"depends on {', '.join(found)}"] if found else []
     if steady:
         enough = least_difference(1 - 0.05 / ends)
-        same = f"with {', '.join(steady)} it differs by the same in each of {n} replications"
+        same = f"with {', '.join(steady)} it differs the same way in each of {n} replications"
         words.append(f"{same}; {enough} that agree would rule chance out")
     words += [f"no effect of {', '.join(others)} seen with these {n} replications"] if others else []
     words += [f"with {', '.join(unseen)} nothing was observed"] if unseen else []

@@ -191,7 +191,7 @@ def test_a_recovery_that_never_came_differs_from_one_that_always_did():
     values = {"time_to_recover": {"a": [0.0] * 3, "b": [math.inf] * 3}, COST: {"a": [1.0] * 3, "b": [2.0] * 3}}
     found = decide(summary(values), judged)
     assert found.criteria.loc[0, "kind"] == "steady"
-    assert found.criteria.loc[0, "words"].startswith("differs by the same in each of 3 replications; 6 that agree")
+    assert found.criteria.loc[0, "words"].startswith("differs the same way in each of 3 replications; 6 that agree")
     assert found.dominated["ahead"].tolist() == [("recovery",)]
 
 

@@ -28,12 +28,12 @@ def test_noise_is_not_distinguishable_and_that_is_said_in_so_many_words():
 
 def test_what_differs_by_the_same_each_time_is_neither_open_nor_decided():
     values = {"a": [1.0] * 5, "b": [1.0] * 5, "c": [0.0] * 5}
-    words = "differs by the same in each of 5 replications; 7 that agree would rule chance out"
+    words = "differs the same way in each of 5 replications; 7 that agree would rule chance out"
     assert said(time_to_recover=values) == [("steady", words)]
     noisy = {**values, "d": [0.0, 1.0, 2.0, 0.0, 0.5]}
     [(kind, words)] = said(time_to_recover=noisy)
     assert kind == "steady"
-    assert words.startswith("a, b and c differ by the same in each of 5 replications; 8 that")
+    assert words.startswith("a, b and c differ the same way in each of 5 replications; 8 that")
     assert words.endswith("nothing else is distinguishable")
 
 

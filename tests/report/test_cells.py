@@ -142,7 +142,7 @@ def test_a_tornado_has_bounds_and_ends_with_a_verdict():
 def test_a_tornado_tells_what_is_the_same_in_every_replication_from_no_effect():
     more = {"metric": "pods_blocked", "mean": 3.0, "difference": 3.0, "half_width": math.nan, "steady": True}
     assert sweep.tornado(tornado(**more)).endswith(
-        "with load.scale it differs by the same in each of 5 replications; 6 that agree would rule\n"
+        "with load.scale it differs the same way in each of 5 replications; 6 that agree would rule\n"
         "                     chance out\n"
     )
     none = {"mean": math.nan, "difference": math.nan, "difference_same": False, "n": 0}

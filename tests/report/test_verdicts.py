@@ -53,7 +53,7 @@ def test_a_forecast_says_of_what_it_is_and_gives_up_where_it_is_absurd():
 
 def test_a_constant_that_differs_is_told_with_the_replications_it_takes():
     [(_, words)] = spoken(compare(summary_of(time_to_recover={"a": [1.0] * 5, "b": [0.0] * 5})))
-    assert words == "differs by the same in each of 5 replications; 6 that agree would rule chance out"
+    assert words == "differs the same way in each of 5 replications; 6 that agree would rule chance out"
 
 
 def test_better_by_less_than_the_digits_shown_is_told_with_the_difference():

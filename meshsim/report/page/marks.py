@@ -50,7 +50,7 @@ def _undecided(line: Line, deployment: str) -> tuple[str, str]:
     if line.discounted(deployment):
         return "failing", "low because its requests failed, which is no merit"
     if apart:
-        return "steady", f"differs from {_who(apart)} by the same in each of {n} replications"
+        return "steady", f"differs from {_who(apart)} the same way in each of {n} replications"
     if any(deployment in line.discounted(other) for other in line.rows):
         return "", ""
     return "open", "no difference beyond chance"
@@ -138,7 +138,7 @@ def _notes(study: Study, rows: Sequence[Row], lines: Sequence[Line]) -> tuple[st
         said.append("≈ no difference seen: not distinguishable with these replications, which does not mean equal.")
     if "steady" in marks:
         said.append(
-            "≠ differs from another by the same in every replication, of which there are too few to rule chance out;"
+            "≠ differs from another the same way in every replication, of which there are too few to rule chance out;"
             f" {_enough(lines)} that agree would."
         )
     if "failing" in marks:

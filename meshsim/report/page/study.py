@@ -84,7 +84,7 @@ class Line:
         return tuple(self.rows.get(deployment, {}).get("alike", ()))
 
     def steady(self, deployment: str) -> tuple[str, ...]:
-        """Return the deployments from which it differs by the same in every replication, too few to be sure."""
+        """Return the deployments from which it differs the same way in every replication, too few to be sure."""
         return tuple(self.rows.get(deployment, {}).get("steady", ()))
 
     def discounted(self, deployment: str) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def test_what_differs_by_the_same_in_every_replication_is_neither_open_nor_a_ver
     values = {"a": [1.0] * 5, "b": [1.0] * 5, "c": [0.0] * 5, "d": [2.0, 2.1, 0.1, 4.0, 2.2]}
     found = of(time_to_recover=values)
     assert [mark(found, name)[0] for name in "abcd"] == ["steady", "steady", "steady", "open"]
-    assert mark(found, "c")[1] == "differs from a and b by the same in each of 5 replications"
+    assert mark(found, "c")[1] == "differs from a and b the same way in each of 5 replications"
 
 
 @pytest.mark.parametrize(("names", "enough"), [("ab", 6), ("abc", 7)])

@@ -109,7 +109,7 @@ def _verdict(study: Study, line: Line) -> str:
         "one replication cannot tell them apart": study.replications < 2,
         "too few requests to tell them apart": any(row.get("requests_needed", 0) for row in line.rows.values()),
         "the same in every replication": line.same,
-        f"they differ by the same in each of {study.replications} replications, too few to rule chance out": (
+        f"they differ the same way in each of {study.replications} replications, too few to rule chance out": (
             not line.decided and any(line.steady(name) for name in line.rows)
         ),
         f"no difference beyond chance with these {study.replications} replications": (
