@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from meshsim.analysis.grid import Grid, Rows, Values, over, runs
-from meshsim.analysis.hops import NOWHERE, hops, looked_up
+from meshsim.analysis.hops import NOWHERE, Hops, hops, looked_up
 from meshsim.analysis.phases import Phase
 from meshsim.analysis.prices import Price, Prices
 from meshsim.mesh.deployment import ControlPlane, control_planes
@@ -184,7 +184,7 @@ def published(version: str) -> tuple[float, float]:
     return PUBLISHED[max(edition for edition in PUBLISHED if edition <= (major, minor))]
 
 
-def between(document: Document, prices: Prices, source: int, destination: int) -> tuple[Price, str]:
+def price_between(document: Document, prices: Prices, source: int, destination: int) -> tuple[Price, str]:
     """Return the price of a GB from one region to another; where one is not known, the dearest that it can be.
 
     Parameters
@@ -203,8 +203,8 @@ def between(document: Document, prices: Prices, source: int, destination: int) -
     --------
     >>> from meshsim.scenario.scenario import EXAMPLE
     >>> document = Document.model_validate({**EXAMPLE, "regions": {"eu": {}, "us": {}}})
-    >>> between(document, Prices(document), 0, 1)[1], between(document, Prices(document), 0, NOWHERE)[1]
-    ('eu → us', 'eu → elsewhere')
+    >>> [price_between(document, Prices(document), 0, to)[1] for to in (1, NOWHERE)]
+    ['eu → us', 'eu → elsewhere']
     """
     regions = list(document.regions)
     names = {NOWHERE: "elsewhere"} | dict(enumerate(regions))
@@ -215,6 +215,28 @@ def between(document: Document, prices: Prices, source: int, destination: int) -
     pairs = [(known, one) if destination == NOWHERE else (one, known) for one in regions]
     found = max((prices.between_regions(*pair) for pair in pairs), key=lambda price: price.usd)
     return Price(found.usd, found.source, "it is not known to which region; the dearest is taken"), place
+
+
+def charged(
+    flow: pd.Series, ends: Hops, document: Document, prices: Prices
+) -> Iterator[tuple[Part, Rows, tuple[Price, str], tuple[Price, str]]]:
+    """Yield part of the bill, its rows of the table of calls, and price of a GB and place of requests and responses.
+
+    Parameters
+    ----------
+    flow, ends
+        Of the table's rows.
+    document, prices
+        The scenario, and its prices.
+    """
+    near, far = ((flow == one).to_numpy(dtype=bool) for one in ("cross-zone", "cross-region"))
+    for number in np.unique(ends.source[near]).tolist():
+        region = ends.regions[number]
+        each = prices.between_zones(region), region
+        yield "cross_zone", near & (ends.source == number), each, each
+    for a, b in np.unique(np.stack([ends.source[far], ends.destination[far]], axis=1), axis=0).tolist():
+        there, back = (price_between(document, prices, *pair) for pair in ((a, b), (b, a)))
+        yield "cross_region", far & (ends.source == a) & (ends.destination == b), there, back
 
 
 class _Pods(NamedTuple):
@@ -248,40 +270,35 @@ class _Bill:
             gigabytes = grid.total(cells, moved, where) / GB
             return np.divide(gigabytes * MONTH * 3600.0, grid.lengths, out=gigabytes * np.nan, where=grid.lengths > 0)
 
-        near, far = ((calls["flow"] == flow).to_numpy(dtype=bool) for flow in ("cross-zone", "cross-region"))
-        for number in np.unique(ends.source[near]).tolist():
-            region = ends.regions[number]
-            moved = monthly(there + back, near & (ends.source == number))
-            yield Item("cross_zone", region, "transfer", self.prices.between_zones(region), nothing, moved)
-        pairs = np.unique(np.stack([ends.source[far], ends.destination[far]], axis=1), axis=0)
-        for a, b in pairs.tolist():
-            where = far & (ends.source == a) & (ends.destination == b)
-            for source, destination, moved in ((a, b, there), (b, a, back)):
-                price, place = between(self.document, self.prices, source, destination)
-                yield Item("cross_region", place, "transfer", price, nothing, monthly(moved, where))
+        for part, where, out, home in charged(calls["flow"], ends, self.document, self.prices):
+            if part == "cross_zone":
+                yield Item(part, out[1], "transfer", out[0], nothing, monthly(there + back, where))
+                continue
+            for (price, place), moved in ((out, there), (home, back)):
+                yield Item(part, place, "transfer", price, nothing, monthly(moved, where))
 
     def sidecars(self) -> Iterator[Item]:
         """Yield CPU and memory of sidecars, by cluster; of a pod that is lost another will come."""
-        settings, there, busy = self.document.sidecar, *self._proxies("sidecar")
+        settings, alive, busy = self.document.sidecar, *self._proxies("sidecar")
         pods = self.tables["pods"]
         wanted = self._by_cluster(self.grid, pods, pods["desired_seconds"].to_numpy(dtype=float)) / self.grid.lengths
         for at, (cluster, body) in enumerate(self.document.clusters.items()):
-            paid = np.maximum(there[at], wanted[at]) if settings.enabled else there[at]
-            cores, bytes_ = busy[at] * self._correction(settings), there[at] * self._memory()
+            paid = np.maximum(alive[at], wanted[at]) if settings.enabled else alive[at]
+            cores, bytes_ = busy[at] * self._correction(settings), alive[at] * self._memory()
             request = self.document.cost.sidecar
             yield from self._computing(_Pods("sidecars", cluster, body.region, request, paid, cores, bytes_))
 
     def gateways(self, kind: Literal["ingress", "east-west"]) -> Iterator[Item]:
         """Yield CPU and memory of gateways, by cluster; one that is down is paid for all the same."""
-        there, busy = self._proxies(kind)
+        alive, busy = self._proxies(kind)
         for at, (cluster, body) in enumerate(self.document.clusters.items()):
             if kind == "ingress":
                 settings = self.document.ingress.get(cluster, Gateway())
             else:
                 settings = self.document.gateways.get(cluster, EastWestGateway())
-            exists = there[at].sum(axis=1, keepdims=True) > 0
-            paid = np.maximum(there[at], _least(settings.replicas, settings.autoscale) * exists)
-            cores, bytes_ = busy[at] * self._correction(settings), there[at] * self._memory()
+            exists = alive[at].sum(axis=1, keepdims=True) > 0
+            paid = np.maximum(alive[at], _least(settings.replicas, settings.autoscale) * exists)
+            cores, bytes_ = busy[at] * self._correction(settings), alive[at] * self._memory()
             place, request = f"{cluster} {kind}", self.document.cost.gateway
             yield from self._computing(_Pods("gateways", place, body.region, request, paid, cores, bytes_))
 

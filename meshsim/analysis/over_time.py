@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.analysis.cost import GB, MONTH, between
+from meshsim.analysis.cost import GB, MONTH, charged
 from meshsim.analysis.grid import Values, runs
 from meshsim.analysis.hops import Hops, hops
 from meshsim.analysis.phases import Phase, counted_at
@@ -106,12 +106,8 @@ def flow_matrix(tables: Mapping[str, pd.DataFrame], phase: Phase, document: Docu
 
 def _dollars(calls: pd.DataFrame, ends: Hops, document: Document) -> Values:
     """Return what the bytes of each row cost, USD: nothing within a zone, requests one way and responses the other."""
-    prices, charged = Prices(document), np.zeros((len(calls), 2))
-    near, far = ((calls["flow"] == flow).to_numpy(dtype=bool) for flow in ("cross-zone", "cross-region"))
-    for number in np.unique(ends.source[near]).tolist():
-        charged[near & (ends.source == number)] = prices.between_zones(ends.regions[number]).usd
-    for a, b in np.unique(np.stack([ends.source[far], ends.destination[far]], axis=1), axis=0).tolist():
-        there, back = (between(document, prices, *pair)[0].usd for pair in ((a, b), (b, a)))
-        charged[far & (ends.source == a) & (ends.destination == b)] = there, back
+    prices = np.zeros((len(calls), 2))
+    for _, where, (there, _), (back, _) in charged(calls["flow"], ends, document, Prices(document)):
+        prices[where] = there.usd, back.usd
     moved = calls[["request_bytes", "response_bytes"]].to_numpy(dtype=float) / GB
-    return np.asarray((moved * charged).sum(axis=1), dtype=float)
+    return np.asarray((moved * prices).sum(axis=1), dtype=float)
