@@ -165,7 +165,7 @@ def axis(text: str) -> Axis:
     return _range(path, match)
 
 
-def counted(one: Axis, why: str) -> list[Problem]:
+def needless_count(one: Axis, why: str) -> list[Problem]:
     """Return what is wrong with a range that says how many values it has, where others than those are looked at.
 
     Parameters
@@ -177,7 +177,7 @@ def counted(one: Axis, why: str) -> list[Problem]:
 
     Examples
     --------
-    >>> [problem.message for problem in counted(axis("x=1..8/7/log"), "points are drawn")]
+    >>> [problem.message for problem in needless_count(axis("x=1..8/7/log"), "points are drawn")]
     ['/7 would have no effect: points are drawn; write x=low..high/log']
     """
     if not one.count:
@@ -289,7 +289,7 @@ def _misfits(design: str, varied: Sequence[Axis], count: int | None) -> list[Pro
             said = "is missing" if count is None else f"{count} is too few"
             problems.append(Problem(f"{said}; the design {design} needs to know how many", file="--points"))
         why = f"the design {design} draws as many points as --points says"
-        return [*problems, *(problem for one in varied for problem in counted(one, why))]
+        return [*problems, *(problem for one in varied for problem in needless_count(one, why))]
     if count is not None:
         problems.append(Problem(f"is for the designs random, sobol and lhs, not for {design}", file="--points"))
     for one in varied:

@@ -133,7 +133,7 @@ def _ranged(one: Axis) -> Axis:
     if one.listed:
         message = f"a breaking point is looked for in a range; write {one.path}=low..high"
         raise ScenarioError([Problem(message, one.path, designs.FILE)])
-    if problems := designs.counted(one, "which points are looked at follows from what is found"):
+    if problems := designs.needless_count(one, "which points are looked at follows from what is found"):
         raise ScenarioError(problems)
     return one
 
@@ -153,7 +153,7 @@ class _Point:
 
 
 #: The other side of a break.
-_OTHER = {State.FINE: State.BROKEN, State.BROKEN: State.FINE, State.OPEN: State.OPEN}
+_OTHER = {State.FINE: State.BROKEN, State.BROKEN: State.FINE}
 
 #: A search of one deployment asks for states of points, by number, and is sent them.
 _Asking = Generator[list[float], dict[float, State], None]
@@ -225,8 +225,8 @@ def bisect(axis: Axis, resolution: float) -> _Asking:
     low, high = states[axis.low], states[axis.high]
     if low is high and low is not State.OPEN:
         return
-    low = _OTHER[high] if low is State.OPEN else low
-    high = _OTHER[low] if high is State.OPEN else high
+    low = _OTHER.get(high, State.OPEN) if low is State.OPEN else low
+    high = _OTHER.get(low, State.OPEN) if high is State.OPEN else high
     # From the left: the last point like the low end; from the right: the first like the high end. What was
     # looked at between them is undecided.
     left, right = axis.low, axis.high

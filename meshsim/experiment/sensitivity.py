@@ -139,7 +139,7 @@ def _misfits(method: str, points: int | None) -> list[Problem]:
 def _unfit(one: Axis, method: str) -> list[Problem]:
     if not one.listed:
         why = "a tornado looks at both ends" if method == "tornado" else "points are drawn from the whole range"
-        return designs.counted(one, why)
+        return designs.needless_count(one, why)
     if method == "sobol":
         return [Problem("Sobol' indices want a range; write low..high", one.path, designs.FILE)]
     if len(one.listed) != 2:
