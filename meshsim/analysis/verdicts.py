@@ -82,7 +82,7 @@ def verdicts(comparison: pd.DataFrame) -> list[Verdict]:
 
 def _seen(group: pd.DataFrame) -> pd.Series:
     """Return by deployment how many replications have a value, or a recovery that never came."""
-    return group["n"] + group["never"] if "never" in group else group["n"]
+    return group["n"] + group["never"]
 
 
 def _dull(name: str, group: pd.DataFrame) -> bool:
@@ -130,7 +130,7 @@ def _alone(group: pd.DataFrame) -> str:
 
 def _never(group: pd.DataFrame) -> list[str]:
     """Return who had not recovered when a run ended, and in how many; nothing if all had."""
-    if "never" not in group or not (group["never"] > 0).any():
+    if not (group["never"] > 0).any():
         return []
     rows = group[group["never"] > 0]
     in_all = rows["n"] + rows["missing"]
