@@ -168,12 +168,7 @@ def _words(cube: Cube, pair: Differences) -> NDArray[Any]:
 def _without_spread(cube: Cube, pair: Differences) -> NDArray[np.bool_]:
     """Return which rows differ by the same in every replication, or of which one side always ended, the other never."""
     enough = (cube.needed[pair.a] == 0) & (cube.needed[pair.b] == 0) & (pair.n > 1)
-    a, b = cube.ordered[pair.a], cube.ordered[pair.b]
-    there = ~np.isnan(a) & ~np.isnan(b)
-    one, other = ((there & np.isinf(side)).sum(axis=1) for side in (a, b))
-    ended = (np.minimum(one, other) == 0) & (np.maximum(one, other) == pair.n)
-    steady = (np.abs(pair.mean) > 0) & pair.agreeing
-    return np.asarray(enough & np.where(pair.never, ended, steady))
+    return np.asarray(enough & (pair.parted | ((np.abs(pair.mean) > 0) & pair.agreeing)))
 
 
 def _own_needs(frame: pd.DataFrame, confidence: float) -> tuple[Values, Values]:

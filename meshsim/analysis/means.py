@@ -14,7 +14,7 @@ from meshsim.analysis.failing import failing, spared
 from meshsim.analysis.metrics import COST, PERCENTILES, SUCCESSES, metric
 from meshsim.analysis.multiple_comparisons import Differences
 from meshsim.analysis.rare_events import clopper_pearson, requests_for
-from meshsim.analysis.statistics import agreeing, intervals, spreads
+from meshsim.analysis.statistics import agreeing, intervals, moments
 from meshsim.results.tables import BINS_PER_OCTAVE
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class Cube:
             same=same,
             events=_total(flat[1]),
             trials=_total(flat[2]),
-            spread=spreads(flat[0]),
+            spread=moments(flat[0])[1],
             requests_needed=rows(self.needed[..., None])[:, 0],
             failing=rows(self.failing[..., None])[:, 0],
         )

@@ -34,6 +34,8 @@ class Differences:
         Of the interval on its own.
     never
         Rows in which something never ended.
+    parted
+        Of these, whether one side ended in every replication and the other in none.
     order
         Of these, 1 if ``b`` is higher beyond chance, -1 if it is lower, else 0; see `in_order`.
     """
@@ -45,6 +47,7 @@ class Differences:
     n: NDArray[np.int64]
     confidence: Values
     never: NDArray[np.bool_]
+    parted: NDArray[np.bool_]
     order: NDArray[np.int64]
 
     @property
@@ -92,12 +95,15 @@ def all_pairs(values: Values, confidence: float = 0.95) -> Iterator[Differences]
     alone = 1 - (1 - confidence) / np.maximum(compared, 1)
     for (a, b), n in zip(pairs, counts, strict=True):
         mean, half_width, _ = intervals(ended[b] - ended[a], confidence)
-        never = (there[a] & there[b] & (np.isinf(values[a]) | np.isinf(values[b]))).any(axis=1)
+        open_ends = [(there[a] & there[b] & np.isinf(values[at])).sum(axis=1) for at in (a, b)]
+        never = np.maximum(*open_ends) > 0
+        parted = never & (np.minimum(*open_ends) == 0) & (np.maximum(*open_ends) == n)
         mean, half_width = (np.where(never, np.nan, found) for found in (mean, half_width))
         order = np.zeros(len(n), dtype=np.int64)
         if never.any():
             order[never] = in_order(values[a, never], values[b, never], alone[never])
-        yield Differences(a, b, mean, half_width * _wider(n, alone, confidence), n, alone, never, order)
+        half_width = half_width * _wider(n, alone, confidence)
+        yield Differences(a, b, mean, half_width, n, alone, never, parted, order)
 
 
 def in_order(a: Values, b: Values, confidence: ArrayLike) -> NDArray[np.int64]:

@@ -115,27 +115,33 @@ def intervals(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence} is not between 0 and 1")
+    means, deviations, n = moments(rows)
+    factors = {count: quantile_t(confidence, count) if count > 1 else math.nan for count in np.unique(n).tolist()}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return means, deviations / np.sqrt(n) * np.array([factors[count] for count in n.tolist()], dtype=float), n
+
+
+def moments(
+    rows: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return mean, standard deviation and number of values of each row; nan is no value.
+
+    Parameters
+    ----------
+    rows
+        As for `intervals`.
+
+    Examples
+    --------
+    >>> [found.tolist() for found in moments(np.array([[1.0, 2.0, 3.0], [5.0, np.nan, np.nan]]))]
+    [[2.0, 5.0], [1.0, nan], [3, 1]]
+    """
     present = ~np.isnan(rows)
     n = present.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(present, rows, 0.0).sum(axis=1) / n
         squares = np.where(present, rows - means[:, None], 0.0) ** 2
-        errors = np.sqrt(squares.sum(axis=1) / (n - 1) / n)
-    factors = {int(count): quantile_t(confidence, int(count)) if count > 1 else math.nan for count in np.unique(n)}
-    return means, errors * np.array([factors[int(count)] for count in n], dtype=float), n.astype(np.int64)
-
-
-def spreads(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the standard deviation of the values of each row; nan is no value, and what fewer than two have.
-
-    Examples
-    --------
-    >>> spreads(np.array([[1.0, 2.0, 3.0], [5.0, np.nan, np.nan]])).round(9).tolist()
-    [1.0, nan]
-    """
-    _, half_widths, counts = intervals(rows)
-    factors = np.array([quantile_t(0.95, int(n)) if n > 1 else math.nan for n in counts], dtype=float)
-    return np.asarray(half_widths / factors * np.sqrt(counts))
+        return means, np.sqrt(squares.sum(axis=1) / (n - 1)), n.astype(np.int64)
 
 
 def paired(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Estimate:

@@ -296,16 +296,14 @@ def _in_order(at_base: Known, at_end: Known, base: Any, end: Any, confidence: fl
     """Return what is known of an end where something never ended: there is no mean, so no difference of two."""
     import numpy as np
 
-    from meshsim.analysis.multiple_comparisons import in_order
+    from meshsim.analysis.multiple_comparisons import all_pairs
 
-    there = ~np.isnan(base) & ~np.isnan(end)
-    n = int(there.sum())
-    never = sorted(int(np.isinf(side[there]).sum()) for side in (base, end))
-    higher = int(in_order(base[None, :], end[None, :], confidence)[0])
+    [pair] = all_pairs(np.stack([base, end])[:, None, :], confidence)
+    n, higher = int(pair.n[0]), int(pair.sign[0]) if pair.beyond_chance[0] else 0
     return {
         **_means(at_base, at_end), "difference": math.inf * higher if higher else math.nan, "half_width": math.nan,
         "difference_same": False, "n": n, "beyond_chance": higher != 0,
-        "steady": n > 1 and higher == 0 and never == [0, n],
+        "steady": n > 1 and higher == 0 and bool(pair.parted[0]),
     }  # fmt: skip
 
 
