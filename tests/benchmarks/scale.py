@@ -3,7 +3,8 @@
 Every size is measured in a process of its own, one after the other, in several rounds; figures are medians, and told
 as multiples of those of the smallest mesh, as the machine may be busy. A mesh runs for a while first, so that most
 connections are open; then calls and the CPU time that they take are counted. The tables that a run writes when it ends
-take their time once, however many calls there were, and are told apart.
+take their time once, however many calls there were, and are told apart. What the machine takes to get a line of its
+cache from that much memory is measured, too: a call in a large mesh needs some forty-five.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numba
+import numpy as np
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
@@ -28,6 +32,10 @@ from meshes import SIZES, Size, mesh  # noqa: E402 (of this folder, which is not
 SETTLE, COUNTED, LEAST = 20.0, 600_000, 3.0
 #: What is wanted of the largest: seconds to build, gigabytes, and how many times the smallest a call may cost.
 WANTED = (10.0, 2.0, 1.5)
+#: Megabytes among which lines are read: as much as a near cache has, and what calls of the largest mesh have in use.
+NEAR, USED = 1, 64
+#: Reads that are counted, and how many reads before its turn a line is asked for.
+READS, AHEAD = 2_000_000, 16
 
 
 def measure(size: Size, counted: int = COUNTED) -> dict[str, float]:
@@ -67,6 +75,40 @@ def _peak() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
+def line_costs(megabytes: int) -> tuple[float, float]:
+    """Return the seconds to read and write a random line among so much memory, asked for in advance, and if not."""
+    from meshsim.dataplane.fetching import fetch
+    from meshsim.dataplane.state import LINE
+
+    @numba.njit
+    def asked_for(memory, places):
+        total = 0
+        for number in range(len(places) - AHEAD):
+            fetch(memory, places[number + AHEAD])
+            total += memory[places[number]]
+            memory[places[number] + 1] = 0
+        return total
+
+    @numba.njit
+    def waited_for(memory, places):
+        last = 0
+        for place in places:
+            last = place + memory[last]  # which is 0, but only known when it has been read
+            memory[last + 1] = 0
+        return last
+
+    memory = np.zeros((megabytes << 20) // 8, dtype=np.int64)
+    memory[:] = 0  # so that it has pages of its own
+    places = np.random.default_rng(1).integers(0, len(memory) * 8 // LINE, READS) * (LINE // 8)
+    costs = []
+    for read in (asked_for, waited_for):
+        read(memory, places)  # compiles
+        began = time.process_time()
+        read(memory, places)
+        costs.append((time.process_time() - began) / READS)
+    return costs[0], costs[1]
+
+
 def in_a_process(number: int, counted: int) -> dict[str, float]:
     """Measure a size in a process of its own."""
     command = [sys.executable, __file__, "--one", str(number), "--calls", str(counted)]
@@ -95,6 +137,10 @@ def table(rounds: list[list[dict[str, float]]]) -> str:
         "",
         f"Wanted of the largest: built in {build:g} s, {memory:g} GB, a call at most {ratio:g} times.",
     ]
+    for megabytes in (NEAR, USED):
+        asked, waited = line_costs(megabytes)
+        told = f"{1e9 * asked:.1f} ns if asked for {AHEAD} reads before, else {1e9 * waited:.0f} ns"
+        lines.append(f"A line of the cache among {megabytes} MB: {told}.")
     told = "events: per call, and the cost of one as a ratio; finish: CPU time for the tables at the end"
     lines.append(f"Medians of {len(rounds)} rounds; {told}; load average {os.getloadavg()[0]:.1f}.")
     return "\n".join(lines)
